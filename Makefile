@@ -1,0 +1,1 @@
+test: ; swift build --build-tests && swift test --skip-build

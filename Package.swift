@@ -1,0 +1,79 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let strict: [SwiftSetting] = [
+    .strictMemorySafety(),
+    .treatWarning("StrictMemorySafety", as: .error),
+]
+
+/// A stage of a transfer's way: a short folder under `Sources`, a prefixed module name.
+func stage(_ folder: String, _ dependencies: [Target.Dependency]) -> Target {
+    .target(
+        name: "Suanpan\(folder)", dependencies: dependencies, path: "Sources/\(folder)",
+        swiftSettings: strict)
+}
+
+func tests(_ folder: String, _ dependencies: [Target.Dependency], resources: [Resource] = []) -> Target {
+    .testTarget(
+        name: "Suanpan\(folder)Tests", dependencies: dependencies, path: "Tests/\(folder)Tests",
+        resources: resources)
+}
+
+let package = Package(
+    name: "suanpan",
+    products: [
+        .library(name: "Suanpan", targets: ["Suanpan"]),
+        .library(name: "SuanpanClient", targets: ["SuanpanClient"]),
+        .executable(name: "suanpan", targets: ["suanpan"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
+        .package(
+            url: "https://github.com/apple/swift-configuration", from: "1.0.0", traits: [.defaults, "YAML"]),
+        .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
+    ],
+    targets: [
+        .systemLibrary(name: "CUring", path: "Sources/CUring", pkgConfig: "liburing", providers: [.apt(["liburing-dev"])]),
+        .systemLibrary(name: "CNuma", path: "Sources/CNuma", providers: [.apt(["libnuma-dev"])]),
+        .systemLibrary(name: "CJemalloc", path: "Sources/CJemalloc", providers: [.apt(["libjemalloc-dev"])]),
+        .systemLibrary(name: "CXXHash", path: "Sources/CXXHash", providers: [.apt(["libxxhash-dev"])]),
+        .target(name: "CSupport", path: "Sources/CSupport"),
+
+        stage("Core", ["CSupport"]),
+        stage("Ledger", ["SuanpanCore"]),
+        stage("Uring", ["CUring", "CSupport", "SuanpanCore"]),
+        stage("Journal", ["CSupport", "CXXHash", "SuanpanCore"]),
+        stage("Lanes", ["CSupport", "SuanpanCore"]),
+        stage("Shard", ["SuanpanCore", "SuanpanLedger", "SuanpanJournal", "SuanpanLanes"]),
+        stage("Wire", ["CSupport", "SuanpanCore"]),
+        stage("Front", ["SuanpanCore", "SuanpanWire", "SuanpanLanes", "SuanpanUring", "SuanpanShard", "CSupport"]),
+        .target(
+            name: "Suanpan",
+            dependencies: [
+                "SuanpanCore", "SuanpanLedger", "SuanpanJournal", "SuanpanLanes", "SuanpanUring", "SuanpanShard",
+                "SuanpanWire", "SuanpanFront", "CSupport", "CNuma",
+                .product(name: "Histogram", package: "hdrhistogram-swift"),
+            ],
+            path: "Sources/Suanpan", swiftSettings: strict),
+        .target(
+            name: "SuanpanClient", dependencies: ["SuanpanCore", "SuanpanWire", "CSupport"],
+            path: "Sources/SuanpanClient", swiftSettings: strict),
+        .target(
+            name: "SuanpanLoad",
+            dependencies: [
+                "SuanpanCore", "SuanpanWire", "SuanpanUring", "CSupport",
+                .product(name: "Histogram", package: "hdrhistogram-swift"),
+            ],
+            path: "Sources/Load", swiftSettings: strict),
+        .executableTarget(
+            name: "suanpan",
+            dependencies: [
+                "Suanpan", "SuanpanLoad", "CJemalloc", "CSupport",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Configuration", package: "swift-configuration"),
+            ],
+            path: "Sources/Command", swiftSettings: strict),
+
+        tests("Core", ["SuanpanCore"]),
+    ]
+)

@@ -1,0 +1,49 @@
+// The few C lines that Swift cannot import: intrinsics, macros, and GNU symbols that Glibc's module hides.
+#pragma once
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/// CRC-32C (Castagnoli) of `length` bytes, continuing from `crc` (0 to begin). Uses SSE4.2 where present.
+uint32_t sp_crc32c(uint32_t crc, const void *bytes, size_t length);
+
+/// Asks for the cache line at `address` ahead of a read or a write.
+static inline void sp_prefetch(const void *address) { __builtin_prefetch(address, 0, 3); }
+static inline void sp_prefetch_write(const void *address) { __builtin_prefetch(address, 1, 3); }
+/// Tells the core that this is a spin loop.
+static inline void sp_spin_hint(void) {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("yield");
+#endif
+}
+
+/// CLOCK_MONOTONIC and CLOCK_REALTIME in nanoseconds.
+uint64_t sp_monotonic_ns(void);
+uint64_t sp_realtime_ns(void);
+
+/// Pins the calling thread to one CPU. Returns 0 or an errno.
+int sp_pin_to_cpu(int cpu);
+/// CPUs this process may run on, written to `cpus` (at most `capacity`); returns how many there are.
+int sp_allowed_cpus(int *cpus, int capacity);
+void sp_name_thread(const char *name);
+/// CPU time of the calling thread, nanoseconds.
+uint64_t sp_thread_cpu_ns(void);
+
+/// open(2) with O_CLOEXEC; `direct` adds O_DIRECT, `dsync` adds O_DSYNC, `create` adds O_CREAT, `exclusive` O_EXCL.
+/// Returns the descriptor or -errno.
+int sp_open(const char *path, int writable, int direct, int dsync, int create, int exclusive);
+/// Returns 0 or -errno.
+int sp_fallocate(int fd, int64_t offset, int64_t length);
+int sp_eventfd(void);
+int sp_fsync_directory(const char *path);
+/// Takes an exclusive open-file-description lock on the whole file; 0, or -errno (-EAGAIN or -EACCES: held).
+int sp_lock_file(int fd);
+/// Filesystem type magic (statfs f_type) of the path, or -errno.
+int64_t sp_filesystem_type(const char *path);
+/// Bytes free to this user on the path's filesystem, or -errno.
+int64_t sp_filesystem_free(const char *path);
+/// Address space of `length` bytes, zero-filled on first touch, advised to use huge pages when `huge`. NULL on failure.
+void *sp_map(size_t length, int huge);
+void sp_unmap(void *address, size_t length);

@@ -1,0 +1,88 @@
+#define _GNU_SOURCE
+#include "CSupport.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/statfs.h>
+#include <time.h>
+#include <unistd.h>
+
+static uint64_t clock_ns(clockid_t id) {
+  struct timespec t;
+  clock_gettime(id, &t);
+  return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+uint64_t sp_monotonic_ns(void) { return clock_ns(CLOCK_MONOTONIC); }
+uint64_t sp_realtime_ns(void) { return clock_ns(CLOCK_REALTIME); }
+uint64_t sp_thread_cpu_ns(void) { return clock_ns(CLOCK_THREAD_CPUTIME_ID); }
+
+int sp_pin_to_cpu(int cpu) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  CPU_SET(cpu, &set);
+  return pthread_setaffinity_np(pthread_self(), sizeof set, &set);
+}
+int sp_allowed_cpus(int *cpus, int capacity) {
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof set, &set)) return 0;
+  int n = 0;
+  for (int i = 0; i < CPU_SETSIZE; i++)
+    if (CPU_ISSET(i, &set)) {
+      if (n < capacity) cpus[n] = i;
+      n++;
+    }
+  return n;
+}
+void sp_name_thread(const char *name) { pthread_setname_np(pthread_self(), name); }
+
+int sp_open(const char *path, int writable, int direct, int dsync, int create, int exclusive) {
+  int flags = O_CLOEXEC | (writable ? O_RDWR : O_RDONLY);
+  if (direct) flags |= O_DIRECT;
+  if (dsync) flags |= O_DSYNC;
+  if (create) flags |= O_CREAT;
+  if (exclusive) flags |= O_EXCL;
+  int fd;
+  do fd = open(path, flags, 0640);
+  while (fd < 0 && errno == EINTR);
+  return fd < 0 ? -errno : fd;
+}
+int sp_fallocate(int fd, int64_t offset, int64_t length) {
+  int r;
+  do r = fallocate(fd, 0, offset, length);
+  while (r && errno == EINTR);
+  return r ? -errno : 0;
+}
+int sp_eventfd(void) {
+  int fd = eventfd(0, EFD_CLOEXEC);
+  return fd < 0 ? -errno : fd;
+}
+int sp_fsync_directory(const char *path) {
+  int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return -errno;
+  int r = fsync(fd) ? -errno : 0;
+  close(fd);
+  return r;
+}
+int sp_lock_file(int fd) {
+  struct flock l = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+  return fcntl(fd, F_OFD_SETLK, &l) ? -errno : 0;
+}
+int64_t sp_filesystem_type(const char *path) {
+  struct statfs s;
+  return statfs(path, &s) ? -errno : (int64_t)s.f_type;
+}
+int64_t sp_filesystem_free(const char *path) {
+  struct statfs s;
+  return statfs(path, &s) ? -errno : (int64_t)s.f_bavail * (int64_t)s.f_bsize;
+}
+void *sp_map(size_t length, int huge) {
+  void *p = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (p == MAP_FAILED) return NULL;
+  if (huge) madvise(p, length, MADV_HUGEPAGE);
+  return p;
+}
+void sp_unmap(void *address, size_t length) { munmap(address, length); }

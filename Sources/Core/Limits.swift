@@ -1,0 +1,19 @@
+// Every bound of the engine, each with its reason. A table at its limit refuses with a typed answer.
+
+public enum Limits {
+    /// Events in one request: with 128-byte records a body stays under 1 MiB.
+    public static let eventsPerRequestMax = 8190
+    /// A record of the ledger: an account or a transfer.
+    public static let recordBytes = 128
+    /// Body of a native message.
+    public static let messageBodyBytesMax = 1 << 20
+    /// Virtual slots that accounts hash into; a shard owns a set of them.
+    public static let slotCount = 4096
+    /// Shards of one engine: lanes grow with the square of it.
+    public static let shardsMax = 64
+    /// Undecided crossing transfers that one shard coordinates with one peer. Bounds the protocol lanes: each such
+    /// transfer has at most two messages under way in one direction.
+    public static let openPerPeerMax = 8192
+    /// Crossing decisions not yet known durable at the peer, per peer: what a crash may have to send again.
+    public static let redoPerPeerMax = 1 << 16
+}

@@ -1,0 +1,100 @@
+// Owners of memory: fixed arrays, chunked arrays, page-aligned buffers. Every unsafe access of the data structures
+// above is here, behind bounds that are checked in release builds too.
+
+internal import CSupport
+
+/// A fixed number of plain values, zero-filled, page-aligned, released in `deinit`.
+/// - Complexity: access O(1) with a bounds check; never grows.
+@safe
+public struct FixedArray<Element: BitwiseCopyable>: ~Copyable {
+    @usableFromInline let base: UnsafeMutablePointer<Element>
+    public let count: Int
+    @usableFromInline let bytes: Int
+
+    /// `count` elements whose bytes are all zero; ends the process when the machine has no address space left.
+    public init(count: Int) {
+        bytes = max(1, count) * MemoryLayout<Element>.stride
+        self.count = count
+        guard let memory = unsafe sp_map(bytes, bytes >= 4 << 20 ? 1 : 0) else {
+            stop("out of memory: \(bytes) bytes for a table")
+        }
+        // SAFETY: freshly mapped, zero-filled, page-aligned, of `count` strides; Element is plain bytes.
+        unsafe base = memory.bindMemory(to: Element.self, capacity: max(1, count))
+    }
+
+    deinit { unsafe sp_unmap(base, bytes) }
+
+    @inlinable @inline(__always)
+    public subscript(index: Int) -> Element {
+        unsafeAddress {
+            invariant(UInt(bitPattern: index) < UInt(bitPattern: count), "index \(index) of \(count)")
+            return unsafe UnsafePointer(base + index)
+        }
+        unsafeMutableAddress {
+            invariant(UInt(bitPattern: index) < UInt(bitPattern: count), "index \(index) of \(count)")
+            return unsafe base + index
+        }
+    }
+}
+
+// SAFETY: the memory belongs to the array alone; moving the owner to another thread moves the memory with it.
+extension FixedArray: @unchecked Sendable {}
+
+/// Plain values in chunks of 2^chunkShift that never move; grows by a chunk, up to `capacity`.
+/// - Complexity: access O(1); appending allocates one chunk every 2^chunkShift elements, no copying.
+@safe
+public struct ChunkedArray<Element: BitwiseCopyable>: ~Copyable {
+    @usableFromInline var chunks: UnsafeMutablePointer<UnsafeMutablePointer<Element>?>
+    @usableFromInline let chunkShift: Int
+    public let capacity: Int
+    public private(set) var count = 0
+    private var chunkCount = 0
+    private let directoryBytes: Int
+
+    public init(capacity: Int, chunkShift: Int = 14) {
+        self.capacity = capacity
+        self.chunkShift = chunkShift
+        let directory = (capacity >> chunkShift) + 1
+        directoryBytes = unsafe directory * MemoryLayout<UnsafeMutablePointer<Element>?>.stride
+        guard let memory = unsafe sp_map(directoryBytes, 0) else { stop("out of memory: \(directoryBytes) bytes") }
+        // SAFETY: zero bytes are nil pointers.
+        unsafe chunks = memory.bindMemory(to: UnsafeMutablePointer<Element>?.self, capacity: directory)
+    }
+
+    deinit {
+        let bytes = (1 << chunkShift) * MemoryLayout<Element>.stride
+        for i in 0..<chunkCount { unsafe sp_unmap(chunks[i]!, bytes) }
+        unsafe sp_unmap(chunks, directoryBytes)
+    }
+
+    /// Adds one element; false when `capacity` is reached or the machine has no memory left (nothing changed).
+    public mutating func append(_ element: Element) -> Bool {
+        guard count < capacity else { return false }
+        let chunk = count >> chunkShift
+        if chunk == chunkCount {
+            let bytes = (1 << chunkShift) * MemoryLayout<Element>.stride
+            guard let memory = unsafe sp_map(bytes, bytes >= 2 << 20 ? 1 : 0) else { return false }
+            unsafe chunks[chunk] = memory.bindMemory(to: Element.self, capacity: 1 << chunkShift)
+            chunkCount += 1
+        }
+        unsafe chunks[chunk]![count & ((1 << chunkShift) - 1)] = element
+        count += 1
+        return true
+    }
+
+    @inlinable @inline(__always)
+    public subscript(index: Int) -> Element {
+        unsafeAddress { unsafe UnsafePointer(address(index)) }
+        unsafeMutableAddress { unsafe address(index) }
+    }
+
+    @inlinable @inline(__always)
+    func address(_ index: Int) -> UnsafeMutablePointer<Element> {
+        invariant(UInt(bitPattern: index) < UInt(bitPattern: count), "index \(index) of \(count)")
+        // SAFETY: index < count, so its chunk exists.
+        return unsafe chunks[index >> chunkShift].unsafelyUnwrapped + (index & ((1 << chunkShift) - 1))
+    }
+}
+
+// SAFETY: as for FixedArray.
+extension ChunkedArray: @unchecked Sendable {}

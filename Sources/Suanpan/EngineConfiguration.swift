@@ -1,0 +1,48 @@
+// What an engine is built from. Every field has a default that suits one machine of its own.
+
+/// When an answer may leave.
+public enum Durability: String, Sendable, CaseIterable {
+    /// When its record is on the device: survives a power cut. The default.
+    case sync
+    /// When its record is with the kernel: survives a killed process; synced in the background.
+    case async
+}
+
+/// A host and a port to listen on. Port 0 asks the kernel for a free one.
+public struct Endpoint: Sendable, Equatable, CustomStringConvertible {
+    public var host: String
+    public var port: UInt16
+    public init(host: String, port: UInt16) {
+        self.host = host
+        self.port = port
+    }
+    public var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
+    /// True where only processes of this machine can connect.
+    public var isLoopback: Bool { host == "localhost" || host == "::1" || host.hasPrefix("127.") }
+}
+
+public struct EngineConfiguration: Sendable {
+    /// Made when missing. One engine at a time: a lock in it names the process that holds it.
+    public var dataDirectory: String
+    /// Nil: what the directory holds, else the CPUs this process may use. 1 to 64.
+    public var shards: Int?
+    public var durability: Durability = .sync
+    /// Bound of the memory for ledger tables; nil: half of the machine's.
+    public var memoryBytes: Int?
+    /// Size of a log segment when the directory is made; a multiple of 1 MiB. A directory keeps its own.
+    public var segmentBytes = 128 << 20
+    /// Where to listen; nil: no such door.
+    public var native: Endpoint?
+    public var resp: Endpoint?
+    /// Asked of every network client when set. Needed to listen beyond loopback.
+    public var password: String?
+    /// Connections over all cores; one more is refused.
+    public var connectionsMax = 16_384
+    /// Pin each shard's thread to a CPU of its own, as far as there are CPUs.
+    public var pinThreads = true
+
+    public init(dataDirectory: String, shards: Int? = nil) {
+        self.dataDirectory = dataDirectory
+        self.shards = shards
+    }
+}
