@@ -47,3 +47,7 @@ int64_t sp_filesystem_free(const char *path);
 /// Address space of `length` bytes, zero-filled on first touch, advised to use huge pages when `huge`. NULL on failure.
 void *sp_map(size_t length, int huge);
 void sp_unmap(void *address, size_t length);
+
+/// Loads and stores of an index shared with the kernel.
+static inline uint32_t sp_load_acquire(const uint32_t *p) { return __atomic_load_n(p, __ATOMIC_ACQUIRE); }
+static inline void sp_store_release(uint32_t *p, uint32_t v) { __atomic_store_n(p, v, __ATOMIC_RELEASE); }
