@@ -209,14 +209,18 @@ public struct ProvidedBuffers: ~Copyable {
     private let ringBytes: Int
 
     fileprivate init(_ ring: UnsafeMutablePointer<io_uring>, group: UInt16, count: Int, size: Int) throws(RingError) {
+        let ringBytes = count * MemoryLayout<io_uring_buf>.stride
+        // All fields are set before the first throw: a failed owner still releases what it maps.
         self.count = count
         self.size = size
         self.group = group
-        ringBytes = count * MemoryLayout<io_uring_buf>.stride
-        guard let pages = unsafe sp_map(ringBytes, 0), let memory = unsafe sp_map(count * size, 0) else {
-            throw .failed(operation: "buffer allocation", errno: ENOMEM)
+        self.ringBytes = ringBytes
+        let pages = unsafe sp_map(ringBytes, 0)
+        let buffers = unsafe sp_map(count * size, 0)
+        guard let pages = unsafe pages, let buffers = unsafe buffers else {
+            stop("out of memory: \(count * size) bytes of receive buffers")
         }
-        unsafe self.memory = memory
+        unsafe memory = buffers
         unsafe bufferRing = pages.assumingMemoryBound(to: io_uring_buf_ring.self)
         var registration = io_uring_buf_reg()
         registration.ring_addr = UInt64(UInt(bitPattern: pages))
