@@ -4,6 +4,8 @@ import PackageDescription
 let strict: [SwiftSetting] = [
     .strictMemorySafety(),
     .treatWarning("StrictMemorySafety", as: .error),
+    // Crash tests walk through the steps of the protocol; a release build has no trace of it.
+    .define("SUANPAN_FAILPOINTS", .when(configuration: .debug)),
 ]
 
 /// A stage of a transfer's way: a short folder under `Sources`, a prefixed module name.

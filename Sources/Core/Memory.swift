@@ -98,3 +98,36 @@ public struct ChunkedArray<Element: BitwiseCopyable>: ~Copyable {
 
 // SAFETY: as for FixedArray.
 extension ChunkedArray: @unchecked Sendable {}
+
+/// A fixed number of owners, each made at the start and never moved: connections, for one.
+@safe
+public struct Slab<Element: ~Copyable>: ~Copyable {
+    @usableFromInline let base: UnsafeMutablePointer<Element>
+    public let count: Int
+
+    public init(count: Int, make: (Int) -> Element) {
+        self.count = count
+        unsafe base = .allocate(capacity: max(1, count))
+        for i in 0..<count { unsafe (base + i).initialize(to: make(i)) }
+    }
+
+    deinit {
+        unsafe base.deinitialize(count: count)
+        unsafe base.deallocate()
+    }
+
+    @inlinable @inline(__always)
+    public subscript(index: Int) -> Element {
+        unsafeAddress {
+            invariant(UInt(bitPattern: index) < UInt(bitPattern: count), "index \(index) of \(count)")
+            return unsafe UnsafePointer(base + index)
+        }
+        unsafeMutableAddress {
+            invariant(UInt(bitPattern: index) < UInt(bitPattern: count), "index \(index) of \(count)")
+            return unsafe base + index
+        }
+    }
+}
+
+// SAFETY: owns its elements; moving the owner moves them.
+extension Slab: @unchecked Sendable where Element: Sendable {}

@@ -143,6 +143,9 @@ public struct Lane: BitwiseCopyable, @unchecked Sendable {
         unsafe producer.pointee.published.load(ordering: .sequentiallyConsistent) == consumer.pointee.position
     }
 
+    /// All cells of the ring.
+    @inlinable public var capacity: Int { Int(mask + 1) }
+
     /// Cells waiting, as the consumer sees them.
     @inlinable public var depth: Int {
         unsafe Int(producer.pointee.published.load(ordering: .relaxed) &- consumer.pointee.published.load(ordering: .relaxed))
