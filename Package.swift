@@ -48,7 +48,12 @@ let package = Package(
         stage("Lanes", ["CSupport", "SuanpanCore"]),
         stage("Shard", ["SuanpanCore", "SuanpanLedger", "SuanpanJournal", "SuanpanLanes"]),
         stage("Wire", ["CSupport", "SuanpanCore"]),
-        stage("Front", ["SuanpanCore", "SuanpanWire", "SuanpanLanes", "SuanpanUring", "SuanpanShard", "CSupport"]),
+        stage(
+            "Front",
+            [
+                "SuanpanCore", "SuanpanWire", "SuanpanLanes", "SuanpanUring", "SuanpanJournal", "SuanpanShard", "CSupport",
+                .product(name: "Histogram", package: "hdrhistogram-swift"),
+            ]),
         .target(
             name: "Suanpan",
             dependencies: [

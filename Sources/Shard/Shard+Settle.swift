@@ -109,8 +109,8 @@ extension Shard {
             if waiters[w].next == 0 { undecided[entry].readTail = 0 }
             recordAnswers.append(
                 RecordAnswer(
-                    origin: waiters[w].origin, found: true, account: ledger.account(undecided[entry].account),
-                    lsn: journal.appended))
+                    origin: waiters[w].origin, found: true,
+                    record: ledger.account(undecided[entry].account).bits, lsn: journal.appended))
             freeWaiters.give(UInt32(w))
         }
     }
@@ -163,20 +163,17 @@ extension Shard {
             switch read(transfer.debitAccountID, origin) {
             case .stalled: return false
             case .deferred: break
-            case .unknown: answerRecord(origin, found: false, transfer)
+            case .unknown:
+                recordAnswers.append(
+                    RecordAnswer(origin: origin, found: false, record: transfer, lsn: journal.appended))
             case .found(let account):
                 recordAnswers.append(
-                    RecordAnswer(origin: origin, found: true, account: account, lsn: journal.appended))
+                    RecordAnswer(origin: origin, found: true, record: account.bits, lsn: journal.appended))
             }
         }
         againQueue.removeFirst()
         freeWaiters.give(UInt32(w))
         return true
-    }
-
-    private mutating func answerRecord(_ origin: Origin, found: Bool, _ t: Transfer) {
-        let none = Account(id: t.debitAccountID, ledger: 0, code: 0)
-        recordAnswers.append(RecordAnswer(origin: origin, found: found, account: none, lsn: journal.appended))
     }
 
     // MARK: Sending

@@ -138,7 +138,8 @@ extension Shard {
         return openSlot(ledger.identityHash(debit, id), key) != nil
     }
 
-    static func readKey(_ account: AccountID) -> Transfer {
+    /// A look-up's key: an account, seen as the debit account of a transfer.
+    public static func readKey(_ account: AccountID) -> Transfer {
         Transfer(id: TransferID(0), debit: account, credit: AccountID(0), amount: .zero, ledger: 0, code: 0)
     }
 
@@ -329,5 +330,15 @@ extension Shard {
         let previous = slots[i].cautionPrevious
         if next != 0 { slots[Int(next - 1)].cautionPrevious = previous }
         if previous != 0 { slots[Int(previous - 1)].cautionNext = next } else { cautionHead = next }
+    }
+}
+
+extension Shard {
+    /// Queues the answer of a look-up that was decided at once for another core.
+    public mutating func answerRecord(_ origin: Origin, _ record: Transfer?) {
+        recordAnswers.append(
+            RecordAnswer(
+                origin: origin, found: record != nil, record: record ?? Self.readKey(AccountID(0)),
+                lsn: journal.appended))
     }
 }

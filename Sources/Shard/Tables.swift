@@ -157,74 +157,26 @@ struct Waiter: BitwiseCopyable {
     public var origin: Origin
     public var result: EventResult
     public var lsn: LSN
+
+    public init(origin: Origin, result: EventResult, lsn: LSN) {
+        self.origin = origin
+        self.result = result
+        self.lsn = lsn
+    }
 }
 
 /// An answer of a look-up that had to wait.
 @frozen public struct RecordAnswer: BitwiseCopyable, Sendable {
     public var origin: Origin
     public var found: Bool
-    public var account: Account
+    /// The account or transfer, as 128 plain bytes.
+    public var record: Transfer
     public var lsn: LSN
-}
 
-/// A first-in first-out queue in a power of two of places; grows by doubling, which a warmed shard no longer does.
-public struct Queue<Element: BitwiseCopyable>: ~Copyable {
-    private var items: FixedArray<Element>
-    private var mask: Int
-    private var head = 0
-    private var tail = 0
-
-    public init(capacity: Int = 1024) {
-        var places = 64
-        while places < capacity { places *= 2 }
-        items = FixedArray(count: places)
-        mask = places - 1
-    }
-
-    public var count: Int { tail &- head }
-    public var isEmpty: Bool { head == tail }
-    public var first: Element { items[head & mask] }
-
-    public mutating func append(_ element: Element) {
-        if count > mask { grow() }
-        items[tail & mask] = element
-        tail &+= 1
-    }
-
-    public mutating func removeFirst() { head &+= 1 }
-
-    @inline(never)
-    private mutating func grow() {
-        let bigger = FixedArray<Element>(count: (mask + 1) * 2)
-        var larger = bigger
-        let n = count
-        for i in 0..<n { larger[i] = items[(head &+ i) & mask] }
-        items = larger
-        mask = mask * 2 + 1
-        head = 0
-        tail = n
-    }
-}
-
-/// Indices of free places of a table, the last freed first: what was just used is still in the cache.
-struct FreeList: ~Copyable {
-    private var stack: FixedArray<UInt32>
-    private(set) var count: Int
-
-    init(count: Int) {
-        stack = FixedArray(count: count)
-        self.count = count
-        for i in 0..<count { stack[i] = UInt32(count - 1 - i) }
-    }
-
-    mutating func take() -> UInt32 {
-        invariant(count > 0, "a table of the shard is full")
-        count -= 1
-        return stack[count]
-    }
-
-    mutating func give(_ index: UInt32) {
-        stack[count] = index
-        count += 1
+    public init(origin: Origin, found: Bool, record: Transfer, lsn: LSN) {
+        self.origin = origin
+        self.found = found
+        self.record = record
+        self.lsn = lsn
     }
 }
