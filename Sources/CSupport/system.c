@@ -86,3 +86,7 @@ void *sp_map(size_t length, int huge) {
   return p;
 }
 void sp_unmap(void *address, size_t length) { munmap(address, length); }
+void sp_sleep_microseconds(uint64_t microseconds) {
+  struct timespec t = {(time_t)(microseconds / 1000000), (long)(microseconds % 1000000) * 1000};
+  nanosleep(&t, NULL);
+}

@@ -162,6 +162,10 @@ public struct RawRegion: ~Copyable {
         return unsafe base.loadUnaligned(fromByteOffset: offset, as: Value.self)
     }
 
+    /// Calls `body` with the address: for the kernel, which keeps it while the region lives.
+    @unsafe @inlinable
+    public mutating func withAddress(_ body: (UnsafeMutableRawPointer) -> Void) { unsafe body(base) }
+
     /// Calls `body` with a range of the bytes.
     @inlinable
     public borrowing func withBytes<Result>(_ offset: Int, _ length: Int, _ body: (Span<UInt8>) -> Result) -> Result {

@@ -234,6 +234,22 @@ extension Front {
         }
     }
 
+    /// True when `release` would find something.
+    public func canRelease(_ acknowledged: LSN, _ shard: borrowing Shard) -> Bool {
+        if !awaiting.isEmpty && requests[Int(awaiting.first)].lsn <= acknowledged.value { return true }
+        if !shard.answers.isEmpty && shard.answers.first.lsn <= acknowledged { return true }
+        return !shard.recordAnswers.isEmpty && shard.recordAnswers.first.lsn <= acknowledged
+    }
+
+    /// Makes requests, results and adoptions visible to other cores; calls `wake` for each that has something new.
+    public mutating func flush(_ wake: (Int) -> Void) {
+        for p in 0..<routing.shardCount where p != core.index {
+            let a = requestLanes[p].flush()
+            let b = controlLanes[p].flush()
+            if a || b { wake(p) }
+        }
+    }
+
     /// All results are there and durable: reply.
     private mutating func finish(_ r: UInt32) {
         let i = Int(r)

@@ -28,7 +28,7 @@ extension StatusBoard {
                 "redis_mode:standalone", "process_id:\(facts.processID)", "uptime_in_seconds:\(up)",
                 "durability:\(facts.durability)", "shards:\(facts.shardCount)", "salt:\(Self.hex(facts.salt))",
                 "data_directory:\(facts.dataDirectory)", "filesystem:\(facts.filesystem)",
-                "sync_ms:\(Self.three(facts.syncMilliseconds))", "recovered_ms:\(facts.recoveredMilliseconds)",
+                "sync_ms:\(Self.three(facts.syncMilliseconds))", "recovered_ms:\(recoveredMilliseconds)",
                 "accounts:\(sum(.accounts))", "transfers:\(sum(.transfers))", "refusals:\(sum(.refusals))",
                 "transfers_per_second:\(sum(.rate))", "used_cpu_seconds:\(Self.seconds(sum(.cpuNanoseconds)))",
                 "native_port:\(facts.nativePort)", "resp_port:\(facts.respPort)", "tcp_port:\(facts.respPort)",

@@ -27,7 +27,6 @@ public struct StatusFacts: Sendable {
     public var filesystem = ""
     public var syncMilliseconds = 0.0
     public var startedAt: UInt64 = 0
-    public var recoveredMilliseconds: UInt64 = 0
     public var nativePort: UInt16 = 0
     public var respPort: UInt16 = 0
     public var processID = 0
@@ -36,9 +35,9 @@ public struct StatusFacts: Sendable {
     public init() {}
 }
 
-public final class StatusBoard: @unchecked Sendable {
-    // SAFETY of Sendable: `facts` is set before the cores start and read after; rows are atomics.
-    public var facts: StatusFacts
+public final class StatusBoard: Sendable {
+    public let facts: StatusFacts
+    private let recovered = Atomic<UInt64>(0)
     private let coreCount: Int
     private let rows: [Row]
 
@@ -60,6 +59,9 @@ public final class StatusBoard: @unchecked Sendable {
     }
 
     // Relaxed throughout: each number stands for itself.
+
+    public func setRecovered(_ milliseconds: UInt64) { recovered.store(milliseconds, ordering: .relaxed) }
+    var recoveredMilliseconds: UInt64 { recovered.load(ordering: .relaxed) }
 
     public func set(_ core: Int, _ metric: Metric, _ value: UInt64) {
         rows[core].words[metric.rawValue].value.store(value, ordering: .relaxed)

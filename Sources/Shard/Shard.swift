@@ -171,6 +171,14 @@ public struct Shard: ~Copyable {
             && freeUndecided.count > 2
     }
 
+    /// Something can go on at once: `settle` would find it.
+    public var hasWork: Bool {
+        canReceive && !(selfQueue.isEmpty && dirtyQueue.isEmpty) || (hasRoom && !againQueue.isEmpty)
+    }
+
+    /// A request of another core would not be turned away for lack of room.
+    public var acceptsRequests: Bool { hasRoom && againQueue.isEmpty }
+
     /// Nothing is under way: every slot is free and nothing waits.
     public var isQuiet: Bool {
         freeSlots.count == Self.slotCount && freeWaiters.count == Self.slotCount && answers.isEmpty
