@@ -82,5 +82,6 @@ let package = Package(
             path: "Sources/Command", swiftSettings: strict),
 
         tests("Core", ["SuanpanCore"]),
+        tests("Journal", ["SuanpanJournal", "SuanpanCore"]),
     ]
 )
