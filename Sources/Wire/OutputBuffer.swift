@@ -43,6 +43,14 @@ public struct OutputBuffer: ~Copyable {
         return body(unsafe Span(_unsafeElements: bytes))
     }
 
+    /// Calls `body` with the bytes not yet taken, to change some of them.
+    @inlinable mutating func withMutableBytes(_ body: (inout MutableSpan<UInt8>) -> Void) {
+        // SAFETY: as for `unsafeBytes`; `self` is held exclusively for the call.
+        let bytes = unsafe UnsafeMutableBufferPointer(start: base.map { unsafe $0 + start }, count: count)
+        var span = unsafe MutableSpan(_unsafeElements: bytes)
+        body(&span)
+    }
+
     /// Drops the first `count` bytes: the kernel took them.
     public mutating func removeFirst(_ count: Int) {
         invariant(count >= 0 && count <= self.count, "took \(count) of \(self.count) bytes")
