@@ -64,7 +64,13 @@ let package = Package(
                 "SuanpanCore", "SuanpanWire", "SuanpanUring", "CSupport",
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
             ],
-            path: "Sources/Load", swiftSettings: strict),
+            path: "Sources/Load", exclude: ["Profiles/README.md"],
+            resources: [
+                // Profiles is a link to Config/profiles: an installed binary carries the same files.
+                .embedInCode("Profiles/daily.json"), .embedInCode("Profiles/flash-sale.json"),
+                .embedInCode("Profiles/settlement.json"),
+            ],
+            swiftSettings: strict),
         .executableTarget(
             name: "suanpan",
             dependencies: [
@@ -75,5 +81,6 @@ let package = Package(
             path: "Sources/Command", swiftSettings: strict),
 
         tests("Core", ["SuanpanCore"]),
+        tests("Load", ["SuanpanLoad", "SuanpanCore", "SuanpanWire", "CSupport"]),
     ]
 )
