@@ -81,6 +81,6 @@ let package = Package(
             path: "Sources/Command", swiftSettings: strict),
 
         tests("Core", ["SuanpanCore"]),
-        tests("Load", ["SuanpanLoad", "SuanpanCore", "SuanpanWire", "CSupport"]),
+        tests("Load", ["SuanpanLoad", "SuanpanCore", "SuanpanWire"]),
     ]
 )

@@ -50,12 +50,13 @@ public struct LoadOptions: Sendable {
     public var threads: Int?
     public var wire: LoadProtocol = .native
     public var password: String?
-    /// Where the JSON report goes.
-    public var jsonFile: String?
     /// A server that answers nothing for so long is lost.
     public var replyTimeoutSeconds = 30
 
     public init(target: String) { self.target = target }
+
+    /// SUANPAN_PASSWORD of the environment.
+    public static var environmentPassword: String? { System.environment("SUANPAN_PASSWORD") }
 }
 
 /// A checked load.

@@ -175,6 +175,10 @@ public struct LoadReport: Sendable, Encodable {
 
     // MARK: Text
 
+    public func printText() { System.printOut(text) }
+    /// The last line on stderr says why a run is bad.
+    public static func printFailure(_ error: LoadError) { System.printError("suanpan: \(error)\n") }
+
     public var text: String {
         var out = ""
         func line(_ name: String, _ value: String) {

@@ -189,6 +189,11 @@ enum System {
     static func printError(_ text: String) { writeAll(2, Array(text.utf8)) }
     static var errorIsTerminal: Bool { isatty(2) == 1 }
 
+    static func environment(_ name: String) -> String? {
+        // SAFETY: nothing in this process changes its environment; the value is copied at once.
+        unsafe getenv(name).map { unsafe String(cString: $0) }
+    }
+
     static var kernel: String {
         guard let bytes = readFile("/proc/sys/kernel/osrelease") else { return "unknown" }
         return String(decoding: bytes.prefix { $0 != 10 }, as: UTF8.self)
