@@ -71,7 +71,13 @@ let package = Package(
                 "SuanpanCore", "SuanpanWire", "SuanpanUring", "CSupport",
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
             ],
-            path: "Sources/Load", swiftSettings: strict),
+            path: "Sources/Load", exclude: ["Profiles/README.md"],
+            resources: [
+                // Profiles is a link to Config/profiles: an installed binary carries the same files.
+                .embedInCode("Profiles/daily.json"), .embedInCode("Profiles/flash-sale.json"),
+                .embedInCode("Profiles/settlement.json"),
+            ],
+            swiftSettings: strict),
         .executableTarget(
             name: "suanpan",
             dependencies: [
@@ -83,5 +89,6 @@ let package = Package(
 
         tests("Core", ["SuanpanCore"]),
         tests("Journal", ["SuanpanJournal", "SuanpanCore"]),
+        tests("Load", ["SuanpanLoad", "SuanpanCore", "SuanpanWire"]),
     ]
 )

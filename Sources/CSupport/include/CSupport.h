@@ -28,6 +28,8 @@ int sp_pin_to_cpu(int cpu);
 /// CPUs this process may run on, written to `cpus` (at most `capacity`); returns how many there are.
 int sp_allowed_cpus(int *cpus, int capacity);
 void sp_name_thread(const char *name);
+/// How late the kernel may fire this thread's timers, to save wake-ups (50 µs by default).
+void sp_set_timer_slack(unsigned long ns);
 /// CPU time of the calling thread, nanoseconds.
 uint64_t sp_thread_cpu_ns(void);
 
