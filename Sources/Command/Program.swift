@@ -43,7 +43,7 @@ public struct Program: ParsableCommand {
     /// Runs one command line (without the program's name) and returns the exit code.
     public static func run(_ arguments: [String]) -> Int32 {
         do {
-            var command = try parseAsRoot(arguments)
+            var command = try parseAsRoot(withDefaults(arguments))
             try command.run()
             flushOutput()
             return 0
@@ -51,6 +51,10 @@ public struct Program: ParsableCommand {
             return end(failure.description, code: failure.kind.rawValue)
         } catch let error as EngineError {
             return end(error.description, code: Failure.Kind.run.rawValue)
+        } catch let code as ExitCode {
+            // The command has said why itself.
+            flushOutput()
+            return code.rawValue
         } catch {
             return end(parserError: error)
         }

@@ -12,7 +12,7 @@ struct Settings {
         "data", "shards", "native", "resp", "durability", "memory", "password", "password-file", "segment",
         "connections-max", "pin",
         "target", "protocol", "profile", "accounts", "connections", "batch", "in-flight", "rate", "duration",
-        "transfers", "hot-share", "hot-accounts", "cross-shard", "pending", "seed", "json", "format",
+        "transfers", "hot-share", "hot-accounts", "cross-shard", "pending", "seed", "threads", "json", "format",
     ]
     /// Never printed.
     static let secretNames: Set<String> = ["password"]

@@ -158,6 +158,33 @@ private func refusal(_ body: () throws -> some Any) -> String {
     }
 }
 
+@Suite struct LoadDefaultsTests {
+    @Test func lowerLayersFillWhatTheCommandLineLeavesOut() throws {
+        try withFile("c.yaml", "target: 127.0.0.1:1\nbatch: 5\nrate: 100.5\nshards: 2\n") { path in
+            let found = try Program.withDefaults(
+                ["load", "--config", path, "--batch=7"], environment: ["SUANPAN_RATE": "9", "SUANPAN_SHARDS": "1"])
+            #expect(found == ["load", "--batch=7", "--target", "127.0.0.1:1", "--rate", "9"])
+        }
+        let other = try Program.withDefaults(["serve", "--config", "x"], environment: ["SUANPAN_RATE": "9"])
+        #expect(other == ["serve", "--config", "x"])
+    }
+
+    @Test func durationAndTransfersHideEachOther() throws {
+        let environment = ["SUANPAN_DURATION": "9"]
+        let given = try Program.withDefaults(["load", "--transfers", "5"], environment: environment)
+        #expect(given == ["load", "--transfers", "5"])
+        try withFile("c.yaml", "transfers: 3\n") { path in
+            let found = try Program.withDefaults(["load", "--config=\(path)"], environment: environment)
+            #expect(found == ["load", "--duration", "9"])
+        }
+    }
+
+    @Test func configNeedsAFile() {
+        #expect(
+            refusal { try Program.withDefaults(["load", "--config"], environment: [:]) }.hasPrefix("--config needs"))
+    }
+}
+
 @Suite struct SizeTests {
     @Test(arguments: [
         ("0", 0), ("4096", 4096), ("4GiB", 4 << 30), ("512MiB", 512 << 20), ("64KiB", 64 << 10), ("1TiB", 1 << 40),
