@@ -241,7 +241,7 @@ import Testing
     #expect(journal.counters.syncs == 4)
     let (_, seen) = try bench.replay()
     #expect(seen.ids == Array(1...20000))
-    var cursor = try ReplayCursor(bench.data)
+    let cursor = try ReplayCursor(bench.data)
     while let group = try cursor.nextGroup() { #expect(group.isAsynchronous) }
 }
 
