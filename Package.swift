@@ -75,5 +75,6 @@ let package = Package(
             path: "Sources/Command", swiftSettings: strict),
 
         tests("Core", ["SuanpanCore"]),
+        tests("Wire", ["SuanpanCore", "SuanpanWire"]),
     ]
 )
