@@ -79,6 +79,14 @@ public struct OutputBuffer: ~Copyable {
         removeAll()
     }
 
+    /// A value at an offset from the first byte not yet taken.
+    @inlinable @inline(__always)
+    public func load<Value: BitwiseCopyable>(_ type: Value.Type, at offset: Int) -> Value {
+        invariant(offset >= 0 && offset <= count - MemoryLayout<Value>.size, "read past the end")
+        // SAFETY: the range was checked to lie within the bytes written; loading needs no alignment.
+        return unsafe UnsafeRawPointer(base.unsafelyUnwrapped + start).loadUnaligned(fromByteOffset: offset, as: Value.self)
+    }
+
     // MARK: Appending
 
     /// Makes room for `count` bytes more without changing the content.
