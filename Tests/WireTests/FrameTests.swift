@@ -119,3 +119,15 @@ private func request(_ bytes: [UInt8], end: Int? = nil) -> FrameParsed {
         _ = FrameDecoder.reply(bytes.span.extracting(0..<end))
     }
 }
+
+@Test func routingHasTheVectorsOfTheSpecification() {
+    let key = HashKey(0x0001_0203_0405_0607_0809_0A0B_0C0D_0E0F)
+    for (id, slot) in [(1, 1206), (2, 3785), (3, 910), (0xDEAD_BEEF_0000_0000_0000_0005, 998)] as [(UInt128, Int)] {
+        #expect(Routing.slot(ofHash: key.hash(id)) == slot)
+    }
+}
+
+@Test func pingHasTheBytesOfTheSpecification() {
+    let ping = frame(FrameHeader(Operation.ping.rawValue, requestID: 7))
+    #expect(Array(ping[60...]) == [0x8B, 0x92, 0xFA, 0x20])
+}
