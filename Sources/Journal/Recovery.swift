@@ -18,7 +18,7 @@ public enum Recovery {
     public static func replay<Visitor: RecordVisitor & ~Copyable>(
         _ directory: ShardDirectory, upTo limit: LSN? = nil, into visitor: inout Visitor
     ) throws(JournalError) -> ReplaySummary {
-        var cursor = try ReplayCursor(directory, upTo: limit)
+        let cursor = try ReplayCursor(directory, upTo: limit)
         while let group = try cursor.nextGroup() {
             for i in 0..<group.count {
                 try visitor.visit(group.record(i), lsn: LSN(group.firstLSN.value &+ UInt64(i)), position: group.position(i))

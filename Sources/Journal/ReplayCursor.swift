@@ -2,7 +2,7 @@
 
 public import SuanpanCore
 
-public struct ReplayCursor: ~Copyable {
+public final class ReplayCursor {
     private let directory: ShardDirectory
     private let limit: LSN?
     private var reader: SegmentReader
@@ -51,7 +51,7 @@ public struct ReplayCursor: ~Copyable {
     }
 
     /// The next group with records that count, nil at the end of the log.
-    public mutating func nextGroup() throws(JournalError) -> ReplayGroup? {
+    public func nextGroup() throws(JournalError) -> ReplayGroup? {
         while !isAtEnd {
             try enterEpochs()
             if isNewest, let limit, expected > limit.value {
@@ -75,7 +75,7 @@ public struct ReplayCursor: ~Copyable {
     // MARK: Steps
 
     /// Passes into every epoch that begins exactly here.
-    private mutating func enterEpochs() throws(JournalError) {
+    private func enterEpochs() throws(JournalError) {
         while current + 1 < epochs.count {
             let next = epochs[current + 1]
             if (segment, offset) < (next.segment, next.offset) { return }
@@ -92,7 +92,7 @@ public struct ReplayCursor: ~Copyable {
     }
 
     /// Opens the segment to be read, or the one after its end. False when the log ends for lack of one.
-    private mutating func enterSegment() throws(JournalError) -> Bool {
+    private func enterSegment() throws(JournalError) -> Bool {
         let number = offset == UInt64(directory.segmentBytes) ? segment + 1 : segment
         guard try reader.open(number, expected: LSN(expected)) else {
             let later: LaterEvidence = (segments.last ?? 0) > number ? .proven : .none
@@ -114,7 +114,7 @@ public struct ReplayCursor: ~Copyable {
         return true
     }
 
-    private mutating func classify() throws(JournalError) -> (GroupFinding, GroupHeader?) {
+    private func classify() throws(JournalError) -> (GroupFinding, GroupHeader?) {
         let at = try reader.ensure(offset, SegmentFile.blockBytes)
         guard let header = GroupHeader.load(reader.window, at: at, salt: directory.salt) else {
             return (reader.window.isZero(at, SegmentFile.blockBytes) ? .blank : .unreadableHeader, nil)
@@ -132,7 +132,7 @@ public struct ReplayCursor: ~Copyable {
     }
 
     /// Counts a sound group and moves behind it; nil when none of its records counts.
-    private mutating func accept(_ header: GroupHeader) throws(JournalError) -> ReplayGroup? {
+    private func accept(_ header: GroupHeader) throws(JournalError) -> ReplayGroup? {
         let at = try reader.ensure(offset, Int(header.length))
         var end = header.endLSN
         // A later epoch that begins inside this group's records has voided the rest.
@@ -158,7 +158,7 @@ public struct ReplayCursor: ~Copyable {
 
     // MARK: The end
 
-    private mutating func end(_ finding: GroupFinding, _ header: GroupHeader?) throws(JournalError) {
+    private func end(_ finding: GroupFinding, _ header: GroupHeader?) throws(JournalError) {
         var stored: UInt64?
         var computed: UInt64?
         if finding == .badPayload, let header {
@@ -192,7 +192,7 @@ public struct ReplayCursor: ~Copyable {
         CutTail(finding: finding, path: path, offset: offset, bytes: bytes, lsn: LSN(summary.lastLSN.value + 1))
     }
 
-    private mutating func finish(_ cut: CutTail?) {
+    private func finish(_ cut: CutTail?) {
         isAtEnd = true
         if let limit, limit < LSN(expected - 1), cut == nil { summary.cut = self.cut(nil, bytes: 0) }
         if cut != nil { summary.cut = cut }
@@ -217,7 +217,7 @@ public struct ReplayCursor: ~Copyable {
     }
 
     /// Looks at every block behind this place, in this segment and all later ones.
-    private mutating func laterGroups() throws(JournalError) -> LaterGroups {
+    private func laterGroups() throws(JournalError) -> LaterGroups {
         var found = LaterGroups()
         if reader.number == segment {
             try scan(segment, from: min(offset + UInt64(SegmentFile.blockBytes), UInt64(directory.segmentBytes)), &found)
@@ -234,7 +234,7 @@ public struct ReplayCursor: ~Copyable {
         return found
     }
 
-    private mutating func scan(
+    private func scan(
         _ number: UInt64, from begin: UInt64, _ found: inout LaterGroups
     ) throws(JournalError) {
         let block = UInt64(SegmentFile.blockBytes)

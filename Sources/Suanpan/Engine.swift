@@ -51,7 +51,7 @@ public final class Engine: Sendable {
         let sockets = try Listeners(native: configuration.native, resp: configuration.resp)
         let memory = configuration.memoryBytes ?? Machine.memoryBytes / 2
         var facts = Machine.facts(dataDirectory: configuration.dataDirectory)
-        facts.version = suanpanVersion
+        facts.version = Version.current
         facts.durability = configuration.durability.rawValue
         facts.shardCount = count
         facts.salt = box.directory.salt

@@ -6,6 +6,8 @@ public import SuanpanUring
 public enum EngineError: Error, Sendable, CustomStringConvertible {
     /// The data directory: locked, damaged, of another shard count, not writable …
     case journal(JournalError)
+    /// The ledger's files are whole and say something impossible.
+    case unsound(String)
     /// Two shards' logs contradict each other.
     case inconsistent(String)
     case ring(RingError)
@@ -21,6 +23,7 @@ public enum EngineError: Error, Sendable, CustomStringConvertible {
         case .journal(let error): "\(error)"
         case .inconsistent(let what):
             "\(what); restore the data directory from a backup; nothing was changed"
+        case .unsound(let what): "\(what)"
         case .ring(let error): "\(error)"
         case .listen(let endpoint, let why): "cannot listen on \(endpoint): \(why)"
         case .configuration(let what): what
