@@ -70,6 +70,7 @@ class Server:
             self.process.wait()
             raise
         self.process.stdout.close()
+        self.errors.close()
         return code
 
     def kill(self):

@@ -163,7 +163,9 @@ class NativeTests(unittest.TestCase):
         with self.assertRaises(native.Refused) as refused:
             self.client.create_transfers([transfer(i, a, b, 1) for i in range(8191)])
         self.assertEqual(refused.exception.status, native.TOO_LARGE)
-        self.assertEqual(self.balance(b, native.Client(*self.server.native)), 10000 + 8190)
+        another = native.Client(*self.server.native)
+        self.addCleanup(another.close)
+        self.assertEqual(self.balance(b, another), 10000 + 8190)
 
     def test_empty_requests(self):
         self.assertEqual(self.client.create_transfers([]), [])
