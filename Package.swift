@@ -4,6 +4,8 @@ import PackageDescription
 let strict: [SwiftSetting] = [
     .strictMemorySafety(),
     .treatWarning("StrictMemorySafety", as: .error),
+    // Crash tests walk through the steps of the protocol; a release build has no trace of it.
+    .define("SUANPAN_FAILPOINTS", .when(configuration: .debug)),
 ]
 
 /// A stage of a transfer's way: a short folder under `Sources`, a prefixed module name.
@@ -47,7 +49,12 @@ let package = Package(
         stage("Lanes", ["CSupport", "SuanpanCore"]),
         stage("Shard", ["SuanpanCore", "SuanpanLedger", "SuanpanJournal", "SuanpanLanes"]),
         stage("Wire", ["CSupport", "SuanpanCore"]),
-        stage("Front", ["SuanpanCore", "SuanpanWire", "SuanpanLanes", "SuanpanUring", "SuanpanShard", "CSupport"]),
+        stage(
+            "Front",
+            [
+                "SuanpanCore", "SuanpanWire", "SuanpanLanes", "SuanpanUring", "SuanpanJournal", "SuanpanShard", "CSupport",
+                .product(name: "Histogram", package: "hdrhistogram-swift"),
+            ]),
         .target(
             name: "Suanpan",
             dependencies: [
@@ -65,7 +72,13 @@ let package = Package(
                 "SuanpanCore", "SuanpanWire", "SuanpanUring", "CSupport",
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
             ],
-            path: "Sources/Load", swiftSettings: strict),
+            path: "Sources/Load", exclude: ["Profiles/README.md"],
+            resources: [
+                // Profiles is a link to Config/profiles: an installed binary carries the same files.
+                .embedInCode("Profiles/daily.json"), .embedInCode("Profiles/flash-sale.json"),
+                .embedInCode("Profiles/settlement.json"),
+            ],
+            swiftSettings: strict),
         // Sources/Command is two modules, so that tests link the commands without jemalloc.
         .target(
             name: "SuanpanCommand",

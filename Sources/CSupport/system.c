@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/statfs.h>
 #include <time.h>
 #include <unistd.h>
@@ -38,6 +39,7 @@ int sp_allowed_cpus(int *cpus, int capacity) {
   return n;
 }
 void sp_name_thread(const char *name) { pthread_setname_np(pthread_self(), name); }
+void sp_set_timer_slack(unsigned long ns) { prctl(PR_SET_TIMERSLACK, ns); }
 
 int sp_open(const char *path, int writable, int direct, int dsync, int create, int exclusive) {
   int flags = O_CLOEXEC | (writable ? O_RDWR : O_RDONLY);
@@ -86,3 +88,7 @@ void *sp_map(size_t length, int huge) {
   return p;
 }
 void sp_unmap(void *address, size_t length) { munmap(address, length); }
+void sp_sleep_microseconds(uint64_t microseconds) {
+  struct timespec t = {(time_t)(microseconds / 1000000), (long)(microseconds % 1000000) * 1000};
+  nanosleep(&t, NULL);
+}

@@ -1,14 +1,9 @@
-public import SuanpanCore
+// A server process: an engine with doors, until a signal says to stop.
 
-public enum EngineError: Error, Equatable, Sendable, CustomStringConvertible {
-    case unsupported(String)
-    public var description: String {
-        switch self {
-        case .unsupported(let what): "\(what) is not built yet"
-        }
-    }
-}
+internal import Glibc
+internal import SuanpanCore
 
+/// What a server says when it serves.
 public struct ServerReady: Sendable {
     public var nativeEndpoint: Endpoint?
     public var respEndpoint: Endpoint?
@@ -16,43 +11,43 @@ public struct ServerReady: Sendable {
     public var accounts: UInt64
     public var transfers: UInt64
     public var recoveredMilliseconds: Int
+    /// What an operator should know: what was cut, redone, a clock that stands back.
+    public var notes: [String]
 }
 
 public enum Server {
+    /// Serves until SIGTERM or SIGINT, then finishes what was taken and returns. A second signal ends the process at
+    /// once. Blocks; call it on the main thread.
+    /// - Parameter ready: Called once, when clients can connect.
     public static func run(
         _ configuration: EngineConfiguration, ready: (ServerReady) -> Void
     ) throws(EngineError) {
-        throw .unsupported("the server")
+        var signals = sigset_t()
+        unsafe sigemptyset(&signals)
+        unsafe sigaddset(&signals, SIGTERM)
+        unsafe sigaddset(&signals, SIGINT)
+        // Blocked before any thread starts: only `sigwait` below takes them.
+        unsafe pthread_sigmask(SIG_BLOCK, &signals, nil)
+        signal(SIGPIPE, SIG_IGN)
+        let engine = try Engine(configuration)
+        ready(describe(engine.started))
+        var received: CInt = 0
+        unsafe sigwait(&signals, &received)
+        unsafe pthread_sigmask(SIG_UNBLOCK, &signals, nil)
+        engine.closeBlocking()
     }
-}
 
-public struct VerificationReport: Sendable {
-    public struct Ledger: Sendable {
-        public var ledger: UInt32
-        public var debitsPending, debitsPosted, creditsPending, creditsPosted: UInt128
-        public var isBalanced: Bool { debitsPending == creditsPending && debitsPosted == creditsPosted }
-    }
-    public struct Shard: Sendable {
-        public var firstLSN, lastLSN, groups, bytes: UInt64
-    }
-    public var balanced: Bool
-    public var ledgers: [Ledger]
-    public var accounts: UInt64
-    public var transfers: UInt64
-    public var shards: [Shard]
-}
-
-public enum Verifier {
-    public static func verify(dataDirectory: String) throws(EngineError) -> VerificationReport {
-        throw .unsupported("verify")
-    }
-}
-
-public enum Export {
-    public static func accounts(dataDirectory: String, each: (Account) -> Void) throws(EngineError) {
-        throw .unsupported("dump")
-    }
-    public static func transfers(dataDirectory: String, each: (Transfer) -> Void) throws(EngineError) {
-        throw .unsupported("dump")
+    private static func describe(_ start: EngineStart) -> ServerReady {
+        var notes = start.cuts
+        if start.redone > 0 { notes.append("\(start.redone) crossing transfers decided before the stop were credited now") }
+        if start.clockBehindSeconds > 0 {
+            notes.append(
+                "the machine's clock stands \(start.clockBehindSeconds) s behind the ledger's last timestamp (was it set "
+                    + "back?): timestamps go on from there")
+        }
+        return ServerReady(
+            nativeEndpoint: start.native, respEndpoint: start.resp, shards: start.shards,
+            accounts: UInt64(start.accounts), transfers: start.transfers,
+            recoveredMilliseconds: Int(start.recoveredMilliseconds), notes: notes)
     }
 }

@@ -97,6 +97,13 @@ public struct Ring: ~Copyable {
         unsafe e.pointee.user_data = token
     }
 
+    /// Connects a socket. The address is copied when the request is submitted and must stay in place until then.
+    public mutating func connect(_ fd: CInt, to address: UnsafeRawPointer, length: Int, token: UInt64) {
+        let e = unsafe entry()
+        unsafe io_uring_prep_connect(e, fd, address.assumingMemoryBound(to: sockaddr.self), socklen_t(length))
+        unsafe e.pointee.user_data = token
+    }
+
     /// One completion per arrival, in a buffer of `group`, until `hasMore` is false. Result 0: the peer has closed.
     public mutating func receiveMultishot(_ fd: CInt, group: UInt16, token: UInt64) {
         let e = unsafe entry()

@@ -28,6 +28,8 @@ int sp_pin_to_cpu(int cpu);
 /// CPUs this process may run on, written to `cpus` (at most `capacity`); returns how many there are.
 int sp_allowed_cpus(int *cpus, int capacity);
 void sp_name_thread(const char *name);
+/// How late the kernel may fire this thread's timers, to save wake-ups (50 µs by default).
+void sp_set_timer_slack(unsigned long ns);
 /// CPU time of the calling thread, nanoseconds.
 uint64_t sp_thread_cpu_ns(void);
 
@@ -51,3 +53,5 @@ void sp_unmap(void *address, size_t length);
 /// Loads and stores of an index shared with the kernel.
 static inline uint32_t sp_load_acquire(const uint32_t *p) { return __atomic_load_n(p, __ATOMIC_ACQUIRE); }
 static inline void sp_store_release(uint32_t *p, uint32_t v) { __atomic_store_n(p, v, __ATOMIC_RELEASE); }
+/// Waits while the engine starts or stops; never on the hot path.
+void sp_sleep_microseconds(uint64_t microseconds);

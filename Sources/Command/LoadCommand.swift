@@ -1,0 +1,83 @@
+// `suanpan load`: the options of the load generator, its report on standard output, its exit code.
+
+public import ArgumentParser
+public import SuanpanLoad
+
+extension LoadProtocol: ExpressibleByArgument {}
+
+struct LoadCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "load",
+        abstract: "Drive transfers at a server and report what it took.",
+        discussion: """
+            Closed loop by default: every connection keeps --in-flight requests outstanding. With --rate or --profile an \
+            open loop: requests are due at their own, Poisson-spaced times, and latency counts from the time due, so that \
+            a stall of the server is not hidden. Exit code 0: done; 1: the run is bad; 2: the command line is wrong.
+            """)
+
+    @Option(help: "The server's native port, or its RESP port with --protocol resp; HOST:PORT.")
+    var target: String
+    @Option(help: "native or resp.")
+    var `protocol`: LoadProtocol = .native
+    @Option(help: "A profile: \(Profile.standardNames.joined(separator: ", ")), or a JSON file. Options win over it.")
+    var profile: String?
+    @Option(help: "Accounts that take part, made and funded first. (default: 10000)")
+    var accounts: Int?
+    @Option(help: "Connections. (default: 1)")
+    var connections: Int?
+    @Option(help: "Transfers per request, up to 8190. (default: 8190 in a closed loop, else 1)")
+    var batch: Int?
+    @Option(help: "Requests that a connection may have outstanding. (default: 4)")
+    var inFlight: Int?
+    @Option(help: "Transfers/s to offer: open loop. With --profile: its base rate.")
+    var rate: Double?
+    @Option(help: "Seconds. (default: 10, or the profile's)")
+    var duration: Double?
+    @Option(help: "Transfers to send, instead of --duration.")
+    var transfers: UInt64?
+    @Option(help: "Percent of the transfers that the hot accounts are credited.")
+    var hotShare: Double?
+    @Option(help: "Hot accounts. (default: 5 with --hot-share)")
+    var hotAccounts: Int?
+    @Option(help: "Percent of the transfers whose accounts live in two shards. (default: as it comes)")
+    var crossShard: Double?
+    @Option(help: "Percent of the transfers sent as pending; counted as refused by a server without them.")
+    var pending: Double?
+    @Option(help: "Of all choices, so that a run can be repeated. (default: new each time)")
+    var seed: UInt64?
+    @Option(help: "Load threads.")
+    var threads: Int = 1
+    @Option(help: "Better in the environment: SUANPAN_PASSWORD.")
+    var password: String?
+    @Option(help: "Writes the report as JSON too.")
+    var json: String?
+
+    func run() throws {
+        var options = LoadOptions(target: target)
+        options.wire = `protocol`
+        options.profile = profile
+        options.accounts = accounts
+        options.connections = connections
+        options.batch = batch
+        options.inFlight = inFlight
+        options.rate = rate
+        options.durationSeconds = duration
+        options.transfers = transfers
+        options.hotShare = hotShare
+        options.hotAccounts = hotAccounts
+        options.crossShard = crossShard
+        options.pending = pending
+        options.seed = seed
+        options.threads = threads
+        options.password = password ?? LoadOptions.environmentPassword
+        do throws(LoadError) {
+            let report = try Load.run(options)
+            report.printText()
+            if let json { try report.writeJSON(to: json) }
+            if let failure = report.failure { throw failure }
+        } catch {
+            LoadReport.printFailure(error)
+            throw ExitCode(error.exitCode)
+        }
+    }
+}

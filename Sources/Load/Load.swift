@@ -1,0 +1,131 @@
+// A load from beginning to end: ask the server, make accounts, start the threads, show a live line, collect, report.
+// Runs on the caller's thread, which only waits while the load threads work.
+
+internal import SuanpanCore
+internal import Synchronization
+
+public enum Load {
+    /// Runs a load and returns its report; `report.failure` says why it is no measurement, where it is none.
+    /// - Parameter live: Shows a line a second on stderr when that is a terminal, and notes.
+    /// - Throws: Why nothing could be measured at all.
+    public static func run(_ options: LoadOptions, live: Bool = true) throws(LoadError) -> LoadReport {
+        let plan = try LoadPlan(options)
+        try System.allowDescriptors(plan.connections)
+        let address = try System.resolve(plan.host, port: plan.port)
+        // Before any thread starts: all of them inherit the mask.
+        var interrupts = System.Interrupts()
+        var setup = try Setup(plan, address)
+        try setup.authenticate()
+        let status = try setup.status()
+        let book = AccountBook(hot: plan.hotAccounts, customers: plan.accounts - plan.hotAccounts)
+        let map = try shardMap(plan, status, book, live: live)
+
+        let runMilliseconds = System.realtime / 1_000_000
+        var nonce = plan.seed ^ System.realtime
+        let run = Random.splitmix(&nonce)
+        func ids(_ thread: Int) -> IDSource {
+            IDSource(runMilliseconds: runMilliseconds, run: run, thread: UInt8(thread))
+        }
+        // Threads are numbered from 0, at most 64: 255 is the setup's.
+        var setupIDs = ids(255)
+        if live && System.errorIsTerminal { System.printError("\rmaking \(book.count) accounts …") }
+        try setup.prepare(book, ids: &setupIDs)
+
+        let zipf = plan.zipf > 0 ? Zipf(count: book.customers, exponent: plan.zipf) : nil
+        let control = RunControl(threads: plan.threads)
+        var threads: [System.Thread] = []
+        for i in 0..<plan.threads {
+            var seed = plan.seed &+ UInt64(i)
+            let threadSeed = Random.splitmix(&seed)
+            let workload = Workload(plan, book: book, map: map, zipf: zipf, ids: ids(i), seed: threadSeed)
+            let connections = share(of: plan.connections, i, plan.threads)
+            let transfers = plan.transfers.map { UInt64(share(of: Int(clamping: $0), i, plan.threads)) } ?? .max
+            // By connections, not by threads: each connection then carries the same.
+            let schedule = plan.schedule?.scaled(Double(connections) / Double(plan.connections))
+            threads.append(
+                try System.spawn("load\(i)") {
+                    do {
+                        var thread = try LoadThread(
+                            plan, address: address, control: control, workload: workload, connections: connections,
+                            transfersMax: transfers)
+                        thread.run(schedule, seed: threadSeed)
+                    } catch {
+                        let failed = ThreadResult(failure: error as? LoadError ?? .machine("\(error)"))
+                        control.results.withLock { $0.append(failed) }
+                        control.ready.add(1, ordering: .relaxed)
+                        control.raiseStop(to: 2)
+                    }
+                })
+        }
+        var screen = LiveLine(isOn: live && System.errorIsTerminal)
+        var before = status
+        while control.ready.load(ordering: .relaxed) < plan.threads {
+            if interrupts.wait(milliseconds: 2) { control.raiseStop(to: 2) }
+        }
+        if control.stopping == 0 {
+            before = try setup.status()
+            control.startAt.store(System.now + 2_000_000, ordering: .relaxed)
+        }
+        while control.results.withLock({ $0.count }) < plan.threads {
+            // The first signal ends the sending, the second the waiting.
+            if interrupts.wait(milliseconds: 20) { control.raiseStop(to: control.stopping + 1) }
+            screen.show(control)
+        }
+        for thread in threads { thread.join() }
+        screen.clear()
+        let results = control.results.withLock { $0 }
+        let rows = control.rows.withLock { $0 }
+        // A lost server cannot say what it used.
+        let failed = results.contains { $0.failure != nil }
+        let after: ServerStatus? = failed ? nil : try setup.status()
+        return LoadReport(plan,  results, rows: rows, before: before, after: after)
+    }
+
+    private static func shardMap(
+        _ plan: LoadPlan, _ status: ServerStatus, _ book: AccountBook, live: Bool
+    ) throws(LoadError) -> ShardMap? {
+        guard let percent = plan.crossShard else { return nil }
+        guard let routing = status.routing else {
+            throw .server(
+                target: plan.target,
+                problem: "--cross-shard needs to know where accounts live, and the server does not tell its salt and shards; "
+                    + "leave the option out or use --protocol native")
+        }
+        if routing.shardCount == 1 {
+            if live && percent > 0 { System.printError("note: the server has 1 shard, so nothing crosses\n") }
+            return nil
+        }
+        return ShardMap(book, routing)
+    }
+
+    /// Part `i` of `whole` dealt to `parts` as evenly as can be.
+    private static func share(of whole: Int, _ i: Int, _ parts: Int) -> Int {
+        whole / parts + (i < whole % parts ? 1 : 0)
+    }
+}
+
+/// The line that a terminal shows while the load runs: the last whole second.
+private struct LiveLine {
+    let isOn: Bool
+    private var shown = 0
+
+    init(isOn: Bool) { self.isOn = isOn }
+
+    mutating func show(_ control: RunControl) {
+        guard isOn else { return }
+        let done = shown
+        let row = control.rows.withLock { rows -> (Int, SecondRow)? in
+            guard let last = rows.lastIndex(where: { $0.threads == control.threads }), last >= done else { return nil }
+            return (last, rows[last])
+        }
+        guard let (second, row) = row else { return }
+        shown = second + 1
+        let counts = row.counts
+        System.printError(
+            "\r\u{1B}[K\(second + 1) s  offered \(Format.count(counts.offered))/s  accepted \(Format.count(counts.accepted))/s"
+                + "  p50 \(Format.number(row.latencies.milliseconds(50))) ms  p99 \(Format.number(row.latencies.milliseconds(99))) ms"
+                + (counts.busy > 0 ? "  busy \(Format.count(counts.busy))/s" : ""))
+    }
+
+    func clear() { if isOn { System.printError("\r\u{1B}[K") } }
+}

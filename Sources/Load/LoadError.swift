@@ -1,0 +1,33 @@
+// Why a load could not be started, or is no measurement. The message is the last line on stderr.
+
+public enum LoadError: Error, Equatable, Sendable, CustomStringConvertible {
+    /// The command line asks for what cannot be.
+    case usage(String)
+    case profile(file: String, problem: String)
+    case connect(target: String, problem: String)
+    /// The server was there and failed us: closed, silent, or answered what the protocol does not allow.
+    case server(target: String, problem: String)
+    /// The machine refused what the generator itself needs.
+    case machine(String)
+    /// The run came to its end, with errors.
+    case errors(count: UInt64, first: String)
+
+    /// 1: the run is bad; 2: the command line is wrong.
+    public var exitCode: Int32 {
+        switch self {
+        case .usage, .profile: 2
+        case .connect, .server, .machine, .errors: 1
+        }
+    }
+
+    public var description: String {
+        switch self {
+        case .usage(let text): text
+        case .profile(let file, let problem): "profile \(file): \(problem)"
+        case .connect(let target, let problem): "cannot connect to \(target): \(problem)"
+        case .server(let target, let problem): "server \(target): \(problem)"
+        case .machine(let text): text
+        case .errors(let count, let first): "\(count) transfers failed without an answer that counts; the first: \(first)"
+        }
+    }
+}

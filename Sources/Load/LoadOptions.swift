@@ -1,0 +1,190 @@
+// What a load is asked to do, and the plan that follows: options over profile over defaults, checked before anything is
+// sent.
+
+/// Bounds of the options, each with its reason.
+enum LoadLimits {
+    /// Records of a native request.
+    static let batch = 1...8190
+    /// Below the descriptors that a process may usually have.
+    static let connections = 1...65_000
+    /// Keeps a request's place in its connection within 16 bits.
+    static let inFlight = 1...65_536
+    static let accounts = 2...100_000_000
+    static let hotAccounts = 1...1_000_000
+    static let threads = 1...64
+    /// Above what a machine can send; keeps arithmetic on rates exact.
+    static let rateMax = 1e9
+    static let zipf = 0.0...5.0
+    /// The password travels in a send slot, which holds one record.
+    static let passwordBytesMax = 128
+    /// Send slots of all connections together.
+    static let sendBytesMax = 8 << 30
+}
+
+/// The protocol a load speaks.
+public enum LoadProtocol: String, CaseIterable, Sendable {
+    case native
+    case resp
+}
+
+/// The options of `suanpan load`; nil: what the profile says, else the default.
+public struct LoadOptions: Sendable {
+    /// HOST:PORT, [V6]:PORT.
+    public var target: String
+    /// A standard profile's name, or a file.
+    public var profile: String?
+    public var accounts: Int?
+    public var connections: Int?
+    public var batch: Int?
+    public var inFlight: Int?
+    /// Transfers/s: makes the load open loop.
+    public var rate: Double?
+    public var durationSeconds: Double?
+    public var transfers: UInt64?
+    /// Percents.
+    public var hotShare: Double?
+    public var hotAccounts: Int?
+    public var crossShard: Double?
+    public var pending: Double?
+    public var seed: UInt64?
+    public var threads: Int?
+    public var wire: LoadProtocol = .native
+    public var password: String?
+    /// A server that answers nothing for so long is lost.
+    public var replyTimeoutSeconds = 30
+
+    public init(target: String) { self.target = target }
+
+    /// SUANPAN_PASSWORD of the environment.
+    public static var environmentPassword: String? { System.environment("SUANPAN_PASSWORD") }
+}
+
+/// A checked load.
+struct LoadPlan: Sendable {
+    var host: String
+    var port: UInt16
+    var target: String
+    var wire: LoadProtocol
+    var profileName: String?
+    var kind: WorkloadKind
+    var accounts: Int
+    var connections: Int
+    var batch: Int
+    var inFlight: Int
+    var threads: Int
+    /// Nil: closed loop.
+    var schedule: Schedule?
+    var durationSeconds: Double?
+    var transfers: UInt64?
+    var zipf: Double
+    /// 0 to 100.
+    var hotShare: Double
+    var hotAccounts: Int
+    var crossShard: Double?
+    var pending: Double
+    var seed: UInt64
+    var password: String?
+    var replyTimeoutSeconds: Int
+
+    /// - Throws: `.usage` or `.profile`: what is wrong, and what to do.
+    init(_ options: LoadOptions) throws(LoadError) {
+        (host, port) = try Self.endpoint(options.target)
+        target = options.target
+        wire = options.wire
+        let profile: Profile? = if let name = options.profile { try Profile.load(name) } else { nil }
+        profileName = profile?.name
+        kind = profile?.kind ?? .transfer
+        let buys = kind == .purchase
+
+        accounts = try Self.within("--accounts", options.accounts ?? profile?.accounts ?? 10_000, LoadLimits.accounts)
+        connections = try Self.within(
+            "--connections", options.connections ?? profile?.connections ?? 1, LoadLimits.connections)
+        let open = options.rate != nil || profile != nil
+        let batchDefault = wire == .native && !open ? 8190 : 1
+        let asked = options.batch ?? (wire == .resp && profile?.batch != nil ? 1 : profile?.batch) ?? batchDefault
+        batch = try Self.within("--batch", asked, LoadLimits.batch)
+        if wire == .resp && batch != 1 {
+            throw .usage("--batch \(batch): RESP carries one transfer per command; pipeline with --in-flight \(batch)")
+        }
+        inFlight = try Self.within("--in-flight", options.inFlight ?? profile?.inFlight ?? 4, LoadLimits.inFlight)
+        threads = try Self.within("--threads", options.threads ?? 1, LoadLimits.threads)
+        if threads > connections {
+            throw .usage("--threads \(threads): more than --connections \(connections), a thread would have none")
+        }
+        if connections * inFlight * (64 + 128 * batch) > LoadLimits.sendBytesMax {
+            throw .usage(
+                "--connections \(connections) with --in-flight \(inFlight) and --batch \(batch) need more than "
+                    + "\(LoadLimits.sendBytesMax >> 30) GiB of send buffers; lower one of them")
+        }
+
+        hotShare = try Self.percent("--hot-share", options.hotShare ?? profile?.hotShare ?? (buys ? 50 : 0))!
+        let hotDefault = hotShare > 0 || kind == .settlement ? 5 : 0
+        hotAccounts = options.hotAccounts ?? profile?.hotAccounts ?? hotDefault
+        if hotAccounts != 0 { _ = try Self.within("--hot-accounts", hotAccounts, LoadLimits.hotAccounts) }
+        if hotShare > 0 && hotAccounts == 0 { throw .usage("--hot-share \(hotShare) needs --hot-accounts of at least 1") }
+        if accounts < hotAccounts + 2 {
+            throw .usage("--accounts \(accounts): must be at least \(hotAccounts + 2), for \(hotAccounts) hot ones and two more")
+        }
+        zipf = profile?.zipf ?? (buys ? 0.9 : 0)
+        crossShard = try Self.percent("--cross-shard", options.crossShard)
+        pending = try Self.percent("--pending", options.pending ?? 0)!
+
+        if options.durationSeconds != nil && options.transfers != nil {
+            throw .usage("--duration and --transfers exclude each other; give one")
+        }
+        if let seconds = options.durationSeconds, !(seconds > 0 && seconds <= 31 * 86_400) {
+            throw .usage("--duration \(seconds): must be above 0 and at most 31 days in seconds")
+        }
+        if options.transfers == 0 { throw .usage("--transfers 0: must be at least 1") }
+        if let rate = options.rate, !(rate > 0 && rate <= LoadLimits.rateMax) {
+            throw .usage("--rate \(rate): must be above 0 and at most \(Int(LoadLimits.rateMax))")
+        }
+        transfers = options.transfers
+        durationSeconds = options.durationSeconds ?? (transfers == nil && profile == nil ? 10 : nil)
+        schedule = try Self.schedule(options, profile, durationSeconds: durationSeconds)
+
+        seed = options.seed ?? System.now
+        password = options.password.flatMap { $0.isEmpty ? nil : $0 }
+        if let password, password.utf8.count > LoadLimits.passwordBytesMax {
+            throw .usage("--password: longer than \(LoadLimits.passwordBytesMax) bytes")
+        }
+        replyTimeoutSeconds = options.replyTimeoutSeconds
+    }
+
+    private static func schedule(
+        _ options: LoadOptions, _ profile: Profile?, durationSeconds: Double?
+    ) throws(LoadError) -> Schedule? {
+        if let profile {
+            let whole: Schedule
+            do {
+                whole = try Schedule(phases: profile.phases, baseRate: options.rate ?? profile.baseRate)
+            } catch {
+                throw .profile(file: options.profile!, problem: error.problem)
+            }
+            return durationSeconds.map { whole.lasting($0) } ?? whole
+        }
+        return options.rate.map { Schedule(rate: $0, seconds: durationSeconds ?? .infinity) }
+    }
+
+    private static func within(_ option: String, _ value: Int, _ range: ClosedRange<Int>) throws(LoadError) -> Int {
+        guard range.contains(value) else {
+            throw .usage("\(option) \(value): must be \(range.lowerBound) to \(range.upperBound)")
+        }
+        return value
+    }
+
+    private static func percent(_ option: String, _ value: Double?) throws(LoadError) -> Double? {
+        guard let value else { return nil }
+        guard value >= 0 && value <= 100 else { throw .usage("\(option) \(value): a percentage, must be 0 to 100") }
+        return value
+    }
+
+    private static func endpoint(_ target: String) throws(LoadError) -> (String, UInt16) {
+        guard let colon = target.lastIndex(of: ":"), let port = UInt16(target[target.index(after: colon)...]), port > 0
+        else { throw .usage("--target \(target): must be HOST:PORT, as in 127.0.0.1:7420") }
+        var host = target[..<colon]
+        if host.first == "[" && host.last == "]" { host = host.dropFirst().dropLast() }
+        if host.isEmpty { throw .usage("--target \(target): the host is missing") }
+        return (String(host), port)
+    }
+}

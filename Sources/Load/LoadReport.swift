@@ -1,0 +1,267 @@
+// What a load found: for people on standard output, and as JSON with the field names of the contract.
+
+internal import FoundationEssentials
+internal import SuanpanCore
+
+/// The figures of one run. Rates are transfers/s; latencies cover answered transfers (`busy` ones not), in an open loop
+/// from the time they were due, and include those never sent, with the time they had waited.
+public struct LoadReport: Sendable, Encodable {
+    public struct Latency: Sendable, Encodable {
+        public var p50, p90, p99, p999, max: Double
+    }
+    public struct Machine: Sendable, Encodable {
+        public var cpu: String
+        public var cores: Int
+        public var kernel: String
+        /// Of the server's data directory, as the server saw it.
+        public var filesystem: String?
+        public var sync_ms: Double?
+    }
+    public struct Server: Sendable, Encodable {
+        public var cpu_s: Double?
+        public var bytes_per_transfer: Double?
+    }
+    public struct Second: Sendable, Encodable {
+        public var t: Int
+        public var offered, accepted, busy: UInt64
+        public var p50, p99: Double
+    }
+    public struct Generator: Sendable, Encodable {
+        public var cpu_s: Double
+        public var cpu_ns_per_transfer: Double
+        public var threads: Int
+    }
+
+    public var tps: Double
+    public var offered_tps: Double
+    public var accepted: UInt64
+    public var exists: UInt64
+    public var refused: [String: UInt64]
+    public var busy: UInt64
+    public var errors: UInt64
+    /// Due, but still waiting for a free place when the run ended.
+    public var unsent: UInt64
+    public var duration_s: Double
+    public var latency_ms: Latency
+    public var loop: String
+    public var profile: String?
+    public var `protocol`: String
+    public var batch: Int
+    public var connections: Int
+    public var in_flight: Int
+    public var accounts: Int
+    public var hot_share: Double
+    public var hot_accounts: Int
+    public var cross_shard: Double?
+    public var durability: String?
+    public var shards: Int?
+    public var seed: UInt64
+    public var machine: Machine
+    public var version: String?
+    public var server: Server
+    public var generator: Generator
+    public var seconds: [Second]
+    /// Why the run is no measurement; nil when it is one.
+    public var failure: LoadError?
+    private var target: String
+    private var connectionsLost: Int
+
+    // `failure`, `target` and `connectionsLost` are for people: the exit code and `errors` say it to programs.
+    private enum CodingKeys: String, CodingKey {
+        case tps, offered_tps, accepted, exists, refused, busy, errors, unsent, duration_s, latency_ms, loop, profile,
+            `protocol`, batch, connections, in_flight, accounts, hot_share, hot_accounts, cross_shard, durability, shards,
+            seed, machine, version, server, generator, seconds
+    }
+
+    init(
+        _ plan: LoadPlan, _ results: [ThreadResult], rows: [SecondRow], before: ServerStatus,
+        after: ServerStatus?
+    ) {
+        var latencies = Latencies(digits: .three)
+        var codes = [UInt64](repeating: 0, count: 257)
+        var counts: [SecondCounts] = []
+        for result in results {
+            latencies.add(result.latencies)
+            for i in codes.indices { codes[i] += result.codes[i] }
+            for (i, second) in result.seconds.enumerated() {
+                if counts.count == i { counts.append(SecondCounts()) }
+                counts[i] += second
+            }
+        }
+        func sum(_ value: (ThreadResult) -> UInt64) -> UInt64 { results.reduce(0) { $0 + value($1) } }
+        let offered = sum(\.offered)
+        let lastReply = Double(results.map(\.lastReply).max() ?? 0) / 1e9
+        let duration = max(lastReply, 1e-9)
+        let created = codes[Int(ResultCode.created.rawValue)]
+        duration_s = duration
+        accepted = created
+        exists = codes[Int(ResultCode.exists.rawValue)]
+        busy = codes[Int(ResultCode.busy.rawValue)]
+        errors = sum(\.errors)
+        unsent = sum(\.unsent)
+        refused = [:]
+        for (number, count) in codes.enumerated() where count > 0 {
+            let code = ResultCode(rawValue: UInt16(number))
+            if code == .created || code == .exists || code == .busy { continue }
+            refused[code?.name ?? "unknown_code", default: 0] += count
+        }
+        tps = Double(accepted) / duration_s
+        let scheduled = plan.schedule.map { min($0.seconds, max(duration, Double(counts.count))) } ?? duration
+        offered_tps = Double(offered) / max(scheduled, 1e-9)
+        latency_ms = Latency(
+            p50: latencies.milliseconds(50), p90: latencies.milliseconds(90), p99: latencies.milliseconds(99),
+            p999: latencies.milliseconds(99.9), max: latencies.milliseconds(100))
+        loop = plan.schedule == nil ? "closed" : "open, Poisson"
+        profile = plan.profileName
+        `protocol` = plan.wire.rawValue
+        batch = plan.batch
+        connections = plan.connections
+        in_flight = plan.inFlight
+        accounts = plan.accounts
+        hot_share = plan.hotShare
+        hot_accounts = plan.hotAccounts
+        cross_shard = plan.crossShard
+        durability = before.durability
+        shards = before.shards
+        seed = plan.seed
+        version = before.version
+        machine = Machine(
+            cpu: System.cpuModel, cores: System.cores, kernel: System.kernel, filesystem: before.filesystem,
+            sync_ms: before.syncMilliseconds)
+        func used(_ value: (ServerStatus) -> Double?) -> Double? {
+            guard let after, let a = value(before), let b = value(after) else { return nil }
+            return b - a
+        }
+        let bytes = used(\.journalBytes)
+        server = Server(
+            cpu_s: used(\.cpuSeconds), bytes_per_transfer: created > 0 ? bytes.map { $0 / Double(created) } : nil)
+        let cpu = Double(sum(\.cpuNanoseconds))
+        let sent = Double(max(1, offered - unsent))
+        generator = Generator(cpu_s: cpu / 1e9, cpu_ns_per_transfer: cpu / sent, threads: plan.threads)
+        seconds = counts.enumerated().map { i, second in
+            let row = i < rows.count ? rows[i].latencies : Latencies(digits: .two)
+            return Second(
+                t: i, offered: second.offered, accepted: second.accepted, busy: second.busy, p50: row.milliseconds(50),
+                p99: row.milliseconds(99))
+        }
+        // Whole seconds only at the end: an empty last row says nothing.
+        while let last = seconds.last, last.offered == 0 && last.accepted == 0 && last.busy == 0 { seconds.removeLast() }
+        target = plan.target
+        connectionsLost = results.reduce(0) { $0 + $1.connectionsLost }
+        failure = results.lazy.compactMap(\.failure).first
+        if failure == nil, errors > 0 || connectionsLost > 0 {
+            failure = .errors(
+                count: errors, first: results.lazy.compactMap(\.firstError).first ?? "a connection was closed")
+        }
+    }
+
+    // MARK: JSON
+
+    public func json() -> [UInt8] {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+        do {
+            return Array(try encoder.encode(self)) + [10]
+        } catch {
+            // Every number is finite and every key a string: nothing in a report can fail to encode.
+            stop("the report cannot be encoded: \(error)")
+        }
+    }
+
+    /// Writes the JSON report; throws when the file cannot be written.
+    public func writeJSON(to path: String) throws(LoadError) {
+        if let problem = System.writeFile(path, json()) { throw .machine("--json \(path): \(problem)") }
+    }
+
+    // MARK: Text
+
+    public func printText() { System.printOut(text) }
+    /// The last line on stderr says why a run is bad.
+    public static func printFailure(_ error: LoadError) { System.printError("suanpan: \(error)\n") }
+
+    public var text: String {
+        var out = ""
+        func line(_ name: String, _ value: String) {
+            out += name + String(repeating: " ", count: max(1, 12 - name.count)) + value + "\n"
+        }
+        func ms(_ value: Double) -> String { Format.number(value) }
+        line(
+            "target",
+            "\(target)  \(`protocol`)  version \(version ?? "?")  shards \(shards.map(String.init) ?? "?")"
+                + "  durability \(durability ?? "?")")
+        line(
+            "load",
+            "\(loop) loop\(profile.map { ", profile \($0)" } ?? "")  \(connections) connections  batch \(batch)"
+                + "  in flight \(in_flight)  accounts \(accounts)  seed \(seed)"
+                + (hot_share > 0 ? "  hot \(Format.number(hot_share))% to \(hot_accounts)" : "")
+                + (cross_shard.map { "  crossing \(Format.number($0))%" } ?? ""))
+        line(
+            "machine",
+            "\(machine.cpu), \(machine.cores) cores, Linux \(machine.kernel), \(machine.filesystem ?? "?")"
+                + (machine.sync_ms.map { ", sync \(Format.number($0)) ms" } ?? ""))
+        line(
+            "result",
+            "\(Format.count(UInt64(tps))) transfers/s accepted of \(Format.count(UInt64(offered_tps)))/s offered,"
+                + " \(Format.grouped(accepted)) in \(Format.number(duration_s)) s")
+        line(
+            "latency",
+            "p50 \(ms(latency_ms.p50))  p90 \(ms(latency_ms.p90))  p99 \(ms(latency_ms.p99))  p99.9 \(ms(latency_ms.p999))"
+                + "  max \(ms(latency_ms.max)) ms"
+                + (loop == "closed" ? "" : ", from the time due"))
+        for (name, count) in refused.sorted(by: { $0.key < $1.key }) { line("refused", "\(Format.grouped(count)) \(name)") }
+        if refused["reserved_flag"] != nil {
+            line("", "reserved_flag: this server has no pending transfers yet (--pending)")
+        }
+        if exists > 0 { line("exists", Format.grouped(exists)) }
+        if busy > 0 { line("busy", "\(Format.grouped(busy)) (not executed\(loop == "closed" ? "" : ", not repeated"))") }
+        if unsent > 0 {
+            line("unsent", "\(Format.grouped(unsent)) were due but found no free place; latency counts their waiting")
+        }
+        if errors > 0 { line("errors", Format.grouped(errors)) }
+        if connectionsLost > 0 { line("lost", "\(connectionsLost) of \(connections) connections") }
+        line(
+            "cost",
+            "server "
+                + (server.cpu_s.map { "\(Format.number($0)) s CPU" } ?? "? CPU")
+                + (server.bytes_per_transfer.map { ", \(Format.number($0)) journal bytes/transfer" } ?? "")
+                + "; generator \(Format.number(generator.cpu_ns_per_transfer)) ns CPU/transfer")
+        out += "\n     t     offered/s    accepted/s        busy/s     p50 ms     p99 ms\n"
+        for second in seconds {
+            let columns: [(String, Int)] = [
+                ("\(second.t)", 6), (Format.grouped(second.offered), 14), (Format.grouped(second.accepted), 14),
+                (Format.grouped(second.busy), 14), (ms(second.p50), 11), (ms(second.p99), 11),
+            ]
+            for (text, width) in columns { out += String(repeating: " ", count: max(0, width - text.count)) + text }
+            out += "\n"
+        }
+        return out
+    }
+}
+
+/// Numbers for people.
+enum Format {
+    /// Three significant digits or so: 12345, 123.4, 12.34, 0.123.
+    static func number(_ value: Double) -> String {
+        if !value.isFinite { return "\(value)" }
+        let decimals = value >= 1000 ? 0 : value >= 100 ? 1 : value >= 1 ? 2 : 3
+        var scale = 1.0
+        for _ in 0..<decimals { scale *= 10 }
+        let whole = Int64((abs(value) * scale).rounded())
+        var digits = String(whole)
+        while digits.count <= decimals { digits = "0" + digits }
+        if decimals > 0 { digits.insert(".", at: digits.index(digits.endIndex, offsetBy: -decimals)) }
+        return value < 0 && whole > 0 ? "-" + digits : digits
+    }
+
+    /// 1,234,567
+    static func grouped(_ value: UInt64) -> String {
+        var out = ""
+        for (i, digit) in String(value).reversed().enumerated() {
+            if i > 0 && i % 3 == 0 { out.append(",") }
+            out.append(digit)
+        }
+        return String(out.reversed())
+    }
+
+    static func count(_ value: UInt64) -> String { grouped(value) }
+}

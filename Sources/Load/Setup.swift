@@ -1,0 +1,288 @@
+// Before the load: ask the server what it is, make the accounts, fund them. One blocking connection, one request at a
+// time; the main thread alone. A later run with the same accounts finds them there, which is fine.
+
+internal import FoundationEssentials
+internal import SuanpanCore
+internal import SuanpanWire
+
+/// What the server says of itself; nil where it does not.
+struct ServerStatus: Sendable {
+    var version: String?
+    var durability: String?
+    var shards: Int?
+    var salt: UInt128?
+    var slots: [UInt16]?
+    var filesystem: String?
+    var syncMilliseconds: Double?
+    var cpuSeconds: Double?
+    var journalBytes: Double?
+
+    /// Where accounts live, or nil when the server did not say enough.
+    var routing: Routing? {
+        guard let salt, let shards, shards >= 1, shards <= Limits.shardsMax else { return nil }
+        guard let slots else { return Routing(key: HashKey(salt), shardCount: shards) }
+        guard slots.count == Limits.slotCount, slots.allSatisfy({ Int($0) < shards }) else { return nil }
+        return Routing(key: HashKey(salt), slots: slots, shardCount: shards)
+    }
+
+    /// The `status` reply of the native protocol.
+    init(json: [UInt8], target: String) throws(LoadError) {
+        struct Reply: Decodable {
+            var version: String?
+            var durability: String?
+            var shards: Int?
+            var salt: String?
+            var slot_map: [UInt16]?
+            var filesystem: String?
+            var sync_ms: Double?
+            var cpu_s: Double?
+            var journal_bytes: Double?
+        }
+        let reply: Reply
+        do {
+            reply = try JSONDecoder().decode(Reply.self, from: Data(json))
+        } catch {
+            throw .server(target: target, problem: "answered `status` with what is not the JSON expected: \(error)")
+        }
+        version = reply.version
+        durability = reply.durability
+        shards = reply.shards
+        salt = reply.salt.flatMap { UInt128($0, radix: 16) }
+        slots = reply.slot_map
+        filesystem = reply.filesystem
+        syncMilliseconds = reply.sync_ms
+        cpuSeconds = reply.cpu_s
+        journalBytes = reply.journal_bytes
+    }
+
+    /// The lines of INFO: `name:value`.
+    init(info: String) {
+        var values: [Substring: Substring] = [:]
+        for line in info.split(whereSeparator: { $0.isNewline }) {
+            guard let colon = line.firstIndex(of: ":") else { continue }
+            values[line[..<colon]] = line[line.index(after: colon)...]
+        }
+        version = values["version"].map(String.init)
+        durability = values["durability"].map(String.init)
+        shards = values["shards"].flatMap { Int($0) }
+        salt = values["salt"].flatMap { UInt128($0, radix: 16) }
+        filesystem = values["filesystem"].map(String.init)
+        syncMilliseconds = values["sync_ms"].flatMap { Double($0) }
+        cpuSeconds = values["cpu_s"].flatMap { Double($0) }
+        journalBytes = values["journal_bytes"].flatMap { Double($0) }
+    }
+}
+
+struct Setup: ~Copyable {
+    private let socket: BlockingSocket
+    private let plan: LoadPlan
+    private var requestID: UInt64 = 0
+    private var reader = LineReader()
+
+    init(_ plan: LoadPlan, _ address: SocketAddress) throws(LoadError) {
+        self.plan = plan
+        socket = try BlockingSocket(address, target: plan.target, timeoutSeconds: plan.replyTimeoutSeconds)
+    }
+
+    /// Gives the password where there is one.
+    mutating func authenticate() throws(LoadError) {
+        guard let password = plan.password else { return }
+        switch plan.wire {
+        case .native: _ = try request(.authenticate, body: Array(password.utf8), count: 0)
+        case .resp:
+            try socket.send(Self.command(["AUTH", password]))
+            let reply = try reader.line(socket)
+            if reply != "+OK" { throw failed("AUTH was answered \(reply)") }
+        }
+    }
+
+    private func failed(_ problem: String) -> LoadError { .server(target: plan.target, problem: problem) }
+
+    mutating func status() throws(LoadError) -> ServerStatus {
+        switch plan.wire {
+        case .native:
+            return try ServerStatus(json: request(.status, body: [], count: 0).body, target: plan.target)
+        case .resp:
+            try socket.send(Self.command(["INFO"]))
+            let first = try reader.line(socket)
+            guard first.first == "$" || first.first == "=", let length = Int(first.dropFirst()), length >= 0 else {
+                throw failed("INFO was answered \(first)")
+            }
+            return ServerStatus(info: try reader.bulk(socket, count: length))
+        }
+    }
+
+    /// Makes the bank and all accounts of `book`, and pays each customer its funding. `ids` must be new to the server.
+    mutating func prepare(_ book: AccountBook, ids: inout IDSource) throws(LoadError) {
+        var accounts = [AccountBook.bankAccount]
+        for number in 0..<book.count {
+            accounts.append(book.account(UInt32(number)))
+            if accounts.count == Limits.eventsPerRequestMax { try create(&accounts) }
+        }
+        try create(&accounts)
+        var transfers: [Transfer] = []
+        for number in book.hot..<book.count {
+            transfers.append(book.funding(UInt32(number), id: ids.next()))
+            if transfers.count == Limits.eventsPerRequestMax { try create(&transfers) }
+        }
+        try create(&transfers)
+    }
+
+    /// Sends events until each is created or was there before; leaves the array empty.
+    private mutating func create(_ accounts: inout [Account]) throws(LoadError) {
+        try untilDone(&accounts, .createAccounts) { account in
+            [
+                "ACCOUNT.CREATE", "0x" + String(account.id.value, radix: 16), "\(account.ledger)", "\(account.code)",
+            ] + (account.flags.isEmpty ? [] : ["FLAGS", "debits_must_not_exceed_credits"])
+        }
+    }
+
+    private mutating func create(_ transfers: inout [Transfer]) throws(LoadError) {
+        try untilDone(&transfers, .createTransfers) { transfer in
+            [
+                "TRANSFER", "0x" + String(transfer.id.value, radix: 16),
+                "0x" + String(transfer.debitAccountID.value, radix: 16),
+                "0x" + String(transfer.creditAccountID.value, radix: 16), "\(transfer.amount.value)",
+                "\(transfer.ledger)", "\(transfer.code)",
+            ]
+        }
+    }
+
+    private mutating func untilDone<Event: BitwiseCopyable>(
+        _ events: inout [Event], _ operation: Operation, _ words: (Event) -> [String]
+    ) throws(LoadError) {
+        let end = System.now + UInt64(plan.replyTimeoutSeconds) * 1_000_000_000
+        while !events.isEmpty {
+            let codes = plan.wire == .native ? try send(events, operation) : try send(events.map(words))
+            var again: [Event] = []
+            for (event, code) in zip(events, codes) {
+                switch code {
+                case .created, .exists: continue
+                case .busy: again.append(event)
+                default:
+                    let what = operation == .createAccounts ? "an account" : "a funding transfer"
+                    throw failed("refused \(what) of the setup: \(code.name)")
+                }
+            }
+            events = again
+            if !again.isEmpty {
+                if System.now > end { throw failed("busy for \(plan.replyTimeoutSeconds) s during the setup") }
+                System.sleep(milliseconds: 5)
+            }
+        }
+    }
+
+    // MARK: Native
+
+    private mutating func send<Event: BitwiseCopyable>(
+        _ events: [Event], _ operation: Operation
+    ) throws(LoadError) -> [ResultCode] {
+        // SAFETY: events are plain records, copied out within the call.
+        let body = unsafe events.withUnsafeBytes { unsafe Array($0) }
+        let reply = try request(operation, body: body, count: events.count)
+        if reply.header.status == .busy { return [ResultCode](repeating: .busy, count: events.count) }
+        guard Int(reply.header.count) == events.count else {
+            throw failed("answered \(reply.header.count) results to \(events.count) events")
+        }
+        if reply.header.flags & FrameHeader.timestampsOnly != 0 {
+            return [ResultCode](repeating: .created, count: events.count)
+        }
+        guard reply.body.count == events.count * MemoryLayout<EventResult>.size else {
+            throw failed("answered \(reply.body.count) bytes to \(events.count) events")
+        }
+        var codes: [ResultCode] = []
+        for i in 0..<events.count {
+            let at = i * MemoryLayout<EventResult>.size + 8
+            let number = UInt16(reply.body[at]) | UInt16(reply.body[at + 1]) << 8
+            guard let code = ResultCode(rawValue: number) else { throw failed("answered the unknown code \(number)") }
+            codes.append(code)
+        }
+        return codes
+    }
+
+    private mutating func request(
+        _ operation: Operation, body: [UInt8], count: Int
+    ) throws(LoadError) -> (header: FrameHeader, body: [UInt8]) {
+        requestID += 1
+        var header = FrameHeader(operation.rawValue, requestID: requestID, count: count, bodyLength: body.count)
+        // SAFETY: the array and the header outlive the calls, which read their own bytes.
+        unsafe body.withUnsafeBytes { unsafe header.seal(body: $0) }
+        let head = unsafe withUnsafeBytes(of: header) { unsafe Array($0) }
+        try socket.send(head + body)
+        let reply = try socket.receive(exactly: FrameHeader.bytes)
+        // SAFETY: exactly a header's bytes were received; a header is plain bytes.
+        let answer = unsafe reply.withUnsafeBytes { unsafe $0.loadUnaligned(as: FrameHeader.self) }
+        if let problem = answer.refusal() { throw failed("sent a frame that is \(problem.name); is this a native port?") }
+        let rest = try socket.receive(exactly: Int(answer.bodyLength))
+        let crc = unsafe rest.withUnsafeBytes { unsafe Checksum.crc32c($0) }
+        guard crc == answer.bodyChecksum else { throw failed("sent a body with a wrong checksum") }
+        guard answer.status == .ok || answer.status == .busy else {
+            throw failed("answered \(operation) with \(answer.status?.name ?? "status \(answer.rawStatus)")")
+        }
+        return (answer, rest)
+    }
+
+    // MARK: RESP
+
+    private static let pipelined = 512
+
+    static func command(_ words: [String]) -> [UInt8] {
+        var text = "*\(words.count)\r\n"
+        for word in words { text += "$\(word.utf8.count)\r\n\(word)\r\n" }
+        return Array(text.utf8)
+    }
+
+    private mutating func send(_ commands: [[String]]) throws(LoadError) -> [ResultCode] {
+        var codes: [ResultCode] = []
+        var start = 0
+        while start < commands.count {
+            let end = min(start + Self.pipelined, commands.count)
+            var bytes: [UInt8] = []
+            for command in commands[start..<end] { bytes += Self.command(command) }
+            try socket.send(bytes)
+            for _ in start..<end {
+                let reply = try reader.line(socket)
+                if reply.first == ":" || reply == "+OK" {
+                    codes.append(.created)
+                    continue
+                }
+                let name = reply.dropFirst().prefix { $0 != " " }
+                guard reply.first == "-", let code = ResultCode.allCases.first(where: { $0.upperName == name }) else {
+                    throw failed("answered \(commands[start][0]) with \(reply)")
+                }
+                codes.append(code)
+            }
+            start = end
+        }
+        return codes
+    }
+}
+
+/// Lines and bulk strings from a blocking socket.
+private struct LineReader {
+    private var bytes: [UInt8] = []
+    private var position = 0
+
+    mutating func line(_ socket: borrowing BlockingSocket) throws(LoadError) -> String {
+        while true {
+            if let end = bytes[position...].firstIndex(of: 10) {
+                let line = bytes[position..<end]
+                position = end + 1
+                return String(decoding: line.last == 13 ? line.dropLast() : line, as: UTF8.self)
+            }
+            try more(socket)
+        }
+    }
+
+    mutating func bulk(_ socket: borrowing BlockingSocket, count: Int) throws(LoadError) -> String {
+        while bytes.count - position < count + 2 { try more(socket) }
+        defer { position += count + 2 }
+        return String(decoding: bytes[position..<position + count], as: UTF8.self)
+    }
+
+    private mutating func more(_ socket: borrowing BlockingSocket) throws(LoadError) {
+        bytes.removeFirst(position)
+        position = 0
+        bytes += try socket.receive(atMost: 1 << 16)
+    }
+}
