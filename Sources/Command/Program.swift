@@ -34,7 +34,7 @@ public struct Program: ParsableCommand {
             Exit codes: 0 done, 1 the data or the run is bad, 2 the command line is wrong.
             """,
         subcommands: [
-            ServeCommand.self,
+            ServeCommand.self, LoadCommand.self,
             VerifyCommand.self, DumpCommand.self, VersionCommand.self,
         ])
 
