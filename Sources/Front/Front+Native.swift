@@ -160,9 +160,7 @@ extension Front {
                 targets[k] = routing.shard(of: t.debitAccountID)
                 if targets[k] == core { shard.stage(k, t) }
             }
-            for k in 0..<run where targets[k] == core {
-                shard.stageAccounts(k, load(Transfer.self, c, FrameHeader.bytes + (i + k) * 128))
-            }
+            for k in 0..<run where targets[k] == core { shard.stageAccounts(k) }
             for k in 0..<run {
                 let t = load(Transfer.self, c, FrameHeader.bytes + i * 128)
                 if targets[k] == core {

@@ -298,6 +298,9 @@ public struct Front: ~Copyable {
         statistics.stalls += 1
     }
 
+    /// Bytes that an empty buffer may keep: much for few connections, little for thousands.
+    private var keptBytes: Int { max(4 << 10, (256 << 20) / Int(statistics.connectionsOpen + 1)) }
+
     // MARK: Working
 
     public var hasWork: Bool { !ready.isEmpty }
@@ -337,7 +340,7 @@ public struct Front: ~Copyable {
             }
             if connections[c].state == .closing { closeIfReleased(c) } else { sendOutput(c, &ring) }
             rearm(c, &ring)
-            connections[c].giveBackIdleMemory()
+            connections[c].giveBackIdleMemory(above: keptBytes)
         }
     }
 
@@ -372,10 +375,10 @@ extension Connection {
     /// What is to be sent next: all output so far.
     mutating func takeOutput() { swap(&sending, &output) }
 
-    /// An idle connection holds no buffers.
-    mutating func giveBackIdleMemory() {
-        if input.isEmpty && input.capacity > 0 { input.releaseMemory() }
-        if output.isEmpty && output.capacity > 64 << 10 { output.releaseMemory() }
-        if sending.isEmpty && !sendInFlight && sending.capacity > 64 << 10 { sending.releaseMemory() }
+    /// Empty buffers of more than `kept` bytes give their memory back.
+    mutating func giveBackIdleMemory(above kept: Int) {
+        if input.isEmpty && input.capacity > kept { input.releaseMemory() }
+        if output.isEmpty && output.capacity > kept { output.releaseMemory() }
+        if sending.isEmpty && !sendInFlight && sending.capacity > kept { sending.releaseMemory() }
     }
 }

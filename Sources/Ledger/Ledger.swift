@@ -105,6 +105,16 @@ public struct Ledger: ~Copyable {
     @inline(__always)
     public func find(_ id: AccountID) -> AccountIndex? { find(id, hash: accountHash(id)) }
 
+    /// The account that probably has this hash: to be asked for ahead, and verified by `isAccount` when it is there.
+    @inline(__always)
+    public func guess(hash: UInt64) -> AccountIndex? {
+        var step = 0
+        return accountIndex.next(hash, &step).map { AccountIndex(Int($0 - 1)) }
+    }
+
+    @inline(__always)
+    public func isAccount(_ index: AccountIndex, _ id: AccountID) -> Bool { accounts[index.index].id == id }
+
     @inline(__always)
     public func accountHash(_ id: AccountID) -> UInt64 { key.hash(id.value) }
 

@@ -31,17 +31,32 @@ extension Shard {
         staged[k] = Staged(identityHash: identity, debitHash: debit, creditHash: credit, debit: 0, credit: 0)
     }
 
-    /// Second look: finds the accounts and asks for their records.
+    /// Second look: guesses the accounts by their hashes and asks for their records.
     @inline(__always)
-    public mutating func stageAccounts(_ k: Int, _ t: borrowing Transfer) {
-        if let debit = ledger.find(t.debitAccountID, hash: staged[k].debitHash) {
+    public mutating func stageAccounts(_ k: Int) {
+        if let debit = ledger.guess(hash: staged[k].debitHash) {
             ledger.prefetch(debit)
             staged[k].debit = debit.value + 1
         }
-        if let credit = ledger.find(t.creditAccountID, hash: staged[k].creditHash) {
+        if let credit = ledger.guess(hash: staged[k].creditHash) {
             ledger.prefetch(credit)
             staged[k].credit = credit.value + 1
         }
+    }
+
+    /// What looking ahead found, with its guesses verified.
+    @inline(__always)
+    func verified(_ k: Int, _ t: borrowing Transfer) -> Staged {
+        var found = staged[k]
+        let debit = t.debitAccountID
+        let credit = t.creditAccountID
+        if found.debit != 0, !ledger.isAccount(AccountIndex(found.debit - 1), debit) {
+            found.debit = ledger.find(debit).map { $0.value + 1 } ?? 0
+        }
+        if found.credit != 0, !ledger.isAccount(AccountIndex(found.credit - 1), credit) {
+            found.credit = ledger.find(credit).map { $0.value + 1 } ?? 0
+        }
+        return found
     }
 
     /// What staging found of an event that was not staged.

@@ -22,7 +22,7 @@ extension Shard {
         let bad = t.refusalByRequest()
         if bad != .created { return .answered(EventResult(bad)) }
         guard againQueue.isEmpty else { return .stalled }
-        return try admit(t, origin, staged[k])
+        return try admit(t, origin, verified(k, t))
     }
 
     /// The same for a transfer whose own fields are sound.

@@ -208,7 +208,7 @@ struct CoreLoop: ~Copyable {
                     shard.stage(run, t)
                     run += 1
                 }
-                for k in 0..<run { if let t = lane.peekRecord(ahead: k) { shard.stageAccounts(k, t) } }
+                for k in 0..<run { shard.stageAccounts(k) }
                 for k in 0..<run {
                     guard let message = lane.peek() else { break }
                     do throws(JournalError) {
