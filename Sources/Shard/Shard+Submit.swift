@@ -12,7 +12,7 @@ extension Shard {
         if bad != .created { return .answered(EventResult(bad)) }
         // Those that waited go first: a stream keeps its order.
         guard againQueue.isEmpty else { return .stalled }
-        return try admit(t, origin, unstaged(t))
+        return try admit(t, origin, hashed(t))
     }
 
     /// The same for the `k`-th transfer of a run that was staged.
@@ -22,7 +22,7 @@ extension Shard {
         let bad = t.refusalByRequest()
         if bad != .created { return .answered(EventResult(bad)) }
         guard againQueue.isEmpty else { return .stalled }
-        return try admit(t, origin, verified(k, t))
+        return try admit(t, origin, staged[k])
     }
 
     /// The same for a transfer whose own fields are sound.
@@ -43,13 +43,14 @@ extension Shard {
         }
 
         // Group 6.
-        guard found.debit != 0 else { return .answered(refuse(t, hash, .debitAccountNotFound)) }
-        let debit = AccountIndex(found.debit - 1)
+        guard let debit = find(t.debitAccountID, hash: found.debitHash, guess: found.debit) else {
+            return .answered(refuse(t, hash, .debitAccountNotFound))
+        }
         if origin.stream != 0, cautionHead != 0, let slot = cautiousSlot(stream: origin.stream) {
             wait(after: slot, .transfer, t, origin)
             return .deferred
         }
-        let peer = routing.shard(of: t.creditAccountID)
+        let peer = found.peer
         let u = ledger.undecided(debit)
         var reservedDebits: UInt128 = 0
         var reservedCredits: UInt128 = 0
@@ -72,7 +73,7 @@ extension Shard {
 
         // Group 7, here or at the peer.
         guard peer == id && !hasOpen else { return open(t, origin, hash, debit, peer) }
-        switch creditVerdict(t, found.credit) {
+        switch creditVerdict(t, found) {
         case .refused(let code): return .answered(refuse(t, hash, code))
         case .undecided: return open(t, origin, hash, debit, peer)
         case .accepted(let credit):
@@ -182,9 +183,10 @@ extension Shard {
 
     /// Group 7 for a transfer whose credit account lives here too.
     @inline(__always)
-    func creditVerdict(_ t: borrowing Transfer, _ found: UInt32) -> CreditVerdict {
-        guard found != 0 else { return .refused(.creditAccountNotFound) }
-        let credit = AccountIndex(found - 1)
+    func creditVerdict(_ t: borrowing Transfer, _ found: Staged) -> CreditVerdict {
+        guard let credit = find(t.creditAccountID, hash: found.creditHash, guess: found.credit) else {
+            return .refused(.creditAccountNotFound)
+        }
         let u = ledger.undecided(credit)
         if u == 0 {
             let code = ledger.creditRefusal(credit, t, reservedCredits: 0, expectedDebits: 0)
