@@ -170,6 +170,21 @@ import Testing
     #expect(journal.durable == LSN(100) && journal.counters.shortWrites == 1)
 }
 
+@Test func whatABufferHeldBeforeDoesNotReachTheDisk() throws {
+    let bench = try Bench()
+    var journal = try bench.open()
+    // Each of the 16 buffers holds 50 records once, then one.
+    for round in 0..<32 {
+        for n in 0..<(round < 16 ? 50 : 1) { journal.append(transfer(UInt64(n + 1))) }
+        let command = try #require(try journal.nextWrite(clockCeiling: 0))
+        if round >= 16 {
+            let bytes = [UInt8](UnsafeRawBufferPointer(start: command.address, count: command.length))
+            #expect(command.length == 4096 && bytes[272...].allSatisfy { $0 == 0 })
+        }
+        try journal.completed(token: command.token, result: Int32(command.length))
+    }
+}
+
 @Test func aFailedWriteEndsTheJournal() throws {
     let bench = try Bench()
     var journal = try bench.open()
