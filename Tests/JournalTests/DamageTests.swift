@@ -81,7 +81,11 @@ private func damage(_ bench: Bench) -> Damage? {
         }
         // Zeros in its place.
         put(bench.data.segmentPath(1), 4096, [UInt8](repeating: 0, count: 4096))
-        if proof == 0 { #expect(try bench.replay().1.ids == []) } else { #expect(damage(bench)?.reason == .groupMissing) }
+        if proof == 0 {
+            #expect(try bench.replay().1.ids == [])
+        } else {
+            #expect(damage(bench)?.reason == .groupMissing)
+        }
     }
 }
 

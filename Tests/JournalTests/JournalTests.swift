@@ -16,7 +16,8 @@ import Testing
     #expect(MemoryLayout<GroupHeader>.offset(of: \.offset) == 104)
     #expect(MemoryLayout<GroupHeader>.offset(of: \.headerChecksum) == 120)
     #expect(MemoryLayout<Superblock.Head>.size == 64 && MemoryLayout<Superblock.Head>.offset(of: \.checksum) == 56)
-    #expect(MemoryLayout<SegmentFile.Header>.size == 64 && MemoryLayout<SegmentFile.Header>.offset(of: \.checksum) == 56)
+    #expect(
+        MemoryLayout<SegmentFile.Header>.size == 64 && MemoryLayout<SegmentFile.Header>.offset(of: \.checksum) == 56)
     #expect(MemoryLayout<EpochEntry>.size == 64 && MemoryLayout<EpochEntry>.offset(of: \.clockCeiling) == 40)
     #expect(MemoryLayout<EpochFile.Head>.size == 64 && MemoryLayout<EpochFile.Head>.offset(of: \.checksum) == 32)
 }
