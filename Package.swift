@@ -52,7 +52,8 @@ let package = Package(
         stage(
             "Front",
             [
-                "SuanpanCore", "SuanpanWire", "SuanpanLanes", "SuanpanUring", "SuanpanJournal", "SuanpanShard", "CSupport",
+                "SuanpanCore", "SuanpanWire", "SuanpanLanes", "SuanpanUring", "SuanpanJournal", "SuanpanShard",
+                "CSupport",
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
             ]),
         .target(

@@ -116,11 +116,13 @@ public final class Engine: Sendable {
 
     /// Finishes what was taken, then stops: every answered call is durable. Later calls throw `closed`.
     public func close() async throws(EngineError) {
-        guard let held = resources.withLock({ held in
-            let taken = held
-            held = nil
-            return taken
-        }) else { return }
+        guard
+            let held = resources.withLock({ held in
+                let taken = held
+                held = nil
+                return taken
+            })
+        else { return }
         await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
             _ = Thread.start {
                 self.stop(held)
@@ -135,7 +137,9 @@ public final class Engine: Sendable {
             let taken = held
             held = nil
             return taken
-        }) { stop(held) }
+        }) {
+            stop(held)
+        }
     }
 
     private func stop(_ held: EngineResources) {
