@@ -187,6 +187,9 @@ public final class Engine: Sendable {
         return (0..<ids.count).map { call.result($0).isCreated ? call.event($0) : nil }
     }
 
+    /// The shard that owns an account: for callers that keep what belongs together in one call.
+    public func shard(of account: AccountID) -> ShardID { routing.shard(of: account) }
+
     /// INFO's text, for an embedder's own status page.
     public func info(section: String? = nil) -> String { board.info(section: section) }
 
