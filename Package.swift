@@ -93,6 +93,7 @@ let package = Package(
             path: "Sources/Command/Executable", swiftSettings: strict),
 
         tests("Core", ["SuanpanCore"]),
+        tests("Wire", ["SuanpanCore", "SuanpanWire"]),
         tests("Command", ["SuanpanCommand", "Suanpan", "SuanpanCore"]),
     ]
 )

@@ -88,6 +88,14 @@ public struct ChunkedArray<Element: BitwiseCopyable>: ~Copyable {
         unsafeMutableAddress { unsafe address(index) }
     }
 
+    /// Asks for the element's cache lines ahead of their use.
+    @inline(__always)
+    public func prefetch(_ index: Int) {
+        let element = unsafe UnsafeRawPointer(address(index))
+        unsafe sp_prefetch_write(element)
+        if MemoryLayout<Element>.stride > 64 { unsafe sp_prefetch_write(element + 64) }
+    }
+
     @inlinable @inline(__always)
     func address(_ index: Int) -> UnsafeMutablePointer<Element> {
         invariant(UInt(bitPattern: index) < UInt(bitPattern: count), "index \(index) of \(count)")

@@ -120,15 +120,13 @@ extension Front {
         guard let operation = Operation(rawValue: UInt8(truncatingIfNeeded: requests[Int(r)].coordinator)) else {
             stop("a request without an operation")
         }
+        if operation == .createTransfers { return try handTransfers(c, r, count, &shard) }
         var i = connections[c].cursor
         defer { connections[c].cursor = i }
         while i < count {
             let record: Transfer
             let routed: AccountID
             switch operation {
-            case .createTransfers:
-                record = load(Transfer.self, c, FrameHeader.bytes + i * 128)
-                routed = record.debitAccountID
             case .createAccounts:
                 record = load(Transfer.self, c, FrameHeader.bytes + i * 128)
                 routed = AccountID(record.id.value)
@@ -145,6 +143,42 @@ extension Front {
                 return false
             }
             i += 1
+        }
+        return true
+    }
+
+    /// The same for transfers: in runs that the shard looks ahead at.
+    private mutating func handTransfers(
+        _ c: Int, _ r: UInt32, _ count: Int, _ shard: inout Shard
+    ) throws(JournalError) -> Bool {
+        var i = connections[c].cursor
+        defer { connections[c].cursor = i }
+        while i < count {
+            let run = min(Shard.stagedMax, count - i)
+            for k in 0..<run {
+                let t = load(Transfer.self, c, FrameHeader.bytes + (i + k) * 128)
+                targets[k] = routing.shard(of: t.debitAccountID)
+                if targets[k] == core { shard.stage(k, t) }
+            }
+            for k in 0..<run where targets[k] == core {
+                shard.stageAccounts(k, load(Transfer.self, c, FrameHeader.bytes + (i + k) * 128))
+            }
+            for k in 0..<run {
+                let t = load(Transfer.self, c, FrameHeader.bytes + i * 128)
+                if targets[k] == core {
+                    let origin = Origin(
+                        core: core.value, operation: Operation.createTransfers.rawValue, request: r,
+                        index: UInt32(truncatingIfNeeded: i), stream: 0)
+                    switch try shard.submit(t, origin, staged: k) {
+                    case .answered(let result): complete(Int(r), i, result, lsn: shard.journal.appended.value)
+                    case .deferred: break
+                    case .stalled: return false
+                    }
+                } else {
+                    guard try hand(.createTransfers, t, to: targets[k], r, i, stream: 0, &shard) else { return false }
+                }
+                i += 1
+            }
         }
         return true
     }

@@ -113,13 +113,16 @@ extension Front {
     }
 
     /// Takes a request of another core's front. Returns false when the shard must be asked again later.
-    public static func serve(_ message: Message, _ record: Transfer, _ shard: inout Shard) throws(JournalError) -> Bool {
+    /// - Parameter k: Its place in the run that the shard has staged.
+    public static func serve(
+        _ message: Message, _ record: Transfer, staged k: Int, _ shard: inout Shard
+    ) throws(JournalError) -> Bool {
         let origin = Origin(
             core: message.from, operation: message.operation, request: message.request, index: message.index,
             stream: message.stream)
         let submission: Submission
         switch Operation(rawValue: message.operation) {
-        case .createTransfers: submission = try shard.submit(record, origin)
+        case .createTransfers: submission = try shard.submit(record, origin, staged: k)
         case .createAccounts: submission = shard.submit(Account(bits: record), origin)
         case .lookupAccounts:
             switch shard.lookup(record.debitAccountID, origin) {

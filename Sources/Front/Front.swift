@@ -75,6 +75,8 @@ public struct Front: ~Copyable {
 
     /// Nanoseconds from a request taken to its reply written, since the last look.
     public var latency = DurationHistogram()
+    /// The shards of a run of transfers that is being handed in.
+    var targets = FixedArray<ShardID>(count: Shard.stagedMax)
     var nextCore = 0
     public internal(set) var statistics = FrontStatistics()
     /// The tick's time, monotonic nanoseconds.

@@ -26,6 +26,7 @@ struct HashTablePart: BitwiseCopyable {
 @safe
 public struct HashIndex: ~Copyable {
     private let parts: UnsafeMutablePointer<HashTablePart>
+    private var arena = BlockArena()
     private let shift: UInt64
     private let partCount: Int
     public private(set) var count = 0
@@ -44,7 +45,7 @@ public struct HashIndex: ~Copyable {
         unsafe parts = .allocate(capacity: partCount)
         for i in 0..<partCount {
             let capacity = Self.initialCapacity
-            guard let part = Self.makePart(capacity: capacity, index: i, of: partCount) else {
+            guard let part = Self.makePart(&arena, capacity: capacity, index: i, of: partCount) else {
                 stop("out of memory: an empty index")
             }
             unsafe parts[i] = part
@@ -53,13 +54,15 @@ public struct HashIndex: ~Copyable {
     }
 
     deinit {
-        for i in 0..<partCount { unsafe Self.unmap(parts[i]) }
+        for i in 0..<partCount { unsafe BlockArena.abandon(parts[i].entries, parts[i].capacity * 16) }
         unsafe parts.deallocate()
     }
 
-    private static func makePart(capacity: Int, index: Int, of partCount: Int) -> HashTablePart? {
+    private static func makePart(
+        _ arena: inout BlockArena, capacity: Int, index: Int, of partCount: Int
+    ) -> HashTablePart? {
         let bytes = capacity * MemoryLayout<IndexEntry>.stride
-        guard let memory = unsafe sp_map(bytes, bytes >= 2 << 20 ? 1 : 0) else { return nil }
+        guard let memory = unsafe arena.allocate(bytes) else { return nil }
         // The load at which a part grows differs from part to part: they take turns.
         let growAt = capacity / 2 + Int(UInt64(capacity) * 3 * UInt64(index) / (10 * UInt64(partCount)))
         return unsafe HashTablePart(
@@ -67,8 +70,8 @@ public struct HashIndex: ~Copyable {
             growAt: growAt)
     }
 
-    private static func unmap(_ part: HashTablePart) {
-        unsafe sp_unmap(part.entries, part.capacity * MemoryLayout<IndexEntry>.stride)
+    private mutating func give(_ part: HashTablePart) {
+        unsafe arena.deallocate(part.entries, part.capacity * MemoryLayout<IndexEntry>.stride)
     }
 
     // SAFETY of the accesses: a place is masked into its part's entries.
@@ -117,7 +120,7 @@ public struct HashIndex: ~Copyable {
     @inline(never)
     private mutating func grow(_ i: Int) -> Bool {
         let old = unsafe parts[i]
-        guard var new = Self.makePart(capacity: old.capacity * 2, index: i, of: partCount) else {
+        guard var new = Self.makePart(&arena, capacity: old.capacity * 2, index: i, of: partCount) else {
             // Still room for a while above the load wanted: refuse only when nearly full.
             return old.count < old.capacity - old.capacity / 8
         }
@@ -132,7 +135,7 @@ public struct HashIndex: ~Copyable {
         new.count = old.count
         unsafe parts[i] = new
         bytes += old.capacity * MemoryLayout<IndexEntry>.stride
-        Self.unmap(old)
+        give(old)
         return true
     }
 }

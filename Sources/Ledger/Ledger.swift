@@ -81,7 +81,7 @@ public struct Ledger: ~Copyable {
         let accountBytes = MemoryLayout<Account>.stride + MemoryLayout<AccountState>.stride + 32
         let accountsMax = min(Int(UInt32.max) - 1, max(1024, memoryBytes / 2 / accountBytes))
         accounts = ChunkedArray(capacity: accountsMax)
-        states = ChunkedArray(capacity: accountsMax)
+        states = ChunkedArray(capacity: accountsMax, chunkShift: 17)
         accountIndex = HashIndex(partBits: 6, bytesMax: max(1 << 20, memoryBytes / 8))
         identities = HashIndex(partBits: 10, bytesMax: max(8 << 20, memoryBytes / 2))
         totalsTable = ChunkedArray(capacity: accountsMax, chunkShift: 8)
@@ -103,8 +103,14 @@ public struct Ledger: ~Copyable {
 
     /// - Complexity: O(1); allocates nothing.
     @inline(__always)
-    public func find(_ id: AccountID) -> AccountIndex? {
-        let hash = key.hash(id.value)
+    public func find(_ id: AccountID) -> AccountIndex? { find(id, hash: accountHash(id)) }
+
+    @inline(__always)
+    public func accountHash(_ id: AccountID) -> UInt64 { key.hash(id.value) }
+
+    /// The same where the hash is known.
+    @inline(__always)
+    public func find(_ id: AccountID, hash: UInt64) -> AccountIndex? {
         var step = 0
         while let value = accountIndex.next(hash, &step) {
             let index = Int(value - 1)
@@ -123,12 +129,16 @@ public struct Ledger: ~Copyable {
         return RememberedID(packed: packed)
     }
 
-    /// Asks for the lines that deciding a transfer will touch. Worth it for batches: the latencies overlap.
+    /// Asks for the index lines that finding will touch; the records themselves by `prefetch(account)`. Worth it for
+    /// batches: the latencies overlap.
     @inline(__always)
-    public func prefetch(debit: AccountID, credit: AccountID, identityHash: UInt64) {
-        accountIndex.prefetch(key.hash(debit.value))
-        accountIndex.prefetch(key.hash(credit.value))
-        identities.prefetch(identityHash)
+    public func prefetchAccount(hash: UInt64) { accountIndex.prefetch(hash) }
+    @inline(__always)
+    public func prefetchIdentity(hash: UInt64) { identities.prefetch(hash) }
+    @inline(__always)
+    public func prefetch(_ index: AccountIndex) {
+        accounts.prefetch(index.index)
+        states.prefetch(index.index)
     }
 
     @inline(__always)

@@ -103,6 +103,9 @@ public struct Shard: ~Copyable {
     /// Waiters to be submitted again.
     var againQueue = Queue<UInt32>(capacity: 1 << 8)
 
+    /// Events looked ahead at: see `Shard+Stage`.
+    var staged = FixedArray<Staged>(count: Shard.stagedMax)
+
     struct LSNItem: BitwiseCopyable {
         var slot: UInt32
         var lsn: LSN

@@ -200,13 +200,25 @@ struct CoreLoop: ~Copyable {
         for core in 0..<shared.coreCount where core != id.index {
             let lane = requestsIn[core]
             var left = Self.messagesPerLane
-            while left > 0, let message = lane.peek() {
-                do throws(JournalError) {
-                    guard try Front.serve(message, lane.peekRecord(), &shard) else { break }
-                } catch { throw .journal(error) }
-                lane.take(message)
-                any = true
-                left -= 1
+            var isOpen = true
+            while isOpen && left > 0 && lane.peek() != nil {
+                // In runs that the shard looks ahead at. Every message on this lane carries a record.
+                var run = 0
+                while run < Shard.stagedMax, let t = lane.peekRecord(ahead: run) {
+                    shard.stage(run, t)
+                    run += 1
+                }
+                for k in 0..<run { if let t = lane.peekRecord(ahead: k) { shard.stageAccounts(k, t) } }
+                for k in 0..<run {
+                    guard let message = lane.peek() else { break }
+                    do throws(JournalError) {
+                        isOpen = try Front.serve(message, lane.peekRecord(), staged: k, &shard)
+                    } catch { throw .journal(error) }
+                    guard isOpen else { break }
+                    lane.take(message)
+                    any = true
+                    left -= 1
+                }
             }
             lane.release()
         }
