@@ -14,21 +14,24 @@ struct Options {
     var directory = ".build/benchmark-data"
 }
 
-var options = Options()
-var words = Array(CommandLine.arguments.dropFirst())
-while words.count >= 2 {
-    switch words[0] {
-    case "--rounds": options.rounds = Int(words[1]) ?? options.rounds
-    case "--transfers": options.transfers = Int(words[1]) ?? options.transfers
-    case "--accounts": options.accounts = Int(words[1]) ?? options.accounts
-    case "--directory": options.directory = words[1]
-    default: break
+extension Options {
+    init(_ arguments: [String]) {
+        var words = arguments
+        while words.count >= 2 {
+            switch words[0] {
+            case "--rounds": rounds = Int(words[1]) ?? rounds
+            case "--transfers": transfers = Int(words[1]) ?? transfers
+            case "--accounts": accounts = Int(words[1]) ?? accounts
+            case "--directory": directory = words[1]
+            default: break
+            }
+            words.removeFirst(2)
+        }
     }
-    words.removeFirst(2)
 }
 
 /// One run: batches prepared before the clock starts, a few calls under way at a time for each shard.
-func run(shards: Int) async throws -> Double {
+func run(_ options: Options, shards: Int) async throws -> Double {
     try? FileManager.default.removeItem(atPath: options.directory)
     let engine = try Engine(EngineConfiguration(dataDirectory: options.directory, shards: shards))
     let ids = (1...options.accounts).map { AccountID(UInt128($0)) }
@@ -81,10 +84,11 @@ func run(shards: Int) async throws -> Double {
 
 func median(_ values: [Double]) -> Double { values.sorted()[values.count / 2] }
 
+let options = Options(Array(CommandLine.arguments.dropFirst()))
 var rates: [Int: [Double]] = [1: [], 2: []]
 for round in 1...options.rounds {
     print("round \(round)")
-    for shards in [1, 2] { rates[shards]!.append(try await run(shards: shards)) }
+    for shards in [1, 2] { rates[shards]!.append(try await run(options, shards: shards)) }
 }
 let one = median(rates[1]!)
 let two = median(rates[2]!)

@@ -151,6 +151,23 @@ public struct Ledger: ~Copyable {
         states.prefetch(index.index)
     }
 
+    /// Asks for the index lines that replaying a record will touch.
+    public func prefetch(_ record: borrowing LogRecord) {
+        let debit = record.body.debitAccountID
+        let id = record.body.id
+        let credit = record.body.creditAccountID
+        prefetchAccount(hash: accountHash(debit))
+        prefetchAccount(hash: accountHash(credit))
+        prefetchIdentity(hash: identityHash(debit, id))
+    }
+
+    /// Asks for the accounts of a record whose index lines have been asked for.
+    public func prefetchAccounts(_ record: borrowing LogRecord) {
+        if record.rawKind == RecordKind.account.rawValue { return }
+        if let debit = guess(hash: accountHash(record.body.debitAccountID)) { prefetch(debit) }
+        if let credit = guess(hash: accountHash(record.body.creditAccountID)) { prefetch(credit) }
+    }
+
     @inline(__always)
     public func account(_ index: AccountIndex) -> Account { accounts[index.index] }
 

@@ -137,7 +137,11 @@ enum CoreThread {
     private static func run(
         _ setup: CoreSetup, _ replay: inout LedgerReplay, upTo limit: LSN?
     ) throws(EngineError) -> ReplaySummary {
-        do throws(JournalError) { return try Recovery.replay(setup.directory, upTo: limit, into: &replay) } catch {
+        do throws(JournalError) {
+            let summary = try Recovery.replay(setup.directory, upTo: limit, into: &replay)
+            try replay.finish()
+            return summary
+        } catch {
             throw .journal(error)
         }
     }

@@ -14,6 +14,16 @@ struct LedgerReplay: ~Copyable, RecordVisitor {
     /// By peer: LSNs of the last commits applied here, oldest first; the newest is `pairs[peer].applied`.
     var credits: [[LSN]]
     private let id: ShardID
+    /// Records read and not yet applied: their index lines are asked for together, as in the shard.
+    private var ahead = FixedArray<Ahead>(count: LedgerReplay.aheadMax)
+    private var aheadCount = 0
+
+    private static var aheadMax: Int { 32 }
+    private struct Ahead: BitwiseCopyable {
+        var record: LogRecord
+        var lsn: LSN
+        var position: LogPosition
+    }
 
     init(id: ShardID, shardCount: Int, key: HashKey, memoryBytes: Int) {
         self.id = id
@@ -24,6 +34,20 @@ struct LedgerReplay: ~Copyable, RecordVisitor {
     }
 
     mutating func visit(_ record: LogRecord, lsn: LSN, position: LogPosition) throws(JournalError) {
+        ledger.prefetch(record)
+        ahead[aheadCount] = Ahead(record: record, lsn: lsn, position: position)
+        aheadCount += 1
+        if aheadCount == Self.aheadMax { try finish() }
+    }
+
+    /// Applies what was read ahead. Call it at the end of the replay.
+    mutating func finish() throws(JournalError) {
+        for i in 0..<aheadCount { ledger.prefetchAccounts(ahead[i].record) }
+        for i in 0..<aheadCount { try apply(ahead[i].record, ahead[i].lsn, ahead[i].position) }
+        aheadCount = 0
+    }
+
+    private mutating func apply(_ record: LogRecord, _ lsn: LSN, _ position: LogPosition) throws(JournalError) {
         if let wrong = ledger.replay(record, lsn: lsn, position: position.value) { throw damaged(wrong, lsn) }
         switch record.kind {
         case .decision:

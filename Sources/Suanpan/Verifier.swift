@@ -124,6 +124,8 @@ private struct Audit: ~Copyable, RecordVisitor {
         case nil: break
         }
         try replay.visit(record, lsn: lsn, position: position)
+        // At once: the next record may be the same transfer again.
+        try replay.finish()
     }
 
     private func expect(_ holds: Bool, _ what: @autoclosure () -> String, _ lsn: LSN) throws(JournalError) {
@@ -177,6 +179,7 @@ public enum Export {
                 id: ShardID(i), shardCount: count, key: HashKey(a: 1, b: 2), memoryBytes: Machine.memoryBytes)
             do throws(JournalError) {
                 _ = try Recovery.replay(box.directory.shard(ShardID(i)), into: &replay)
+                try replay.finish()
             } catch { throw .journal(error) }
             body(replay)
         }
