@@ -37,6 +37,21 @@ public struct FixedArray<Element: BitwiseCopyable>: ~Copyable {
     }
 }
 
+extension FixedArray where Element: BitwiseCopyable {
+    /// Asks for an element's cache lines ahead of their use; out of bounds: does nothing.
+    @inline(__always)
+    public func prefetch(_ index: Int) {
+        guard UInt(bitPattern: index) < UInt(bitPattern: count) else { return }
+        // SAFETY: the element is within the array; a prefetch reads nothing.
+        let element = unsafe UnsafeRawPointer(base + index)
+        var line = 0
+        while line < MemoryLayout<Element>.size {
+            unsafe sp_prefetch_write(element + line)
+            line += 64
+        }
+    }
+}
+
 // SAFETY: the memory belongs to the array alone; moving the owner to another thread moves the memory with it.
 extension FixedArray: @unchecked Sendable {}
 

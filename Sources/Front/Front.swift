@@ -89,7 +89,7 @@ public struct Front: ~Copyable {
     static var receiveBytes: Int { 64 << 10 }
     static var requestCount: Int { 1 << 14 }
     /// Events from one front under way to one other shard.
-    public static var eventsOutMax: Int { 4096 }
+    public static var eventsOutMax: Int { 8192 }
     /// Requests of one connection under way; more are left in the socket.
     static var requestsPerConnectionMax: Int { 1024 }
     /// Bytes that a client has not taken; above, its requests are left in the socket.

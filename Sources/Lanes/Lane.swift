@@ -134,6 +134,18 @@ public struct Lane: BitwiseCopyable, @unchecked Sendable {
         return record(at &+ 1)
     }
 
+    /// The message `cells` behind the front, for looking ahead; nil: not there yet. Its record follows it.
+    @inlinable @inline(__always)
+    public func peek(ahead cells: Int) -> Message? {
+        let at = unsafe consumer.pointee.position &+ UInt64(cells)
+        guard unsafe consumer.pointee.other &- consumer.pointee.position > UInt64(cells) else { return nil }
+        return unsafe cell(at).load(as: Message.self)
+    }
+
+    /// The record of the message `cells` behind the front.
+    @inlinable @inline(__always)
+    public func record(ahead cells: Int) -> Transfer { unsafe record(consumer.pointee.position &+ UInt64(cells + 1)) }
+
     /// Takes the message just peeked. Its cells go back to the producer with `release`.
     @inlinable @inline(__always)
     public func take(_ message: Message) {

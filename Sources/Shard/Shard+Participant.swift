@@ -118,7 +118,7 @@ extension Shard {
         undecided[entry].reservedCredits -= participants[p].transfer.amount.value
         Self.remove(p, from: &undecided[entry].creditList, in: &participants)
         participants[p].state = .free
-        markDirty(account)
+        ended(entry)
     }
 
     // MARK: Votes

@@ -3,6 +3,7 @@
 // The idea is that of batched hash joins (Chen et al., "Improving hash join performance through prefetching", 2004).
 
 public import SuanpanCore
+public import SuanpanLanes
 internal import SuanpanLedger
 
 /// What looking ahead found for one transfer. Account indices are guesses by hash, verified where they are used: an
@@ -58,5 +59,47 @@ extension Shard {
     func find(_ account: AccountID, hash: UInt64, guess: UInt32) -> AccountIndex? {
         if guess != 0 && ledger.isAccount(AccountIndex(guess - 1), account) { return AccountIndex(guess - 1) }
         return ledger.find(account, hash: hash)
+    }
+
+    // MARK: Messages. Three looks, each at what the one before has brought near.
+
+    /// First look at a message on its way: the slot or participant it names, the index line of a credit account.
+    @inline(__always)
+    public func lookAhead(_ message: Message, credit: AccountID) {
+        switch message.kind {
+        case .prepare:
+            participants.prefetch(Int(message.slot) + Int(message.from) * Self.slotCount)
+            ledger.prefetchAccount(hash: ledger.accountHash(credit))
+        case .commit: participants.prefetch(Int(message.slot) + Int(message.from) * Self.slotCount)
+        case .voteYes, .voteNo, .applied: slots.prefetch(Int(message.slot))
+        default: break
+        }
+    }
+
+    /// Second look: the accounts.
+    @inline(__always)
+    public func lookCloser(_ message: Message, credit: AccountID) {
+        switch message.kind {
+        case .prepare:
+            if let account = ledger.guess(hash: ledger.accountHash(credit)) { ledger.prefetch(account) }
+        case .commit: ledger.prefetch(participants[Int(message.slot) + Int(message.from) * Self.slotCount].account)
+        case .voteYes:
+            ledger.prefetchIdentity(hash: slots[Int(message.slot)].identityHash)
+            ledger.prefetch(slots[Int(message.slot)].debit)
+        default: break
+        }
+    }
+
+    /// Third look: what is undecided on them.
+    @inline(__always)
+    public func lookClosest(_ message: Message) {
+        let account: AccountIndex
+        switch message.kind {
+        case .commit: account = participants[Int(message.slot) + Int(message.from) * Self.slotCount].account
+        case .voteYes: account = slots[Int(message.slot)].debit
+        default: return
+        }
+        let u = ledger.undecided(account)
+        if u != 0 { undecided.prefetch(Int(u - 1)) }
     }
 }

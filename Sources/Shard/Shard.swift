@@ -94,7 +94,7 @@ public struct Shard: ~Copyable {
     /// The place of the last reservation.
     var order: UInt64 = 0
 
-    var decidedQueue = Queue<LSNItem>(capacity: 1 << 13)
+    var decidedQueue = Queue<DecidedItem>(capacity: 1 << 13)
     /// Votes whose facts are not yet durable.
     var voteQueue = Queue<DelayedVote>(capacity: 1 << 10)
     /// Messages to this shard itself.
@@ -106,9 +106,13 @@ public struct Shard: ~Copyable {
     /// Events looked ahead at: see `Shard+Stage`.
     var staged = FixedArray<Staged>(count: Shard.stagedMax)
 
-    struct LSNItem: BitwiseCopyable {
+    /// A decision whose commit leaves when it is durable; all that the commit says.
+    struct DecidedItem: BitwiseCopyable {
         var slot: UInt32
+        var peer: ShardID
         var lsn: LSN
+        var timestamp: Timestamp
+        var sequence: UInt64
     }
     struct DelayedVote: BitwiseCopyable {
         var participant: UInt32

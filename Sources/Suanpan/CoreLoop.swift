@@ -53,7 +53,12 @@ struct CoreLoop: ~Copyable {
     var nativeListener: CInt = -1
     var respListener: CInt = -1
 
+    /// The record of a message that has none.
+    let nothing = Shard.readKey(AccountID(0))
+
     static var messagesPerLane: Int { 4096 }
+    /// Messages looked ahead at together.
+    static var messagesAhead: Int { 32 }
     /// Quiet for so long, a core writes an empty group that proves its last ones durable.
     static var idleGroupAfter: UInt64 { 2_000_000 }
     static var publishEvery: UInt64 { 200_000_000 }
@@ -72,7 +77,7 @@ struct CoreLoop: ~Copyable {
             now = sp_monotonic_ns()
             shard.clock.observe(shared.time.at(now))
             var progress = try takeCompletions()
-            if drainControl() { progress = true }
+            if try drainControl() { progress = true }
             try journal { (shard) throws(JournalError) in try shard.settle() }
             shard.advance()
             // A reply waits until the clock has passed every timestamp given out.
@@ -160,37 +165,66 @@ struct CoreLoop: ~Copyable {
 
     // Do not rename: Perf/ finds it by this symbol.
     @inline(never)
-    private mutating func drainControl() -> Bool {
+    private mutating func drainControl() throws(CoreError) -> Bool {
         var any = false
-        let none = Shard.readKey(AccountID(0))
         for core in 0..<shared.coreCount where core != id.index {
             let lane = controlIn[core]
             var left = Self.messagesPerLane
-            while left > 0, let message = lane.peek() {
-                var isTaken = true
-                switch message.kind {
-                case .result: front.receiveResult(message)
-                case .record: front.receiveRecord(message, lane.peekRecord())
-                case .adopt:
-                    guard let door = Door(rawValue: message.operation) else {
-                        SuanpanCore.stop("door \(message.operation)")
-                    }
-                    front.adopt(CInt(bitPattern: message.slot), door, ring: &ring)
-                case .prepare:
-                    isTaken = shard.canReceive
-                    if isTaken { shard.receive(message, lane.peekRecord()) }
-                default:
-                    isTaken = shard.canReceive
-                    if isTaken { shard.receive(message, none) }
-                }
-                guard isTaken else { break }
-                lane.take(message)
-                any = true
-                left -= 1
+            while left > 0 && lane.peek() != nil {
+                lookAhead(lane)
+                let run = min(left, Self.messagesAhead)
+                let taken = takeMessages(lane, run)
+                if taken > 0 { any = true }
+                // Decided while what was looked ahead at is still near.
+                try journal { (shard) throws(JournalError) in try shard.settle() }
+                if taken < run { break }
+                left -= taken
             }
             lane.release()
         }
         return any
+    }
+
+    /// Asks for the memory that the next messages of a lane will touch.
+    private func lookAhead(_ lane: Lane) {
+        let none = AccountID(0)
+        func each(_ body: (Message, AccountID) -> Void) {
+            var cells = 0
+            var count = 0
+            while count < Self.messagesAhead, let message = lane.peek(ahead: cells) {
+                let isPrepare = message.rawKind == MessageKind.prepare.rawValue
+                body(message, isPrepare ? lane.record(ahead: cells).creditAccountID : none)
+                cells += message.hasRecord ? Lane.recordCells : Lane.headCells
+                count += 1
+            }
+        }
+        each { shard.lookAhead($0, credit: $1) }
+        each { shard.lookCloser($0, credit: $1) }
+        each { message, _ in shard.lookClosest(message) }
+    }
+
+    /// Handles up to `count` messages; fewer when the lane is empty or the log has no room.
+    private mutating func takeMessages(_ lane: Lane, _ count: Int) -> Int {
+        for taken in 0..<count {
+            guard let message = lane.peek() else { return taken }
+            switch message.kind {
+            case .result: front.receiveResult(message)
+            case .record: front.receiveRecord(message, lane.peekRecord())
+            case .adopt:
+                guard let door = Door(rawValue: message.operation) else {
+                    SuanpanCore.stop("door \(message.operation)")
+                }
+                front.adopt(CInt(bitPattern: message.slot), door, ring: &ring)
+            case .prepare:
+                guard shard.canReceive else { return taken }
+                shard.receive(message, lane.peekRecord())
+            default:
+                guard shard.canReceive else { return taken }
+                shard.receive(message, nothing)
+            }
+            lane.take(message)
+        }
+        return count
     }
 
     // MARK: 4 Requests of other cores
