@@ -97,3 +97,12 @@ let package = Package(
         tests("Command", ["SuanpanCommand", "Suanpan", "SuanpanCore"]),
     ]
 )
+
+// Scripts/fuzz builds these with libFuzzer, which other builds do not have.
+if Context.environment["SUANPAN_FUZZ"] != nil {
+    package.targets += ["Frame", "RESP"].map { folder in
+        .executableTarget(
+            name: "fuzz-\(folder.lowercased())", dependencies: ["SuanpanCore", "SuanpanWire"],
+            path: "Tests/Fuzz/\(folder)", swiftSettings: strict)
+    }
+}
