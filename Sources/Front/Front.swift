@@ -174,7 +174,9 @@ public struct Front: ~Copyable {
         }
         text.withBytes { bytes in
             // SAFETY: the bytes live for the call; the client is told on a best-effort basis before the close.
-            unsafe bytes.withUnsafeBytes { _ = unsafe Glibc.send(fd, $0.baseAddress, $0.count, CInt(MSG_NOSIGNAL) | CInt(MSG_DONTWAIT)) }
+            unsafe bytes.withUnsafeBytes {
+                _ = unsafe Glibc.send(fd, $0.baseAddress, $0.count, CInt(MSG_NOSIGNAL) | CInt(MSG_DONTWAIT))
+            }
         }
         close(fd)
     }
@@ -200,7 +202,7 @@ public struct Front: ~Copyable {
             }
             buffers.recycle(id)
         }
-        if completion.hasMore { 
+        if completion.hasMore {
             if connections[c].input.count >= Self.inputBytesMax && !connections[c].receiveCancelled {
                 ring.cancel(token: TokenKind.receive.token(number), ownToken: TokenKind.cancel.token())
                 connections[c].receiveCancelled = true
@@ -243,7 +245,9 @@ public struct Front: ~Copyable {
 
     /// Hands the connection's output to the ring, one send at a time.
     mutating func sendOutput(_ c: Int, _ ring: inout Ring) {
-        guard !connections[c].sendInFlight, connections[c].state == .open || connections[c].state == .draining else { return }
+        guard !connections[c].sendInFlight, connections[c].state == .open || connections[c].state == .draining else {
+            return
+        }
         if connections[c].sending.isEmpty {
             if connections[c].output.isEmpty {
                 if connections[c].state == .draining && connections[c].openRequests == 0 { shut(c) }
@@ -298,6 +302,9 @@ public struct Front: ~Copyable {
         statistics.stalls += 1
     }
 
+    /// Bytes that an empty buffer may keep: much for few connections, little for thousands.
+    private var keptBytes: Int { max(4 << 10, (256 << 20) / Int(statistics.connectionsOpen + 1)) }
+
     // MARK: Working
 
     public var hasWork: Bool { !ready.isEmpty }
@@ -318,7 +325,8 @@ public struct Front: ~Copyable {
     /// - Parameter eventsMax: About how many events to hand in before other work gets its turn.
     // Do not rename: Perf/ finds it by this symbol.
     @inline(never)
-    public mutating func work(_ shard: inout Shard, ring: inout Ring, now: UInt64, eventsMax: Int) throws(JournalError) {
+    public mutating func work(_ shard: inout Shard, ring: inout Ring, now: UInt64, eventsMax: Int) throws(JournalError)
+    {
         self.now = now
         try workParts(&shard)
         var turns = ready.count
@@ -337,7 +345,7 @@ public struct Front: ~Copyable {
             }
             if connections[c].state == .closing { closeIfReleased(c) } else { sendOutput(c, &ring) }
             rearm(c, &ring)
-            connections[c].giveBackIdleMemory()
+            connections[c].giveBackIdleMemory(above: keptBytes)
         }
     }
 
@@ -372,10 +380,10 @@ extension Connection {
     /// What is to be sent next: all output so far.
     mutating func takeOutput() { swap(&sending, &output) }
 
-    /// An idle connection holds no buffers.
-    mutating func giveBackIdleMemory() {
-        if input.isEmpty && input.capacity > 0 { input.releaseMemory() }
-        if output.isEmpty && output.capacity > 64 << 10 { output.releaseMemory() }
-        if sending.isEmpty && !sendInFlight && sending.capacity > 64 << 10 { sending.releaseMemory() }
+    /// Empty buffers of more than `kept` bytes give their memory back.
+    mutating func giveBackIdleMemory(above kept: Int) {
+        if input.isEmpty && input.capacity > kept { input.releaseMemory() }
+        if output.isEmpty && output.capacity > kept { output.releaseMemory() }
+        if sending.isEmpty && !sendInFlight && sending.capacity > kept { sending.releaseMemory() }
     }
 }

@@ -222,7 +222,8 @@ public final class ReplayCursor {
     private func laterGroups() throws(JournalError) -> LaterGroups {
         var found = LaterGroups()
         if reader.number == segment {
-            try scan(segment, from: min(offset + UInt64(SegmentFile.blockBytes), UInt64(directory.segmentBytes)), &found)
+            try scan(
+                segment, from: min(offset + UInt64(SegmentFile.blockBytes), UInt64(directory.segmentBytes)), &found)
         }
         guard let last = segments.last, last > segment else { return found }
         for number in segment + 1...last {

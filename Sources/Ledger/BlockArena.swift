@@ -18,7 +18,9 @@ struct BlockArena: ~Copyable {
         for page in pages { unsafe sp_unmap(UnsafeMutableRawPointer(bitPattern: page), 1 << 21) }
     }
 
-    private static func shift(_ bytes: Int) -> Int { max(smallestShift, Int.bitWidth - (bytes - 1).leadingZeroBitCount) }
+    private static func shift(_ bytes: Int) -> Int {
+        max(smallestShift, Int.bitWidth - (bytes - 1).leadingZeroBitCount)
+    }
 
     /// A zero-filled block of at least `bytes`; nil when the machine has none.
     mutating func allocate(_ bytes: Int) -> UnsafeMutableRawPointer? {
@@ -27,20 +29,23 @@ struct BlockArena: ~Copyable {
         var shift = wanted
         while shift < Self.pageShift && free[shift].isEmpty { shift += 1 }
         let block: UInt
+        var isFresh = false
         if shift == Self.pageShift {
             guard let page = unsafe sp_map(1 << Self.pageShift, 1) else { return nil }
             block = UInt(bitPattern: page)
             pages.append(block)
+            isFresh = true
         } else {
             block = free[shift].removeFirst()
         }
         while shift > wanted {
             shift -= 1
-            free[shift].insert(block + 1 << UInt(shift))
+            free[shift].insert(block + (1 << UInt(shift)))
         }
         // SAFETY: an address of one of our pages, of 2^wanted bytes that nobody else uses.
         let memory = unsafe UnsafeMutableRawPointer(bitPattern: block)
-        unsafe memory?.initializeMemory(as: UInt8.self, repeating: 0, count: 1 << wanted)
+        // What is left of a fresh page is still zero, but nobody keeps track of that below its first block.
+        if !isFresh { unsafe memory?.initializeMemory(as: UInt8.self, repeating: 0, count: 1 << wanted) }
         return unsafe memory
     }
 

@@ -105,6 +105,16 @@ public struct Ledger: ~Copyable {
     @inline(__always)
     public func find(_ id: AccountID) -> AccountIndex? { find(id, hash: accountHash(id)) }
 
+    /// The account that probably has this hash: to be asked for ahead, and verified by `isAccount` when it is there.
+    @inline(__always)
+    public func guess(hash: UInt64) -> AccountIndex? {
+        var step = 0
+        return accountIndex.next(hash, &step).map { AccountIndex(Int($0 - 1)) }
+    }
+
+    @inline(__always)
+    public func isAccount(_ index: AccountIndex, _ id: AccountID) -> Bool { accounts[index.index].id == id }
+
     @inline(__always)
     public func accountHash(_ id: AccountID) -> UInt64 { key.hash(id.value) }
 
@@ -251,22 +261,34 @@ public struct Ledger: ~Copyable {
         switch record.kind {
         case .account:
             if find(record.account.id) != nil { return "account \(record.account.id.value) is created twice" }
-            if !apply(account: record.account, lsn: lsn) { return "there is no memory for account \(record.account.id.value)" }
+            if !apply(account: record.account, lsn: lsn) {
+                return "there is no memory for account \(record.account.id.value)"
+            }
         case .transfer:
-            guard let debit = find(t.debitAccountID) else { return "debit account \(t.debitAccountID.value) does not exist" }
-            guard let credit = find(t.creditAccountID) else { return "credit account \(t.creditAccountID.value) does not exist" }
+            guard let debit = find(t.debitAccountID) else {
+                return "debit account \(t.debitAccountID.value) does not exist"
+            }
+            guard let credit = find(t.creditAccountID) else {
+                return "credit account \(t.creditAccountID.value) does not exist"
+            }
             applyDebit(debit, t.amount)
             applyCredit(credit, t.amount)
             rememberCreated(identityHash(t.debitAccountID, t.id), position: position)
         case .decision:
-            guard let debit = find(t.debitAccountID) else { return "debit account \(t.debitAccountID.value) does not exist" }
+            guard let debit = find(t.debitAccountID) else {
+                return "debit account \(t.debitAccountID.value) does not exist"
+            }
             applyDebit(debit, t.amount)
             rememberCreated(identityHash(t.debitAccountID, t.id), position: position)
         case .credit:
-            guard let credit = find(t.creditAccountID) else { return "credit account \(t.creditAccountID.value) does not exist" }
+            guard let credit = find(t.creditAccountID) else {
+                return "credit account \(t.creditAccountID.value) does not exist"
+            }
             applyCredit(credit, t.amount)
         case .refusal:
-            guard let reason = ResultCode(rawValue: record.rawReason) else { return "refusal reason \(record.rawReason) is unknown" }
+            guard let reason = ResultCode(rawValue: record.rawReason) else {
+                return "refusal reason \(record.rawReason) is unknown"
+            }
             rememberRefused(identityHash(t.debitAccountID, t.id), reason, position: position)
         case nil:
             return "record kind \(record.rawKind) is unknown"

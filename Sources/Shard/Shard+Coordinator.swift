@@ -293,7 +293,7 @@ extension Shard {
         }
         removeParkedHead(entry)
         if slots[i].peer == id && undecided[entry].openHead == 0 {
-            switch creditVerdict(t, ledger.find(t.creditAccountID).map { $0.value + 1 } ?? 0) {
+            switch creditVerdict(t, hashed(t)) {
             case .refused(let code):
                 finish(slot, refuse(t, slots[i].identityHash, code), journal.appended)
                 return true

@@ -153,7 +153,7 @@ extension Shard {
         let origin = waiters[w].origin
         switch waiters[w].kind {
         case .transfer:
-            switch try admit(transfer, origin, unstaged(transfer)) {
+            switch try admit(transfer, origin, hashed(transfer)) {
             case .stalled: return false
             case .deferred: break
             case .answered(let result):

@@ -5,14 +5,17 @@
 public import SuanpanCore
 internal import SuanpanLedger
 
-/// What looking ahead found for one transfer. Accounts never move and are never deleted, so what was found stays true.
+/// What looking ahead found for one transfer. Account indices are guesses by hash, verified where they are used: an
+/// account may be created earlier in the same run.
 struct Staged: BitwiseCopyable {
     var identityHash: UInt64
     var debitHash: UInt64
     var creditHash: UInt64
-    /// Account index plus 1; 0: not found, or not looked for.
+    /// Account index plus 1; 0: not guessed.
     var debit: UInt32
     var credit: UInt32
+    /// Where the credit account lives.
+    var peer: ShardID
 }
 
 extension Shard {
@@ -22,34 +25,38 @@ extension Shard {
     /// First look at the `k`-th transfer of a run: asks for the index lines.
     @inline(__always)
     public mutating func stage(_ k: Int, _ t: borrowing Transfer) {
-        let identity = ledger.identityHash(t.debitAccountID, t.id)
-        let debit = ledger.accountHash(t.debitAccountID)
-        let credit = ledger.accountHash(t.creditAccountID)
-        ledger.prefetchIdentity(hash: identity)
-        ledger.prefetchAccount(hash: debit)
-        ledger.prefetchAccount(hash: credit)
-        staged[k] = Staged(identityHash: identity, debitHash: debit, creditHash: credit, debit: 0, credit: 0)
+        staged[k] = hashed(t)
+        ledger.prefetchIdentity(hash: staged[k].identityHash)
+        ledger.prefetchAccount(hash: staged[k].debitHash)
+        if staged[k].peer == id { ledger.prefetchAccount(hash: staged[k].creditHash) }
     }
 
-    /// Second look: finds the accounts and asks for their records.
+    /// Second look: guesses the accounts by their hashes and asks for their records.
     @inline(__always)
-    public mutating func stageAccounts(_ k: Int, _ t: borrowing Transfer) {
-        if let debit = ledger.find(t.debitAccountID, hash: staged[k].debitHash) {
+    public mutating func stageAccounts(_ k: Int) {
+        if let debit = ledger.guess(hash: staged[k].debitHash) {
             ledger.prefetch(debit)
             staged[k].debit = debit.value + 1
         }
-        if let credit = ledger.find(t.creditAccountID, hash: staged[k].creditHash) {
+        if staged[k].peer == id, let credit = ledger.guess(hash: staged[k].creditHash) {
             ledger.prefetch(credit)
             staged[k].credit = credit.value + 1
         }
     }
 
-    /// What staging found of an event that was not staged.
-    func unstaged(_ t: borrowing Transfer) -> Staged {
-        let debit = ledger.find(t.debitAccountID)
-        let credit = ledger.find(t.creditAccountID)
-        return Staged(
-            identityHash: ledger.identityHash(t.debitAccountID, t.id), debitHash: 0, creditHash: 0,
-            debit: debit.map { $0.value + 1 } ?? 0, credit: credit.map { $0.value + 1 } ?? 0)
+    /// The hashes of a transfer that nobody looked ahead at.
+    @inline(__always)
+    func hashed(_ t: borrowing Transfer) -> Staged {
+        Staged(
+            identityHash: ledger.identityHash(t.debitAccountID, t.id), debitHash: ledger.accountHash(t.debitAccountID),
+            creditHash: ledger.accountHash(t.creditAccountID), debit: 0, credit: 0,
+            peer: routing.shard(of: t.creditAccountID))
+    }
+
+    /// The account, by a guess where that is right.
+    @inline(__always)
+    func find(_ account: AccountID, hash: UInt64, guess: UInt32) -> AccountIndex? {
+        if guess != 0 && ledger.isAccount(AccountIndex(guess - 1), account) { return AccountIndex(guess - 1) }
+        return ledger.find(account, hash: hash)
     }
 }

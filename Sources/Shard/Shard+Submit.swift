@@ -12,7 +12,7 @@ extension Shard {
         if bad != .created { return .answered(EventResult(bad)) }
         // Those that waited go first: a stream keeps its order.
         guard againQueue.isEmpty else { return .stalled }
-        return try admit(t, origin, unstaged(t))
+        return try admit(t, origin, hashed(t))
     }
 
     /// The same for the `k`-th transfer of a run that was staged.
@@ -43,13 +43,14 @@ extension Shard {
         }
 
         // Group 6.
-        guard found.debit != 0 else { return .answered(refuse(t, hash, .debitAccountNotFound)) }
-        let debit = AccountIndex(found.debit - 1)
+        guard let debit = find(t.debitAccountID, hash: found.debitHash, guess: found.debit) else {
+            return .answered(refuse(t, hash, .debitAccountNotFound))
+        }
         if origin.stream != 0, cautionHead != 0, let slot = cautiousSlot(stream: origin.stream) {
             wait(after: slot, .transfer, t, origin)
             return .deferred
         }
-        let peer = routing.shard(of: t.creditAccountID)
+        let peer = found.peer
         let u = ledger.undecided(debit)
         var reservedDebits: UInt128 = 0
         var reservedCredits: UInt128 = 0
@@ -72,7 +73,7 @@ extension Shard {
 
         // Group 7, here or at the peer.
         guard peer == id && !hasOpen else { return open(t, origin, hash, debit, peer) }
-        switch creditVerdict(t, found.credit) {
+        switch creditVerdict(t, found) {
         case .refused(let code): return .answered(refuse(t, hash, code))
         case .undecided: return open(t, origin, hash, debit, peer)
         case .accepted(let credit):
@@ -136,7 +137,9 @@ extension Shard {
         var step = 0
         while let known = ledger.nextRemembered(hash, &step) {
             let record = try journal.read(LogPosition(known.position))
-            if record.body.id == id && record.body.debitAccountID == debit && known.refusal == nil { return record.body }
+            if record.body.id == id && record.body.debitAccountID == debit && known.refusal == nil {
+                return record.body
+            }
         }
         return nil
     }
@@ -182,9 +185,10 @@ extension Shard {
 
     /// Group 7 for a transfer whose credit account lives here too.
     @inline(__always)
-    func creditVerdict(_ t: borrowing Transfer, _ found: UInt32) -> CreditVerdict {
-        guard found != 0 else { return .refused(.creditAccountNotFound) }
-        let credit = AccountIndex(found - 1)
+    func creditVerdict(_ t: borrowing Transfer, _ found: Staged) -> CreditVerdict {
+        guard let credit = find(t.creditAccountID, hash: found.creditHash, guess: found.credit) else {
+            return .refused(.creditAccountNotFound)
+        }
         let u = ledger.undecided(credit)
         if u == 0 {
             let code = ledger.creditRefusal(credit, t, reservedCredits: 0, expectedDebits: 0)
@@ -201,7 +205,9 @@ extension Shard {
 
     /// Records and applies a transfer within this shard.
     @inline(__always)
-    mutating func accept(_ t: borrowing Transfer, _ hash: UInt64, _ debit: AccountIndex, _ credit: AccountIndex) -> Timestamp {
+    mutating func accept(_ t: borrowing Transfer, _ hash: UInt64, _ debit: AccountIndex, _ credit: AccountIndex)
+        -> Timestamp
+    {
         var accepted = copy t
         accepted.timestamp = clock.next()
         let position = journal.append(LogRecord(.transfer, accepted))
@@ -260,7 +266,8 @@ extension Shard {
         var link = identityHeads[Int(truncatingIfNeeded: hash) & (Self.slotCount - 1)]
         while link != 0 {
             let i = Int(link - 1)
-            if slots[i].identityHash == hash && slots[i].transfer.id == id && slots[i].transfer.debitAccountID == debit {
+            if slots[i].identityHash == hash && slots[i].transfer.id == id && slots[i].transfer.debitAccountID == debit
+            {
                 return link - 1
             }
             link = slots[i].identityNext
@@ -293,7 +300,9 @@ extension Shard {
 
     // MARK: Waiters
 
-    mutating func makeWaiter(_ kind: WaiterKind, _ t: borrowing Transfer, _ origin: Origin, barrier: UInt64 = 0) -> UInt32 {
+    mutating func makeWaiter(_ kind: WaiterKind, _ t: borrowing Transfer, _ origin: Origin, barrier: UInt64 = 0)
+        -> UInt32
+    {
         let w = freeWaiters.take()
         waiters[Int(w)] = Waiter(transfer: copy t, origin: origin, barrier: barrier, next: 0, kind: kind)
         return w + 1

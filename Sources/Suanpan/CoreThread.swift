@@ -179,7 +179,8 @@ enum CoreThread {
             }
             let lost = Int(applied - decided)
             guard lost <= replay.credits[peer].count else {
-                return .inconsistent("shard \(i) has applied \(lost) decisions that shard \(peer) has lost: more than kept")
+                return .inconsistent(
+                    "shard \(i) has applied \(lost) decisions that shard \(peer) has lost: more than kept")
             }
             let first = replay.credits[peer][replay.credits[peer].count - lost]
             let before = LSN(first.value - 1)
@@ -220,7 +221,8 @@ enum CoreThread {
             let missing = Int(all[peer][i].decided - all[i][peer].applied)
             let kept = decisions[peer][i]
             guard missing <= kept.count else {
-                throw .inconsistent("shard \(i) lacks \(missing) decisions of shard \(peer): more than can be under way")
+                throw .inconsistent(
+                    "shard \(i) lacks \(missing) decisions of shard \(peer): more than can be under way")
             }
             for transfer in kept.suffix(missing) {
                 pairs[peer].applied += 1

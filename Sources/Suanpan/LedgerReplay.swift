@@ -28,12 +28,16 @@ struct LedgerReplay: ~Copyable, RecordVisitor {
         switch record.kind {
         case .decision:
             let peer = try checkedPeer(record, lsn)
-            guard record.sequence == pairs[peer].decided + 1 else { throw damaged(gap(record, pairs[peer].decided), lsn) }
+            guard record.sequence == pairs[peer].decided + 1 else {
+                throw damaged(gap(record, pairs[peer].decided), lsn)
+            }
             pairs[peer].decided = record.sequence
             Self.keep(record.body, in: &decisions[peer])
         case .credit:
             let peer = try checkedPeer(record, lsn)
-            guard record.sequence == pairs[peer].applied + 1 else { throw damaged(gap(record, pairs[peer].applied), lsn) }
+            guard record.sequence == pairs[peer].applied + 1 else {
+                throw damaged(gap(record, pairs[peer].applied), lsn)
+            }
             pairs[peer].applied = record.sequence
             Self.keep(lsn, in: &credits[peer])
         default: break
@@ -56,7 +60,8 @@ struct LedgerReplay: ~Copyable, RecordVisitor {
 
     private func damaged(_ what: String, _ lsn: LSN) -> JournalError {
         .invalidArgument(
-            "shard \(id.value), LSN \(lsn.value): \(what); restore this shard's files from a backup; nothing was changed")
+            "shard \(id.value), LSN \(lsn.value): \(what); restore this shard's files from a backup; nothing was changed"
+        )
     }
 
     /// Keeps the last `Limits.redoPerPeerMax` of a list, dropping in large steps.

@@ -1,7 +1,7 @@
 // The embedding API's calls over the native protocol: same names, same results, an engine in another process.
 
-@_exported public import SuanpanCore
 internal import FoundationEssentials
+@_exported public import SuanpanCore
 internal import SuanpanWire
 
 /// A connection to an engine. Calls come from any thread or task at once, are pipelined, suspend, and never block a thread.
@@ -23,10 +23,12 @@ public final class LedgerClient: Sendable {
     public static func connect(
         host: String, port: UInt16, password: String? = nil
     ) async throws(ClientError) -> LedgerClient {
-        let socket = await withCheckedContinuation { (waiter: CheckedContinuation<Result<Socket, ClientError>, Never>) in
+        let socket = await withCheckedContinuation {
+            (waiter: CheckedContinuation<Result<Socket, ClientError>, Never>) in
             startThread {
                 waiter.resume(
-                    returning: Result { () throws(ClientError) -> Socket in try Socket.connect(host: host, port: port) })
+                    returning: Result { () throws(ClientError) -> Socket in try Socket.connect(host: host, port: port) }
+                )
             }
         }
         let client = LedgerClient(Connection(try socket.get()))
@@ -81,7 +83,9 @@ public final class LedgerClient: Sendable {
         let found = try reply.records(Transfer.self)
         var next = 0
         return ids.map { key in
-            guard next < found.count, found[next].id == key.id, found[next].debitAccountID == key.debit else { return nil }
+            guard next < found.count, found[next].id == key.id, found[next].debitAccountID == key.debit else {
+                return nil
+            }
             next += 1
             return found[next - 1]
         }

@@ -30,7 +30,8 @@ private func withEngine<Result>(
 
 private func transfer(_ id: UInt128, _ debit: UInt128, _ credit: UInt128, _ amount: UInt128) -> Transfer {
     Transfer(
-        id: TransferID(id), debit: AccountID(debit), credit: AccountID(credit), amount: Amount(amount), ledger: 1, code: 1)
+        id: TransferID(id), debit: AccountID(debit), credit: AccountID(credit), amount: Amount(amount), ledger: 1,
+        code: 1)
 }
 
 private let accounts = (UInt128(1)...20).map {
@@ -133,7 +134,11 @@ private let accounts = (UInt128(1)...20).map {
                 try await client.ping()
                 Issue.record("a ping without a server")
             } catch {
-                if case .disconnected(let text) = error { #expect(text.contains(why)) } else { Issue.record("\(error)") }
+                if case .disconnected(let text) = error {
+                    #expect(text.contains(why))
+                } else {
+                    Issue.record("\(error)")
+                }
             }
         }
     }

@@ -81,8 +81,28 @@ private func damage(_ bench: Bench) -> Damage? {
         }
         // Zeros in its place.
         put(bench.data.segmentPath(1), 4096, [UInt8](repeating: 0, count: 4096))
-        if proof == 0 { #expect(try bench.replay().1.ids == []) } else { #expect(damage(bench)?.reason == .groupMissing) }
+        if proof == 0 {
+            #expect(try bench.replay().1.ids == [])
+        } else {
+            #expect(damage(bench)?.reason == .groupMissing)
+        }
     }
+}
+
+@Test func aProofOfOneRecordIsEnough() throws {
+    let bench = try Bench()
+    var journal = try bench.open()
+    var disk = Disk(bench.data)
+    for n: UInt64 in 1...2 {
+        journal.append(transfer(n))
+        try disk.drain(&journal)
+    }
+    // The second group knows LSN 1 durable, and no more.
+    flip(bench.data.segmentPath(1), 4096 + 130)
+    #expect(damage(bench)?.lsn == LSN(1))
+    flip(bench.data.segmentPath(1), 4096 + 130)
+    flip(bench.data.segmentPath(1), 8192 + 130)
+    #expect(try bench.replay().1.ids == [1])
 }
 
 @Test func damageSaysFileOffsetLSNAndWhatToDo() throws {
@@ -143,10 +163,19 @@ private func damage(_ bench: Bench) -> Damage? {
     let block = Array(contents(path)[4096..<8192])
     put(path, Int(summary.offset), block)
     #expect(damage(bench)?.reason == .misplacedGroup && damage(bench)?.offset == summary.offset)
-    // Bytes of a client that look like a header, without the salt: the torn tail of nothing.
-    var forged = block
-    for i in 16..<32 { forged[i] = 0 }
-    put(path, Int(summary.offset), forged)
+    // Whoever plants a header for exactly this place does not know the salt: the torn tail of nothing.
+    var forged = try #require(Plain.load(GroupHeader.self, from: block, at: 0))
+    forged.salt ^= 1
+    forged.offset = summary.offset
+    forged.segment = summary.segment
+    forged.firstLSN = summary.lastLSN.value + 1
+    forged.durable = summary.lastLSN.value
+    forged.previousChecksum = summary.lastChecksum
+    forged.headerChecksum = 0
+    forged.headerChecksum = forged.computedChecksum()
+    var bytes: [UInt8] = []
+    Plain.append(forged, to: &bytes)
+    put(path, Int(summary.offset), bytes + block[128...])
     #expect(try bench.replay().0.cut?.finding == .unreadableHeader)
 }
 

@@ -16,7 +16,8 @@ import Testing
     #expect(MemoryLayout<GroupHeader>.offset(of: \.offset) == 104)
     #expect(MemoryLayout<GroupHeader>.offset(of: \.headerChecksum) == 120)
     #expect(MemoryLayout<Superblock.Head>.size == 64 && MemoryLayout<Superblock.Head>.offset(of: \.checksum) == 56)
-    #expect(MemoryLayout<SegmentFile.Header>.size == 64 && MemoryLayout<SegmentFile.Header>.offset(of: \.checksum) == 56)
+    #expect(
+        MemoryLayout<SegmentFile.Header>.size == 64 && MemoryLayout<SegmentFile.Header>.offset(of: \.checksum) == 56)
     #expect(MemoryLayout<EpochEntry>.size == 64 && MemoryLayout<EpochEntry>.offset(of: \.clockCeiling) == 40)
     #expect(MemoryLayout<EpochFile.Head>.size == 64 && MemoryLayout<EpochFile.Head>.offset(of: \.checksum) == 32)
 }
@@ -168,6 +169,21 @@ import Testing
     #expect(bytes[4096...] == [UInt8](UnsafeRawBufferPointer(start: rest.address, count: rest.length))[...])
     try journal.completed(token: rest.token, result: 12288)
     #expect(journal.durable == LSN(100) && journal.counters.shortWrites == 1)
+}
+
+@Test func whatABufferHeldBeforeDoesNotReachTheDisk() throws {
+    let bench = try Bench()
+    var journal = try bench.open()
+    // Each of the 16 buffers holds 50 records once, then one.
+    for round in 0..<32 {
+        for n in 0..<(round < 16 ? 50 : 1) { journal.append(transfer(UInt64(n + 1))) }
+        let command = try #require(try journal.nextWrite(clockCeiling: 0))
+        if round >= 16 {
+            let bytes = [UInt8](UnsafeRawBufferPointer(start: command.address, count: command.length))
+            #expect(command.length == 4096 && bytes[272...].allSatisfy { $0 == 0 })
+        }
+        try journal.completed(token: command.token, result: Int32(command.length))
+    }
 }
 
 @Test func aFailedWriteEndsTheJournal() throws {

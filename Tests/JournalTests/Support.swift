@@ -42,7 +42,8 @@ func transfer(_ n: UInt64) -> LogRecord {
     LogRecord(
         .transfer,
         Transfer(
-            id: TransferID(UInt128(n)), debit: AccountID(1), credit: AccountID(2), amount: Amount(UInt128(n)), ledger: 1,
+            id: TransferID(UInt128(n)), debit: AccountID(1), credit: AccountID(2), amount: Amount(UInt128(n)),
+            ledger: 1,
             code: 1))
 }
 
@@ -132,7 +133,8 @@ struct Disk {
         precondition(fd >= 0)
         for sector in 0..<write.bytes.count / 512 where sectors(sector) {
             write.bytes.withUnsafeBytes {
-                let n = pwrite(fd, $0.baseAddress! + sector * 512, 512, off_t(write.command.offset) + off_t(sector * 512))
+                let n = pwrite(
+                    fd, $0.baseAddress! + sector * 512, 512, off_t(write.command.offset) + off_t(sector * 512))
                 precondition(n == 512)
             }
         }

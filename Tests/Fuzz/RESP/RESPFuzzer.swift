@@ -36,6 +36,7 @@ private let words: [[UInt8]] = [
     "HELLO 3 ", "AUTH ", "SETNAME ", "CLIENT ", "SETINFO ", "COMMAND ", "DOCS ", "INFO ", "CONFIG GET ", "PING ",
     "ECHO ", "SELECT ", "PENDING ", "BALANCING ", "CLOSING ", "DEBIT ", "CREDIT ", "DATA128 ", "DATA64 ", "DATA32 ",
     "FLAGS ", "closed,", "history ", "AMOUNT ", "FROM ", "TO ", "LIMIT ", "REV ", "BOTH ", "\r\n", "0x",
-    "340282366920938463463374607431768211455 ", "18446744073709551616 ", "*2\r\n$4\r\nECHO\r\n$", "*7\r\n$8\r\nTRANSFER\r\n",
+    "340282366920938463463374607431768211455 ", "18446744073709551616 ", "*2\r\n$4\r\nECHO\r\n$",
+    "*7\r\n$8\r\nTRANSFER\r\n",
     "$1\r\n", "$-1\r\n", "*-1\r\n", "\\x4", "\" ", "' ",
 ].map { Array($0.utf8) }
