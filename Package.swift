@@ -95,9 +95,19 @@ let package = Package(
 
         tests("Core", ["SuanpanCore"]),
         tests("Wire", ["SuanpanCore", "SuanpanWire"]),
+        tests("Client", ["SuanpanClient", "Suanpan", "SuanpanCore", "SuanpanWire"]),
         tests("Command", ["SuanpanCommand", "Suanpan", "SuanpanCore"]),
     ]
 )
+
+// Scripts/fuzz builds these with libFuzzer, which other builds do not have.
+if Context.environment["SUANPAN_FUZZ"] != nil {
+    package.targets += ["Frame", "RESP"].map { folder in
+        .executableTarget(
+            name: "fuzz-\(folder.lowercased())", dependencies: ["SuanpanCore", "SuanpanWire"],
+            path: "Tests/Fuzz/\(folder)", swiftSettings: strict)
+    }
+}
 
 // Benchmarks are built on demand only: SUANPAN_BENCHMARKS=1, see `make bench`.
 if Context.environment["SUANPAN_BENCHMARKS"] != nil {

@@ -147,6 +147,16 @@ public struct OutputBuffer: ~Copyable {
         end += count
     }
 
+    /// Appends `\r\n`.
+    @inlinable @inline(__always)
+    public mutating func appendLineEnd() {
+        reserve(2)
+        // SAFETY: `reserve` made room for two bytes at `end`.
+        unsafe base.unsafelyUnwrapped[end] = 0x0D
+        unsafe base.unsafelyUnwrapped[end + 1] = 0x0A
+        end += 2
+    }
+
     /// Appends text that was made on a cold path (INFO, status).
     public mutating func append(text: String) {
         for byte in text.utf8 { append(byte) }
