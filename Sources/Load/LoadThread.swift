@@ -168,7 +168,9 @@ struct LoadThread: ~Copyable {
             if goesOn { now = try issue(&pace, now) }
             try flush()
             if !goesOn && outstanding == 0 { break }
-            try wait(pace.patience(now, hasCredit: credits.count > 0 && goesOn))
+            var patience = pace.patience(now, hasCredit: credits.count > 0 && goesOn)
+            if let first = delayed.first { patience = min(patience, first.until - min(first.until, now)) }
+            try wait(patience)
             while let completion = ring.nextCompletion() { try handle(completion) }
             now = System.now - start
             wakeDelayed(now)
