@@ -1,1 +1,72 @@
-test: ; swift build --build-tests && swift test --skip-build
+# `make` alone lists the targets. Every target works from a clean clone on Debian 12 or later with Swift 6.3.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+PREFIX ?= /usr/local
+DESTDIR ?=
+DATA ?= ./data
+SEEDS ?= 100
+FIRST_SEED ?= 1
+ROUNDS ?= 20
+SECONDS_PER_FUZZER ?= 60
+
+RELEASE := .build/release/suanpan
+
+.PHONY: help demo test run build release dependencies test-dependencies bench sim fuzz docs format lint install \
+	crash perf clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: dependencies release ## Start an engine on a throw-away directory and drive peak-sale load at it for 20 seconds
+	@Scripts/demo
+
+test: test-dependencies ## Build and run every test that CI runs
+	@Scripts/test
+
+run: dependencies release ## Serve on ./data (DATA=directory)
+	$(RELEASE) serve --data $(DATA)
+
+bench: dependencies ## Run the micro-benchmarks
+	@Scripts/bench
+
+sim: dependencies ## Simulate SEEDS seeds, beginning with FIRST_SEED
+	@Scripts/sim $(SEEDS) $(FIRST_SEED)
+
+fuzz: dependencies ## Fuzz decoders and recovery, SECONDS_PER_FUZZER each
+	@Scripts/fuzz $(SECONDS_PER_FUZZER)
+
+docs: dependencies ## Check the documentation's links, and build the library's reference
+	@Scripts/docs
+
+format: ## Lay out the sources by swift format
+	swift format --in-place --parallel --recursive Package.swift Sources Tests
+
+lint: ## Refuse sources that swift format would change
+	swift format lint --strict --parallel --recursive Package.swift Sources Tests
+
+crash: test-dependencies release ## Kill the server ROUNDS times under load and look for every acknowledged transfer
+	@Scripts/crash $(ROUNDS)
+
+perf: test-dependencies release ## Measure against Redis and the stated targets on this machine
+	@Perf/all
+
+install: dependencies ## Install the binary, sample configuration and systemd unit under PREFIX (/usr/local)
+	@DESTDIR="$(DESTDIR)" PREFIX="$(PREFIX)" Scripts/install
+
+clean: ## Remove what was built
+	rm -rf .build
+
+dependencies:
+	@Scripts/install-dependencies build
+
+test-dependencies:
+	@Scripts/install-dependencies build test
+
+build: dependencies
+	swift build
+
+release: dependencies
+	swift build -c release --product suanpan

@@ -49,16 +49,24 @@ public enum RecordKind: UInt8, BitwiseCopyable, Sendable {
     }
 
     @inlinable public init(_ account: Account) {
-        // SAFETY: Account and Transfer are BitwiseCopyable, of the same size and alignment (asserted by a test).
-        self.init(.account, unsafe unsafeBitCast(account, to: Transfer.self))
+        self.init(.account, account.bits)
     }
 
     @inlinable public var kind: RecordKind? { RecordKind(rawValue: rawKind) }
     /// The body of a record of kind `account`.
-    @inlinable public var account: Account {
-        // SAFETY: as above.
-        unsafe unsafeBitCast(body, to: Account.self)
-    }
+    @inlinable public var account: Account { Account(bits: body) }
     /// Both bodies keep their timestamp in the last eight bytes.
     @inlinable public var timestamp: Timestamp { body.timestamp }
+}
+
+extension Account {
+    /// The account's 128 bytes seen as a transfer: for places that carry either.
+    @inlinable public var bits: Transfer {
+        // SAFETY: both are plain bytes of the same size and alignment (asserted by a test).
+        unsafe unsafeBitCast(self, to: Transfer.self)
+    }
+    @inlinable public init(bits: Transfer) {
+        // SAFETY: as above.
+        self = unsafe unsafeBitCast(bits, to: Account.self)
+    }
 }

@@ -88,6 +88,14 @@ public struct ChunkedArray<Element: BitwiseCopyable>: ~Copyable {
         unsafeMutableAddress { unsafe address(index) }
     }
 
+    /// Asks for the element's cache lines ahead of their use.
+    @inline(__always)
+    public func prefetch(_ index: Int) {
+        let element = unsafe UnsafeRawPointer(address(index))
+        unsafe sp_prefetch_write(element)
+        if MemoryLayout<Element>.stride > 64 { unsafe sp_prefetch_write(element + 64) }
+    }
+
     @inlinable @inline(__always)
     func address(_ index: Int) -> UnsafeMutablePointer<Element> {
         invariant(UInt(bitPattern: index) < UInt(bitPattern: count), "index \(index) of \(count)")
@@ -98,3 +106,83 @@ public struct ChunkedArray<Element: BitwiseCopyable>: ~Copyable {
 
 // SAFETY: as for FixedArray.
 extension ChunkedArray: @unchecked Sendable {}
+
+/// A fixed number of owners, each made at the start and never moved: connections, for one.
+@safe
+public struct Slab<Element: ~Copyable>: ~Copyable {
+    @usableFromInline let base: UnsafeMutablePointer<Element>
+    public let count: Int
+
+    public init(count: Int, make: (Int) -> Element) {
+        self.count = count
+        unsafe base = .allocate(capacity: max(1, count))
+        for i in 0..<count { unsafe (base + i).initialize(to: make(i)) }
+    }
+
+    deinit {
+        unsafe base.deinitialize(count: count)
+        unsafe base.deallocate()
+    }
+
+    @inlinable @inline(__always)
+    public subscript(index: Int) -> Element {
+        unsafeAddress {
+            invariant(UInt(bitPattern: index) < UInt(bitPattern: count), "index \(index) of \(count)")
+            return unsafe UnsafePointer(base + index)
+        }
+        unsafeMutableAddress {
+            invariant(UInt(bitPattern: index) < UInt(bitPattern: count), "index \(index) of \(count)")
+            return unsafe base + index
+        }
+    }
+}
+
+// SAFETY: owns its elements; moving the owner moves them.
+extension Slab: @unchecked Sendable where Element: Sendable {}
+
+/// Zero-filled bytes at a fixed place; values are stored and loaded at byte offsets that are checked.
+@safe
+public struct RawRegion: ~Copyable {
+    @usableFromInline let base: UnsafeMutableRawPointer
+    public let count: Int
+
+    public init(count: Int) {
+        self.count = count
+        guard let memory = unsafe sp_map(max(1, count), count >= 4 << 20 ? 1 : 0) else {
+            stop("out of memory: \(count) bytes")
+        }
+        unsafe base = memory
+    }
+
+    deinit { unsafe sp_unmap(base, max(1, count)) }
+
+    @inlinable @inline(__always)
+    public mutating func store<Value: BitwiseCopyable>(_ value: Value, at offset: Int) {
+        invariant(offset >= 0 && offset <= count - MemoryLayout<Value>.size, "offset \(offset) of \(count)")
+        // SAFETY: the range was checked; storing bytes needs no alignment.
+        unsafe base.storeBytes(of: value, toByteOffset: offset, as: Value.self)
+    }
+
+    @inlinable @inline(__always)
+    public func load<Value: BitwiseCopyable>(_ type: Value.Type, at offset: Int) -> Value {
+        invariant(offset >= 0 && offset <= count - MemoryLayout<Value>.size, "offset \(offset) of \(count)")
+        // SAFETY: the range was checked, and all bytes are initialized.
+        return unsafe base.loadUnaligned(fromByteOffset: offset, as: Value.self)
+    }
+
+    /// Calls `body` with the address: for the kernel, which keeps it while the region lives.
+    @unsafe @inlinable
+    public mutating func withAddress(_ body: (UnsafeMutableRawPointer) -> Void) { unsafe body(base) }
+
+    /// Calls `body` with a range of the bytes.
+    @inlinable
+    public borrowing func withBytes<Result>(_ offset: Int, _ length: Int, _ body: (Span<UInt8>) -> Result) -> Result {
+        invariant(offset >= 0 && length >= 0 && offset <= count - length, "range \(offset)+\(length) of \(count)")
+        // SAFETY: the range was checked; the span cannot outlive the call.
+        let bytes = unsafe UnsafeBufferPointer(start: (base + offset).assumingMemoryBound(to: UInt8.self), count: length)
+        return body(unsafe Span(_unsafeElements: bytes))
+    }
+}
+
+// SAFETY: owns its memory; moving the owner moves it.
+extension RawRegion: @unchecked Sendable {}

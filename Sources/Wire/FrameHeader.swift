@@ -18,7 +18,7 @@ internal import CSupport
 public import SuanpanCore
 
 /// What a request asks for. Numbers are never reused.
-public enum Operation: UInt8, Sendable {
+public enum Operation: UInt8, BitwiseCopyable, Sendable {
     case authenticate = 1
     case ping = 2
     case status = 3
@@ -39,7 +39,7 @@ public enum Operation: UInt8, Sendable {
 }
 
 /// How a request fared as a whole. From `malformed` on the server closes the connection after the reply.
-public enum Status: UInt8, Sendable {
+public enum Status: UInt8, BitwiseCopyable, Sendable {
     case ok = 0
     /// Nothing was executed; try again after the milliseconds given.
     case busy = 1

@@ -53,3 +53,5 @@ void sp_unmap(void *address, size_t length);
 /// Loads and stores of an index shared with the kernel.
 static inline uint32_t sp_load_acquire(const uint32_t *p) { return __atomic_load_n(p, __ATOMIC_ACQUIRE); }
 static inline void sp_store_release(uint32_t *p, uint32_t v) { __atomic_store_n(p, v, __ATOMIC_RELEASE); }
+/// Waits while the engine starts or stops; never on the hot path.
+void sp_sleep_microseconds(uint64_t microseconds);

@@ -1,0 +1,24 @@
+// The `suanpan` executable: the allocator and the exit code. Everything else is in SuanpanCommand, which tests link
+// without jemalloc (it aborts under ThreadSanitizer).
+
+internal import CJemalloc
+internal import Glibc
+internal import SuanpanCommand
+
+@main
+enum Main {
+    static func main() {
+        let arguments = Array(CommandLine.arguments.dropFirst())
+        exit(Allocator.$version.withValue("jemalloc \(jemallocVersion())") { Program.run(arguments) })
+    }
+
+    /// Also the reference that makes the linker keep jemalloc, which then serves every malloc of the process.
+    private static func jemallocVersion() -> String {
+        var version: UnsafePointer<CChar>? = nil
+        var size = unsafe MemoryLayout<UnsafePointer<CChar>?>.size
+        // SAFETY: "version" is a read-only `const char *` of `size` bytes that lives as long as the process.
+        let result = unsafe mallctl("version", &version, &size, nil, 0)
+        guard result == 0, let text = unsafe version else { return "of unknown version" }
+        return unsafe String(cString: text)
+    }
+}

@@ -1,0 +1,107 @@
+// What every command shares: parsing, the last line on stderr, and the exit code.
+// 0 done, 1 the data or the run is bad, 2 the command line is wrong.
+
+public import ArgumentParser
+internal import Glibc
+internal import Suanpan
+
+/// The allocator that the executable links; the library behind the commands has none of its own.
+public enum Allocator {
+    @TaskLocal public static var version = "system"
+}
+
+/// Why a command ends without success. The message names what, the value and what to do.
+struct Failure: Error, Equatable, CustomStringConvertible {
+    enum Kind: Int32 {
+        case run = 1
+        case usage = 2
+    }
+    var kind: Kind
+    var description: String
+
+    static func run(_ message: String) -> Failure { Failure(kind: .run, description: message) }
+    static func usage(_ message: String) -> Failure { Failure(kind: .usage, description: message) }
+}
+
+public struct Program: ParsableCommand {
+    public static let configuration = CommandConfiguration(
+        commandName: "suanpan",
+        abstract: "A sharded durable ledger: double-entry transfers at peak-sale rates.",
+        discussion: """
+            Every option can also stand in a configuration file (JSON or YAML, the option's name as the key) and in \
+            the environment (SUANPAN_ and the option's name in capitals, a dash as _). The command line wins, then \
+            the environment, then the file.
+            Exit codes: 0 done, 1 the data or the run is bad, 2 the command line is wrong.
+            """,
+        subcommands: [
+            ServeCommand.self, LoadCommand.self,
+            VerifyCommand.self, DumpCommand.self, VersionCommand.self,
+        ])
+
+    public init() {}
+
+    /// Runs one command line (without the program's name) and returns the exit code.
+    public static func run(_ arguments: [String]) -> Int32 {
+        do {
+            var command = try parseAsRoot(withDefaults(arguments))
+            try command.run()
+            flushOutput()
+            return 0
+        } catch let failure as Failure {
+            return end(failure.description, code: failure.kind.rawValue)
+        } catch let error as EngineError {
+            return end(error.description, code: Failure.Kind.run.rawValue)
+        } catch let code as ExitCode {
+            // The command has said why itself.
+            flushOutput()
+            return code.rawValue
+        } catch {
+            return end(parserError: error)
+        }
+    }
+
+    private static func end(_ message: String, code: Int32) -> Int32 {
+        flushOutput()
+        writeError("suanpan: \(message)")
+        return code
+    }
+
+    /// Help and version are answers; anything else that the parser throws is a wrong command line. The parser puts the
+    /// usage last; here the error is the last line.
+    private static func end(parserError error: any Error) -> Int32 {
+        let text = fullMessage(for: error)
+        if exitCode(for: error).isSuccess {
+            print(text)
+            flushOutput()
+            return 0
+        }
+        let reason = message(for: error)
+        let usage = text.hasPrefix("Error: \(reason)\n") ? text.dropFirst("Error: \(reason)\n".count) : ""
+        if !usage.isEmpty { writeError(String(usage)) }
+        let line = reason.split(separator: "\n").map { $0.trimmingSpaces() }.joined(separator: " ")
+        return end(line, code: Failure.Kind.usage.rawValue)
+    }
+}
+
+/// A file as stdout is fully buffered: what was printed must not stay in memory.
+func flushOutput() { fflush(nil) }
+
+/// One line to stderr, unbuffered.
+func writeError(_ line: String) {
+    // SAFETY: the bytes live for this call; a short write loses text only.
+    unsafe Array((line + "\n").utf8).withUnsafeBytes { _ = unsafe write(2, $0.baseAddress, $0.count) }
+}
+
+extension Substring {
+    func trimmingSpaces() -> String { String(self).trimmingSpaces() }
+}
+
+extension String {
+    /// Without white space at either end.
+    func trimmingSpaces() -> String {
+        var text = self[...]
+        while let last = text.last, last.isWhitespace { text.removeLast() }
+        while let first = text.first, first.isWhitespace { text.removeFirst() }
+        return String(text)
+    }
+}

@@ -1,0 +1,134 @@
+// `suanpan serve`: settings to an EngineConfiguration, then the engine until SIGTERM or SIGINT.
+
+internal import ArgumentParser
+internal import Suanpan
+internal import SuanpanCore
+
+struct ServeCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "serve",
+        abstract: "Run the engine until SIGTERM or SIGINT, which drain it.",
+        discussion: """
+            Prints one line when it serves. The password that network clients must give comes from SUANPAN_PASSWORD, \
+            the configuration file or --password-file; it never stands on the command line. Listening beyond loopback \
+            needs one.
+            """)
+
+    @Option(help: ArgumentHelp("Configuration file, JSON or YAML.", valueName: "file"))
+    var config: String?
+    @Option(help: ArgumentHelp("Data directory, made when missing. (default: ./data)", valueName: "dir"))
+    var data: String?
+    @Option(help: ArgumentHelp("Shards, 1 to 64. (default: what the directory holds, else the CPUs)", valueName: "n"))
+    var shards: String?
+    @Option(
+        help: ArgumentHelp(
+            "Native protocol; port 0 picks a free one, 'off' none. (default: 127.0.0.1:7420)", valueName: "host:port"))
+    var native: String?
+    @Option(
+        help: ArgumentHelp(
+            "Redis protocol; port 0 picks a free one, 'off' none. (default: 127.0.0.1:7421)", valueName: "host:port"))
+    var resp: String?
+    @Option(
+        help: ArgumentHelp(
+            "sync: an answer survives a power cut. async: it survives a killed process. (default: sync)",
+            valueName: "sync|async"))
+    var durability: String?
+    @Option(help: ArgumentHelp("Memory for ledger tables. (default: half of the machine's)", valueName: "size"))
+    var memory: String?
+    @Option(help: ArgumentHelp("File whose first line is the password of network clients.", valueName: "file"))
+    var passwordFile: String?
+    @Option(help: ArgumentHelp("Size of a log segment in a new directory. (default: 128MiB)", valueName: "size"))
+    var segment: String?
+    @Option(help: ArgumentHelp("Connections over all cores; one more is refused. (default: 16384)", valueName: "n"))
+    var connectionsMax: String?
+    @Option(help: ArgumentHelp("Pin each shard's thread to a CPU of its own. (default: on)", valueName: "on|off"))
+    var pin: String?
+
+    func run() throws {
+        let settings = try Settings(
+            arguments: [
+                "data": data, "shards": shards, "native": native, "resp": resp, "durability": durability,
+                "memory": memory, "password-file": passwordFile, "segment": segment,
+                "connections-max": connectionsMax, "pin": pin,
+            ], configFile: config)
+        let configuration = try EngineConfiguration(settings)
+        try Server.run(configuration) { ready in
+            print(ready.line)
+            flushOutput()
+        }
+    }
+}
+
+extension ServerReady {
+    /// The one line that says that it serves.
+    var line: String {
+        let native = nativeEndpoint.map { "\($0)" } ?? "off"
+        let resp = respEndpoint.map { "\($0)" } ?? "off"
+        return "ready native=\(native) resp=\(resp) shards=\(shards) accounts=\(accounts) transfers=\(transfers) "
+            + "recovered_ms=\(recoveredMilliseconds)"
+    }
+}
+
+extension EngineConfiguration {
+    /// - Throws: `Failure` of kind `usage` naming the option, its value and what to do.
+    init(_ settings: Settings) throws(Failure) {
+        self.init(dataDirectory: try settings.setting("data")?.text ?? "./data")
+        shards = try settings.int("shards", 1...Limits.shardsMax)
+        native = try settings.endpoint("native") ?? Endpoint(host: "127.0.0.1", port: 7420)
+        resp = try settings.endpoint("resp") ?? Endpoint(host: "127.0.0.1", port: 7421)
+        durability = try settings.choice("durability", Durability.self) ?? durability
+        memoryBytes = try settings.size("memory", min: 64 << 20)
+        connectionsMax = try settings.int("connections-max", 1...1_000_000) ?? connectionsMax
+        pinThreads = try settings.bool("pin") ?? pinThreads
+        if let size = try settings.size("segment", min: 1 << 20) {
+            guard size % (1 << 20) == 0 else {
+                throw try settings.setting("segment")!.wrong("give a multiple of 1MiB, such as 128MiB")
+            }
+            segmentBytes = size
+        }
+        password = try EngineConfiguration.password(settings)
+        try checkDoors()
+    }
+
+    private func checkDoors() throws(Failure) {
+        guard native != nil || resp != nil else {
+            throw .usage("--native off and --resp off leave no way in; open one of them")
+        }
+        if let native, let resp, native == resp, native.port != 0 {
+            throw .usage("--native and --resp are both \(native); give each a port of its own")
+        }
+        guard password == nil else { return }
+        for (name, endpoint) in [("native", native), ("resp", resp)] {
+            guard let endpoint, !endpoint.isLoopback else { continue }
+            throw .usage(
+                "--\(name) \(endpoint) is beyond loopback and there is no password: set SUANPAN_PASSWORD or "
+                    + "--password-file, or listen on 127.0.0.1")
+        }
+    }
+
+    /// The upper layer wins, whether it gives the password or a file that holds it.
+    private static func password(_ settings: Settings) throws(Failure) -> String? {
+        let direct = try settings.setting("password")
+        let file = try settings.setting("password-file")
+        if let direct, let file, direct.layer == file.layer {
+            throw .usage("\(direct.origin) and \(file.origin) are both given; keep one of them")
+        }
+        if let direct, direct.layer < file?.layer ?? .max { return direct.text }
+        guard let file else { return nil }
+        return try readPassword(file)
+    }
+
+    private static func readPassword(_ setting: Settings.Setting) throws(Failure) -> String {
+        let bytes: [UInt8]
+        do {
+            bytes = try readSmallFile(setting.text, bytesMax: 4096)
+        } catch {
+            throw setting.wrong("cannot be read (\(error.reason)); name a file that this user can read")
+        }
+        let line = bytes.prefix { $0 != UInt8(ascii: "\n") && $0 != UInt8(ascii: "\r") }
+        guard !line.isEmpty, let password = String(validating: line, as: UTF8.self) else {
+            throw setting.wrong("its first line must be the password, in UTF-8")
+        }
+        return password
+    }
+}

@@ -1,0 +1,276 @@
+// The native protocol: frames in, frames out. Docs/Protocol.md specifies every byte.
+
+internal import SuanpanCore
+internal import SuanpanJournal
+internal import SuanpanShard
+internal import SuanpanWire
+
+extension Front {
+    /// Handles the frames that a connection has received. Returns about how many events it handed in.
+    mutating func workNative(_ c: Int, _ shard: inout Shard) throws(JournalError) -> Int {
+        var handed = 0
+        while handed < Limits.eventsPerRequestMax {
+            if connections[c].current != 0 {
+                let before = connections[c].cursor
+                let whole = try handFrame(c, &shard)
+                handed += connections[c].cursor - before
+                if !whole {
+                    stall(c)
+                    return handed
+                }
+                endFrame(c)
+                continue
+            }
+            guard connections[c].state == .open, connections[c].input.count >= FrameHeader.bytes else { return handed }
+            let header = load(FrameHeader.self, c, 0)
+            if let status = header.requestRefusal() {
+                refuseFrame(c, status, header)
+                return handed
+            }
+            let frameBytes = FrameHeader.bytes + Int(header.bodyLength)
+            guard connections[c].input.count >= frameBytes else { return handed }
+            guard connections[c].openRequests < Self.requestsPerConnectionMax,
+                connections[c].output.count < Self.outputBytesMax
+            else {
+                stall(c)
+                return handed
+            }
+            let checksum = connections[c].input.withBytes { bytes in
+                let body = bytes.extracting(FrameHeader.bytes..<frameBytes)
+                // SAFETY: the span's bytes live for the call.
+                return unsafe body.withUnsafeBytes { unsafe Checksum.crc32c($0) }
+            }
+            guard checksum == header.bodyChecksum else {
+                refuseFrame(c, .checksumMismatch, header)
+                return handed
+            }
+            begin(c, header)
+            handed += 1
+        }
+        makeReady(c)
+        return handed
+    }
+
+    @inline(__always)
+    private func load<Value: BitwiseCopyable>(_ type: Value.Type, _ c: Int, _ offset: Int) -> Value {
+        connections[c].input.load(type, at: offset)
+    }
+
+    /// Begins the request of a whole frame, or answers it at once.
+    private mutating func begin(_ c: Int, _ header: FrameHeader) {
+        let frameBytes = FrameHeader.bytes + Int(header.bodyLength)
+        guard let operation = header.operation else {
+            reply(c, .unknownOperation, header)
+            return connections[c].input.removeFirst(frameBytes)
+        }
+        if !connections[c].isAuthenticated && operation != .authenticate {
+            reply(c, .notAuthenticated, header)
+            return connections[c].input.removeFirst(frameBytes)
+        }
+        let count = Int(header.count)
+        let kind: RequestKind
+        var bytes = count * 16
+        switch operation {
+        case .authenticate:
+            let given = connections[c].input.withBytes { bytes in
+                (FrameHeader.bytes..<frameBytes).map { bytes[$0] }
+            }
+            connections[c].isAuthenticated = passwordMatches(given)
+            reply(c, connections[c].isAuthenticated ? .ok : .notAuthenticated, header)
+            return connections[c].input.removeFirst(frameBytes)
+        case .ping:
+            reply(c, .ok, header)
+            return connections[c].input.removeFirst(frameBytes)
+        case .status:
+            reply(c, .ok, header, text: configuration.board.statusJSON())
+            return connections[c].input.removeFirst(frameBytes)
+        case .createAccounts, .createTransfers: kind = .nativeCreate
+        case .lookupAccounts:
+            kind = .nativeLookupAccounts
+            bytes = count * ResultPool.recordStride
+        case .lookupTransfers:
+            kind = .nativeLookupTransfers
+            bytes = count * ResultPool.recordStride
+        }
+        if isDraining {
+            reply(c, .shuttingDown, header)
+            return connections[c].input.removeFirst(frameBytes)
+        }
+        guard count > 0 else {
+            reply(c, .ok, header)
+            return connections[c].input.removeFirst(frameBytes)
+        }
+        guard let r = makeRequest(kind, connection: c, count: count, bytes: bytes) else {
+            statistics.busy += 1
+            reply(c, .busy, header, retryAfter: 10)
+            return connections[c].input.removeFirst(frameBytes)
+        }
+        requests[Int(r)].requestID = header.requestID
+        requests[Int(r)].coordinator = UInt16(operation.rawValue)
+        connections[c].current = r + 1
+        connections[c].cursor = 0
+    }
+
+    /// Hands the events of the current frame to their shards. Returns false when one must be tried again later.
+    // Do not rename: Perf/ finds it by this symbol.
+    @inline(never)
+    private mutating func handFrame(_ c: Int, _ shard: inout Shard) throws(JournalError) -> Bool {
+        let r = connections[c].current - 1
+        let count = Int(requests[Int(r)].count)
+        guard let operation = Operation(rawValue: UInt8(truncatingIfNeeded: requests[Int(r)].coordinator)) else {
+            stop("a request without an operation")
+        }
+        if operation == .createTransfers { return try handTransfers(c, r, count, &shard) }
+        var i = connections[c].cursor
+        defer { connections[c].cursor = i }
+        while i < count {
+            let record: Transfer
+            let routed: AccountID
+            switch operation {
+            case .createAccounts:
+                record = load(Transfer.self, c, FrameHeader.bytes + i * 128)
+                routed = AccountID(record.id.value)
+            case .lookupAccounts:
+                routed = AccountID(load(UInt128.self, c, FrameHeader.bytes + i * 16))
+                record = Shard.readKey(routed)
+            default:
+                routed = AccountID(load(UInt128.self, c, FrameHeader.bytes + i * 32))
+                var key = Shard.readKey(routed)
+                key.id = TransferID(load(UInt128.self, c, FrameHeader.bytes + i * 32 + 16))
+                record = key
+            }
+            guard try hand(operation, record, to: routing.shard(of: routed), r, i, stream: 0, &shard) else {
+                return false
+            }
+            i += 1
+        }
+        return true
+    }
+
+    /// The same for transfers: in runs that the shard looks ahead at.
+    private mutating func handTransfers(
+        _ c: Int, _ r: UInt32, _ count: Int, _ shard: inout Shard
+    ) throws(JournalError) -> Bool {
+        var i = connections[c].cursor
+        defer { connections[c].cursor = i }
+        while i < count {
+            let run = min(Shard.stagedMax, count - i)
+            for k in 0..<run {
+                let t = load(Transfer.self, c, FrameHeader.bytes + (i + k) * 128)
+                targets[k] = routing.shard(of: t.debitAccountID)
+                if targets[k] == core { shard.stage(k, t) }
+            }
+            for k in 0..<run where targets[k] == core {
+                shard.stageAccounts(k, load(Transfer.self, c, FrameHeader.bytes + (i + k) * 128))
+            }
+            for k in 0..<run {
+                let t = load(Transfer.self, c, FrameHeader.bytes + i * 128)
+                if targets[k] == core {
+                    let origin = Origin(
+                        core: core.value, operation: Operation.createTransfers.rawValue, request: r,
+                        index: UInt32(truncatingIfNeeded: i), stream: 0)
+                    switch try shard.submit(t, origin, staged: k) {
+                    case .answered(let result): complete(Int(r), i, result, lsn: shard.journal.appended.value)
+                    case .deferred: break
+                    case .stalled: return false
+                    }
+                } else {
+                    guard try hand(.createTransfers, t, to: targets[k], r, i, stream: 0, &shard) else { return false }
+                }
+                i += 1
+            }
+        }
+        return true
+    }
+
+    private mutating func endFrame(_ c: Int) {
+        let header = load(FrameHeader.self, c, 0)
+        connections[c].input.removeFirst(FrameHeader.bytes + Int(header.bodyLength))
+        connections[c].current = 0
+        if connections[c].state == .closing { closeIfReleased(c) }
+    }
+
+    // MARK: Replies
+
+    private mutating func reply(_ c: Int, _ status: Status, _ header: FrameHeader, text: String = "", retryAfter: UInt32 = 0) {
+        Self.appendStatus(
+            status, operation: header.rawOperation, requestID: header.requestID, retryAfter: retryAfter, text: text,
+            to: &connections[c].output)
+    }
+
+    /// A frame that cannot be accepted: a typed reply, then the end. Others do not notice.
+    private mutating func refuseFrame(_ c: Int, _ status: Status, _ header: FrameHeader) {
+        statistics.malformed += 1
+        let isOurs = header.magic == FrameHeader.magic
+        Self.appendStatus(
+            status, operation: isOurs ? header.rawOperation : 0, requestID: isOurs ? header.requestID : 0,
+            to: &connections[c].output)
+        connections[c].input.removeAll()
+        drain(c)
+    }
+
+    static func appendStatus(
+        _ status: Status, operation: UInt8, requestID: UInt64, retryAfter: UInt32 = 0, text: String = "",
+        to output: inout OutputBuffer
+    ) {
+        let header = FrameHeader(
+            operation, status: status, requestID: requestID, bodyLength: text.utf8.count,
+            retryAfterMilliseconds: retryAfter)
+        let at = output.count
+        output.append(record: header)
+        output.append(text: text)
+        sealFrame(at, &output)
+    }
+
+    /// Sets the checksums of the frame that begins at `offset` and ends with the output.
+    static func sealFrame(_ offset: Int, _ output: inout OutputBuffer) {
+        var header = output.load(FrameHeader.self, at: offset)
+        header.bodyLength = UInt32(output.count - offset - FrameHeader.bytes)
+        output.withBytes { bytes in
+            let body = bytes.extracting((offset + FrameHeader.bytes)..<bytes.count)
+            // SAFETY: the span's bytes live for the call.
+            unsafe body.withUnsafeBytes { unsafe header.seal(body: $0) }
+        }
+        output.overwrite(record: header, at: offset)
+    }
+
+    /// Writes the reply of a request whose results are all there.
+    mutating func replyNative(_ c: Int, _ r: Int) {
+        let count = Int(requests[r].count)
+        let buffer = requests[r].buffer
+        let operation = UInt8(truncatingIfNeeded: requests[r].coordinator)
+        let at = connections[c].output.count
+        var header = FrameHeader(operation, requestID: requests[r].requestID, count: count)
+        switch requests[r].kind {
+        case .nativeCreate:
+            if requests[r].allCreated { header.flags = FrameHeader.timestampsOnly }
+            connections[c].output.append(record: header)
+            if requests[r].allCreated {
+                connections[c].output.reserve(count * 8)
+                for i in 0..<count { connections[c].output.append(record: pool.result(buffer, i).timestamp.nanoseconds) }
+            } else {
+                pool.append(results: count, buffer, to: &connections[c].output)
+            }
+        default:
+            connections[c].output.append(record: header)
+            var found = 0
+            for i in 0..<count {
+                guard let record = pool.record(Transfer.self, buffer, i) else { continue }
+                connections[c].output.append(record: record)
+                found += 1
+            }
+            header.count = UInt32(found)
+            connections[c].output.overwrite(record: header, at: at)
+        }
+        Self.sealFrame(at, &connections[c].output)
+    }
+
+    /// Compares in a time that does not depend on where the first difference is.
+    func passwordMatches(_ given: [UInt8]) -> Bool {
+        let wanted = configuration.password
+        if wanted.isEmpty { return true }
+        var difference = given.count ^ wanted.count
+        for (i, byte) in given.enumerated() { difference |= Int(byte ^ wanted[i % wanted.count]) }
+        return difference == 0
+    }
+}

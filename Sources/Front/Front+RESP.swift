@@ -1,0 +1,330 @@
+// RESP: commands in, replies out, in order. A command goes to its shard as soon as it is read, unless an earlier one of
+// the same connection, not yet answered, concerns one of its accounts on another shard: then it is left unread.
+
+internal import SuanpanCore
+internal import SuanpanJournal
+internal import SuanpanShard
+internal import SuanpanWire
+
+extension Front {
+    /// Commands of one connection under way: each new one is compared with all of them.
+    static var pipelineMax: Int { 256 }
+    /// Commands taken from one connection before the next gets its turn.
+    static var commandsPerTurn: Int { 256 }
+
+    /// Handles the commands that a connection has received. Returns how many.
+    mutating func workRESP(_ c: Int, _ shard: inout Shard) throws(JournalError) -> Int {
+        var handled = 0
+        // The input is taken out while it is parsed, so that replies can be written meanwhile.
+        var input = OutputBuffer()
+        swap(&input, &connections[c].input)
+        defer { swap(&input, &connections[c].input) }
+        while connections[c].state == .open && !input.isEmpty {
+            if handled >= Self.commandsPerTurn {
+                makeReady(c)
+                break
+            }
+            guard connections[c].openRequests < Self.pipelineMax, connections[c].output.count < Self.outputBytesMax else {
+                stall(c)
+                break
+            }
+            var parser = connections[c].parser
+            let authenticated = connections[c].isAuthenticated
+            let parsed = parse(&parser, input, authenticated: authenticated)
+            switch parsed {
+            case .needMore:
+                connections[c].parser = parser
+                return handled
+            case .malformed(let error):
+                statistics.malformed += 1
+                guard connections[c].openRequests == 0 else { return handled }
+                encoder(c).error(error, into: &connections[c].output)
+                input.removeAll()
+                drain(c)
+                return handled
+            case .command(let consumed):
+                connections[c].parser = RESPParser()
+                guard try run(c, input, &shard) else {
+                    stall(c)
+                    return handled
+                }
+                input.removeFirst(consumed)
+                handled += 1
+            }
+        }
+        return handled
+    }
+
+    private mutating func parse(_ parser: inout RESPParser, _ input: borrowing OutputBuffer, authenticated: Bool) -> RESPParsed {
+        input.withBytes { parser.parse($0, into: &arguments, authenticated: authenticated) }
+    }
+
+    @inline(__always)
+    func encoder(_ c: Int) -> RESPEncoder {
+        RESPEncoder(version: connections[c].respVersion == 3 ? .three : .two)
+    }
+
+    /// Runs the command just parsed. Returns false when it must be read again later; nothing has happened then.
+    private mutating func run(_ c: Int, _ input: borrowing OutputBuffer, _ shard: inout Shard) throws(JournalError) -> Bool {
+        let command = input.withBytes { RESPCommand.decode(&arguments, $0) }
+        if !connections[c].isAuthenticated {
+            switch command {
+            case .auth, .hello, .quit, .nothing, .reset: break
+            default:
+                guard connections[c].openRequests == 0 else { return false }
+                encoder(c).notAuthenticated(into: &connections[c].output)
+                return true
+            }
+        }
+        switch command {
+        case .nothing:
+            return true
+        case .transfer(let t):
+            return try start(c, .respTransfer, .createTransfers, t, routing.shard(of: t.debitAccountID),
+                t.debitAccountID, t.creditAccountID, &shard)
+        case .accountCreate(let account):
+            return try start(c, .respAccountCreate, .createAccounts, account.bits, routing.shard(of: account.id),
+                account.id, account.id, &shard)
+        case .accountGet(count: 1):
+            let id = arguments.accountID(0)
+            return try start(c, .respAccountGet, .lookupAccounts, Shard.readKey(id), routing.shard(of: id), id, id, &shard)
+        case .accountGet(let count):
+            return try startMany(c, count, &shard)
+        case .transferGet(let id, let debit):
+            guard let debit else {
+                guard connections[c].openRequests == 0 else { return false }
+                encoder(c).error(
+                    "ERR give the debit account too: TRANSFER.GET id debit (by id alone is not available yet)",
+                    into: &connections[c].output)
+                return true
+            }
+            var key = Shard.readKey(debit)
+            key.id = id
+            return try start(c, .respTransferGet, .lookupTransfers, key, routing.shard(of: debit), debit, debit, &shard)
+        default:
+            // Everything else is answered here and now, after all that came before.
+            guard connections[c].openRequests == 0 else { return false }
+            answerHere(c, command, input)
+            return true
+        }
+    }
+
+    // MARK: Commands for a shard
+
+    /// True when an earlier command that concerns one of these accounts is decided by another shard.
+    private func mustHold(_ c: Int, _ a: AccountID, _ b: AccountID, _ target: ShardID) -> Bool {
+        var link = connections[c].requestHead
+        while link != 0 {
+            let i = Int(link - 1)
+            if !requests[i].isComplete && requests[i].coordinator != target.value {
+                let x = requests[i].firstAccount
+                let y = requests[i].secondAccount
+                if x == a || x == b || y == a || y == b { return true }
+            }
+            link = requests[i].next
+        }
+        return false
+    }
+
+    private mutating func start(
+        _ c: Int, _ kind: RequestKind, _ operation: Operation, _ record: Transfer, _ target: ShardID, _ a: AccountID,
+        _ b: AccountID, _ shard: inout Shard
+    ) throws(JournalError) -> Bool {
+        if routing.shardCount > 1 && connections[c].requestHead != 0 && mustHold(c, a, b, target) { return false }
+        guard let r = makeRequest(kind, connection: c, count: 1, bytes: ResultPool.recordStride) else {
+            return busy(c)
+        }
+        requests[Int(r)].coordinator = target.value
+        requests[Int(r)].firstAccount = a
+        requests[Int(r)].secondAccount = b
+        guard try hand(operation, record, to: target, r, 0, stream: stream(c), &shard) else {
+            connections[c].openRequests -= 1
+            freeRequest(r)
+            return false
+        }
+        enqueue(c, r)
+        return true
+    }
+
+    /// ACCOUNT.GET of several accounts: handed in together, answered as an array.
+    private mutating func startMany(_ c: Int, _ count: Int, _ shard: inout Shard) throws(JournalError) -> Bool {
+        // Waits until everything before is answered: it may concern any of them.
+        guard connections[c].openRequests == 0 else { return false }
+        var needed = [Int](repeating: 0, count: routing.shardCount)
+        for i in 0..<count { needed[routing.shard(of: arguments.accountID(i)).index] += 1 }
+        for (s, n) in needed.enumerated() where s != core.index && eventsOut[s] + n > Self.eventsOutMax { return false }
+        guard let r = makeRequest(.respAccountGetMany, connection: c, count: count, bytes: count * ResultPool.recordStride)
+        else { return busy(c) }
+        requests[Int(r)].coordinator = core.value
+        requests[Int(r)].firstAccount = AccountID(0)
+        requests[Int(r)].secondAccount = AccountID(0)
+        enqueue(c, r)
+        for i in 0..<count {
+            let id = arguments.accountID(i)
+            let target = routing.shard(of: id)
+            if try !hand(.lookupAccounts, Shard.readKey(id), to: target, r, i, stream: stream(c), &shard) {
+                // Rare: the shard has no room to wait in. A look-up that is not answered now says so.
+                complete(Int(r), i, EventResult(.busy), lsn: 0)
+                requests[Int(r)].allCreated = false
+            }
+        }
+        return true
+    }
+
+    private mutating func busy(_ c: Int) -> Bool {
+        guard connections[c].openRequests == 0 else { return false }
+        statistics.busy += 1
+        encoder(c).busy(retryAfterMilliseconds: 10, into: &connections[c].output)
+        return true
+    }
+
+    /// Names the connection to shards, so that its commands keep their order there.
+    private func stream(_ c: Int) -> UInt32 { UInt32(c * routing.shardCount + core.index) + 1 }
+
+    private mutating func enqueue(_ c: Int, _ r: UInt32) {
+        if connections[c].requestTail != 0 {
+            requests[Int(connections[c].requestTail - 1)].next = r + 1
+        } else {
+            connections[c].requestHead = r + 1
+        }
+        connections[c].requestTail = r + 1
+    }
+
+    /// Writes the replies of the first requests that are complete.
+    mutating func replyInOrder(_ c: Int) {
+        while connections[c].requestHead != 0 {
+            let r = connections[c].requestHead - 1
+            let i = Int(r)
+            guard requests[i].isComplete else { return }
+            connections[c].requestHead = requests[i].next
+            if requests[i].next == 0 { connections[c].requestTail = 0 }
+            encodeReply(c, i)
+            connections[c].openRequests -= 1
+            freeRequest(r)
+        }
+    }
+
+    private mutating func encodeReply(_ c: Int, _ r: Int) {
+        let buffer = requests[r].buffer
+        let encoder = encoder(c)
+        switch requests[r].kind {
+        case .respTransfer: encoder.encode(result: pool.result(buffer, 0), of: .transfer, into: &connections[c].output)
+        case .respAccountCreate: encoder.encode(result: pool.result(buffer, 0), of: .account, into: &connections[c].output)
+        case .respAccountGet: encodeAccount(c, buffer, 0)
+        case .respAccountGetMany:
+            guard requests[r].allCreated else {
+                encoder.busy(retryAfterMilliseconds: 10, into: &connections[c].output)
+                return
+            }
+            encoder.array(Int(requests[r].count), into: &connections[c].output)
+            for i in 0..<Int(requests[r].count) { encodeAccount(c, buffer, i) }
+        case .respTransferGet:
+            if let transfer = pool.record(Transfer.self, buffer, 0) {
+                encoder.encode(transfer: transfer, into: &connections[c].output)
+            } else {
+                encoder.null(into: &connections[c].output)
+            }
+        default: stop("request kind \(requests[r].kind) on a RESP connection")
+        }
+    }
+
+    private mutating func encodeAccount(_ c: Int, _ buffer: UInt32, _ index: Int) {
+        if let account = pool.record(Account.self, buffer, index) {
+            encoder(c).encode(account: account, into: &connections[c].output)
+        } else {
+            encoder(c).null(into: &connections[c].output)
+        }
+    }
+
+    // MARK: Commands answered by the front
+
+    private mutating func answerHere(_ c: Int, _ command: RESPCommand, _ input: borrowing OutputBuffer) {
+        let encoder = encoder(c)
+        let connectionID = UInt64(stream(c))
+        switch command {
+        case .ping(nil): encoder.simple("PONG", into: &connections[c].output)
+        case .ping(let argument?), .echo(let argument):
+            append(c, input) { bytes, arguments, out in
+                arguments.withBytes(of: argument, input: bytes) { encoder.bulk($0, into: &out) }
+            }
+        case .hello(let hello): answerHello(c, hello, input)
+        case .auth(_, let password): answerAuthentication(c, password, input)
+        case .select(let database):
+            if database == 0 { encoder.ok(into: &connections[c].output) } else {
+                encoder.error("ERR DB index is out of range", into: &connections[c].output)
+            }
+        case .reset:
+            connections[c].respVersion = 2
+            connections[c].isAuthenticated = configuration.password.isEmpty
+            encoder.simple("RESET", into: &connections[c].output)
+        case .quit:
+            encoder.ok(into: &connections[c].output)
+            drain(c)
+        case .info(let section):
+            let name = section.map { argument in text(argument, input) }
+            encoder.verbatim(text: configuration.board.info(section: name), into: &connections[c].output)
+        case .client(let client):
+            encoder.client(client, connectionID: connectionID, name: RESPClientName(), into: &connections[c].output)
+        case .command(let command):
+            append(c, input) { bytes, arguments, out in
+                encoder.command(command, arguments, input: bytes, into: &out)
+            }
+        case .configGet:
+            let isSynced = configuration.board.facts.durability == "sync"
+            append(c, input) { bytes, arguments, out in
+                encoder.configGet(arguments, input: bytes, isSynced: isSynced, into: &out)
+            }
+        case .refused(let error):
+            append(c, input) { bytes, arguments, out in encoder.error(error, of: arguments, input: bytes, into: &out) }
+        case .accountFreeze, .accountTransfers, .totals, .multi, .exec, .discard:
+            encoder.notYet(into: &connections[c].output)
+        case .nothing, .transfer, .accountCreate, .accountGet, .transferGet:
+            stop("a command for a shard came to the front")
+        }
+    }
+
+    /// Writes a reply that quotes the command.
+    private mutating func append(
+        _ c: Int, _ input: borrowing OutputBuffer, _ body: (Span<UInt8>, borrowing RESPArguments, inout OutputBuffer) -> Void
+    ) {
+        var out = OutputBuffer()
+        swap(&out, &connections[c].output)
+        input.withBytes { bytes in body(bytes, arguments, &out) }
+        swap(&out, &connections[c].output)
+    }
+
+    private func text(_ argument: RESPArgument, _ input: borrowing OutputBuffer) -> String {
+        String(decoding: self.bytes(argument, input), as: UTF8.self)
+    }
+
+    private func bytes(_ argument: RESPArgument, _ input: borrowing OutputBuffer) -> [UInt8] {
+        input.withBytes { source in
+            arguments.withBytes(of: argument, input: source) { bytes in bytes.indices.map { bytes[$0] } }
+        }
+    }
+
+    private mutating func answerHello(_ c: Int, _ hello: RESPHello, _ input: borrowing OutputBuffer) {
+        if let password = hello.password {
+            guard passwordMatches(bytes(password, input)) else {
+                encoder(c).wrongPassword(into: &connections[c].output)
+                return
+            }
+            connections[c].isAuthenticated = true
+        }
+        guard connections[c].isAuthenticated else {
+            encoder(c).notAuthenticated(into: &connections[c].output)
+            return
+        }
+        if let version = hello.version { connections[c].respVersion = version.rawValue }
+        encoder(c).hello(
+            connectionID: UInt64(stream(c)), serverVersion: configuration.board.facts.version,
+            into: &connections[c].output)
+    }
+
+    private mutating func answerAuthentication(_ c: Int, _ password: RESPArgument, _ input: borrowing OutputBuffer) {
+        if configuration.password.isEmpty { return encoder(c).noPasswordSet(into: &connections[c].output) }
+        guard passwordMatches(bytes(password, input)) else { return encoder(c).wrongPassword(into: &connections[c].output) }
+        connections[c].isAuthenticated = true
+        encoder(c).ok(into: &connections[c].output)
+    }
+}

@@ -1,0 +1,381 @@
+// A core's front: connections, requests, replies. Knows accounts only by their hash, balances not at all. Owned by its
+// core's thread, beside the shard; events of other shards go there by lane and their results come back by lane.
+//
+// Bounds and what happens at them: connections (closed with a reason), requests under way on one connection (it is not
+// read until some are answered), on the core (`busy`), bytes to send (not read), events under way to one shard (the
+// connection waits).
+
+internal import CSupport
+internal import Glibc
+public import SuanpanCore
+public import SuanpanJournal
+public import SuanpanLanes
+public import SuanpanShard
+public import SuanpanUring
+internal import SuanpanWire
+
+/// What fronts are built from; the same for all cores.
+public struct FrontConfiguration: Sendable {
+    public var routing: Routing
+    public var password: [UInt8]
+    /// Per core.
+    public var connectionsMax: Int
+    public var board: StatusBoard
+    public init(routing: Routing, password: [UInt8], connectionsMax: Int, board: StatusBoard) {
+        self.routing = routing
+        self.password = password
+        self.connectionsMax = connectionsMax
+        self.board = board
+    }
+}
+
+public struct FrontStatistics: BitwiseCopyable, Sendable {
+    public var connectionsOpen: UInt64 = 0
+    public var connectionsAccepted: UInt64 = 0
+    public var connectionsRefused: UInt64 = 0
+    public var requests: UInt64 = 0
+    public var busy: UInt64 = 0
+    public var malformed: UInt64 = 0
+    public var stalls: UInt64 = 0
+    public var timeouts: UInt64 = 0
+}
+
+public struct Front: ~Copyable {
+    let core: ShardID
+    let configuration: FrontConfiguration
+    let routing: Routing
+
+    var connections: Slab<Connection>
+    var freeConnections: FreeList
+    var buffers: ProvidedBuffers
+    /// Connections with something to do, and those that wait for room.
+    var ready = Queue<UInt32>(capacity: 1024)
+    var stalled = Queue<UInt32>(capacity: 1024)
+    var arguments = RESPArguments()
+    var parserScratch = OutputBuffer()
+
+    var requests: FixedArray<Request>
+    var freeRequests: FreeList
+    var pool: ResultPool
+    /// Requests whose results are all there, waiting for the own log, in order.
+    var awaiting = Queue<UInt32>(capacity: 1 << 12)
+
+    /// By shard: the lane that carries our requests, and the one that carries everything else (results, adoption).
+    let requestLanes: FixedArray<Lane>
+    let controlLanes: FixedArray<Lane>
+    /// Events under way to each shard: credits of the request and result lanes.
+    var eventsOut: FixedArray<Int>
+
+    /// Parts of embedding calls: the first is being handed in.
+    var parts: [CallPart] = []
+    var partCursor = 0
+    var partRequests: [UInt32: CallPart] = [:]
+    /// The request of the first part, plus 1.
+    var connectionlessRequest: UInt32 = 0
+
+    /// Nanoseconds from a request taken to its reply written, since the last look.
+    public var latency = DurationHistogram()
+    /// The shards of a run of transfers that is being handed in.
+    var targets = FixedArray<ShardID>(count: Shard.stagedMax)
+    var nextCore = 0
+    public internal(set) var statistics = FrontStatistics()
+    /// The tick's time, monotonic nanoseconds.
+    var now: UInt64 = 0
+    var lastSweep: UInt64 = 0
+    /// No new connections or requests are taken.
+    var isDraining = false
+
+    static var receiveGroup: UInt16 { 1 }
+    static var receiveBytes: Int { 64 << 10 }
+    static var requestCount: Int { 1 << 14 }
+    /// Events from one front under way to one other shard.
+    public static var eventsOutMax: Int { 4096 }
+    /// Requests of one connection under way; more are left in the socket.
+    static var requestsPerConnectionMax: Int { 1024 }
+    /// Bytes that a client has not taken; above, its requests are left in the socket.
+    static var outputBytesMax: Int { 4 << 20 }
+    /// Bytes received and not yet handled: two full frames.
+    static var inputBytesMax: Int { 2 * (Limits.messageBodyBytesMax + FrameHeader.bytes) }
+    /// A frame that does not get on for so long, or a client that takes nothing: the connection is closed.
+    static var progressTimeout: UInt64 { 30_000_000_000 }
+
+    /// New connections under way to one other core; more are served where they were accepted.
+    static var adoptsMax: Int { 512 }
+    /// Cells of the lane that carries everything but requests: protocol, results and records, adoption.
+    public static func controlCells(shardCount: Int) -> Int {
+        Shard.protocolCells(shardCount: shardCount) + eventsOutMax * Lane.recordCells + adoptsMax + 64
+    }
+    /// Cells of a request lane, and of the results coming back, between a front and a shard.
+    public static var requestCells: Int { eventsOutMax * Lane.recordCells + 64 }
+
+    public init(
+        core: ShardID, configuration: FrontConfiguration, ring: inout Ring, requestLanes: [Lane?],
+        controlLanes: [Lane?]
+    ) throws(RingError) {
+        self.core = core
+        self.configuration = configuration
+        routing = configuration.routing
+        buffers = try ring.provideBuffers(group: Self.receiveGroup, count: 64, size: Self.receiveBytes)
+        connections = Slab(count: configuration.connectionsMax) { _ in Connection() }
+        freeConnections = FreeList(count: configuration.connectionsMax)
+        requests = FixedArray(count: Self.requestCount)
+        freeRequests = FreeList(count: Self.requestCount)
+        pool = ResultPool(smallCount: Self.requestCount, largeCount: 128)
+        var table = FixedArray<Lane>(count: routing.shardCount)
+        for (i, lane) in requestLanes.enumerated() { if let lane { table[i] = lane } }
+        self.requestLanes = table
+        var control = FixedArray<Lane>(count: routing.shardCount)
+        for (i, lane) in controlLanes.enumerated() { if let lane { control[i] = lane } }
+        self.controlLanes = control
+        eventsOut = FixedArray(count: routing.shardCount)
+    }
+
+    // MARK: Connections
+
+    /// Serves a new descriptor here, or hands it to the core whose turn it is.
+    public mutating func accepted(_ fd: CInt, _ door: Door, ring: inout Ring) {
+        guard !isDraining else {
+            close(fd)
+            return
+        }
+        let target = nextCore
+        nextCore = (nextCore + 1) % routing.shardCount
+        if target != core.index, controlLanes[target].room(atLeast: controlLanes[target].capacity - Self.adoptsMax) {
+            var message = Message(.adopt, from: core, slot: UInt32(bitPattern: fd))
+            message.operation = door.rawValue
+            controlLanes[target].push(message)
+            return
+        }
+        adopt(fd, door, ring: &ring)
+    }
+
+    /// Begins to serve a descriptor.
+    public mutating func adopt(_ fd: CInt, _ door: Door, ring: inout Ring) {
+        guard freeConnections.count > 0 && !isDraining else {
+            statistics.connectionsRefused += 1
+            refuseConnection(fd, door)
+            return
+        }
+        var one: CInt = 1
+        // SAFETY: an option of four bytes from a local.
+        _ = unsafe setsockopt(fd, CInt(IPPROTO_TCP), TCP_NODELAY, &one, 4)
+        let c = Int(freeConnections.take())
+        connections[c].begin(fd: fd, door: door, authenticated: configuration.password.isEmpty, now: now)
+        statistics.connectionsOpen += 1
+        statistics.connectionsAccepted += 1
+        armReceive(c, &ring)
+    }
+
+    private func refuseConnection(_ fd: CInt, _ door: Door) {
+        var text = OutputBuffer()
+        switch door {
+        case .resp: text.append("-ERR max number of clients reached\r\n")
+        case .native: Self.appendStatus(.busy, operation: 0, requestID: 0, retryAfter: 1000, to: &text)
+        }
+        text.withBytes { bytes in
+            // SAFETY: the bytes live for the call; the client is told on a best-effort basis before the close.
+            unsafe bytes.withUnsafeBytes { _ = unsafe Glibc.send(fd, $0.baseAddress, $0.count, CInt(MSG_NOSIGNAL) | CInt(MSG_DONTWAIT)) }
+        }
+        close(fd)
+    }
+
+    mutating func armReceive(_ c: Int, _ ring: inout Ring) {
+        ring.receiveMultishot(
+            connections[c].fd, group: Self.receiveGroup, token: TokenKind.receive.token(UInt64(c)))
+        connections[c].receiveArmed = true
+        connections[c].receiveCancelled = false
+    }
+
+    /// A receive has completed: bytes, the end, or an error.
+    public mutating func received(_ completion: Completion, connection number: UInt64, ring: inout Ring) {
+        let c = Int(number)
+        if let id = completion.bufferID {
+            if completion.result > 0 && connections[c].state == .open {
+                let bytes = unsafe buffers.bytes(id, length: Int(completion.result))
+                // SAFETY: the kernel has written so many bytes; they are copied before the buffer goes back.
+                let span = unsafe Span<UInt8>(_unsafeBytes: bytes)
+                connections[c].input.append(span)
+                connections[c].progressAt = now
+                makeReady(c)
+            }
+            buffers.recycle(id)
+        }
+        if completion.hasMore { 
+            if connections[c].input.count >= Self.inputBytesMax && !connections[c].receiveCancelled {
+                ring.cancel(token: TokenKind.receive.token(number), ownToken: TokenKind.cancel.token())
+                connections[c].receiveCancelled = true
+            }
+            return
+        }
+        connections[c].receiveArmed = false
+        let result = completion.result
+        if connections[c].state != .open && connections[c].state != .draining {
+            closeIfReleased(c)
+        } else if result > 0 || result == -ENOBUFS || result == -ECANCELED || result == -EINTR {
+            rearm(c, &ring)
+        } else {
+            // The peer has closed, or the connection broke: nobody is left to answer.
+            shut(c)
+        }
+    }
+
+    mutating func rearm(_ c: Int, _ ring: inout Ring) {
+        if connections[c].state == .open && !connections[c].receiveArmed
+            && connections[c].input.count < Self.inputBytesMax
+        {
+            armReceive(c, &ring)
+        }
+    }
+
+    /// A send has completed.
+    public mutating func sent(_ completion: Completion, connection number: UInt64) {
+        let c = Int(number)
+        connections[c].sendInFlight = false
+        if completion.result < 0 {
+            shut(c)
+            return
+        }
+        connections[c].progressAt = now
+        connections[c].sending.removeFirst(Int(completion.result))
+        if connections[c].state == .closing { return closeIfReleased(c) }
+        makeReady(c)
+    }
+
+    /// Hands the connection's output to the ring, one send at a time.
+    mutating func sendOutput(_ c: Int, _ ring: inout Ring) {
+        guard !connections[c].sendInFlight, connections[c].state == .open || connections[c].state == .draining else { return }
+        if connections[c].sending.isEmpty {
+            if connections[c].output.isEmpty {
+                if connections[c].state == .draining && connections[c].openRequests == 0 { shut(c) }
+                return
+            }
+            connections[c].takeOutput()
+        }
+        let bytes = unsafe connections[c].sending.unsafeBytes
+        // SAFETY: `sending` is not changed before the completion.
+        unsafe ring.send(
+            connections[c].fd, from: bytes.baseAddress!, length: bytes.count,
+            token: TokenKind.send.token(UInt64(c)))
+        connections[c].sendInFlight = true
+    }
+
+    /// Ends a connection at once: what is under way for it is answered to nobody.
+    mutating func shut(_ c: Int) {
+        guard connections[c].state == .open || connections[c].state == .draining else { return }
+        connections[c].state = .closing
+        Glibc.shutdown(connections[c].fd, CInt(SHUT_RDWR))
+        dropRequests(c)
+        closeIfReleased(c)
+    }
+
+    /// Answers what is owed, then closes; reads nothing more.
+    mutating func drain(_ c: Int) {
+        guard connections[c].state == .open else { return }
+        connections[c].state = .draining
+        makeReady(c)
+    }
+
+    mutating func closeIfReleased(_ c: Int) {
+        guard connections[c].state == .closing, !connections[c].sendInFlight, !connections[c].receiveArmed,
+            connections[c].current == 0
+        else { return }
+        connections[c].end()
+        statistics.connectionsOpen -= 1
+        freeConnections.give(UInt32(c))
+    }
+
+    @inline(__always)
+    mutating func makeReady(_ c: Int) {
+        if connections[c].isReady { return }
+        connections[c].isReady = true
+        ready.append(UInt32(c))
+    }
+
+    mutating func stall(_ c: Int) {
+        if connections[c].isStalled { return }
+        connections[c].isStalled = true
+        stalled.append(UInt32(c))
+        statistics.stalls += 1
+    }
+
+    // MARK: Working
+
+    public var hasWork: Bool { !ready.isEmpty }
+    /// Something waits for room that only progress elsewhere can give.
+    public var hasStalled: Bool { !stalled.isEmpty || !parts.isEmpty }
+
+    /// Some progress was made: those that waited for room are looked at again.
+    public mutating func wakeStalled() {
+        while !stalled.isEmpty {
+            let c = Int(stalled.first)
+            stalled.removeFirst()
+            connections[c].isStalled = false
+            if connections[c].state != .free { makeReady(c) }
+        }
+    }
+
+    /// Handles what connections have received, in turns, and sends what they are owed.
+    /// - Parameter eventsMax: About how many events to hand in before other work gets its turn.
+    // Do not rename: Perf/ finds it by this symbol.
+    @inline(never)
+    public mutating func work(_ shard: inout Shard, ring: inout Ring, now: UInt64, eventsMax: Int) throws(JournalError) {
+        self.now = now
+        try workParts(&shard)
+        var turns = ready.count
+        var budget = eventsMax
+        while turns > 0 && budget > 0 {
+            turns -= 1
+            let c = Int(ready.first)
+            ready.removeFirst()
+            connections[c].isReady = false
+            if connections[c].state == .free { continue }
+            if connections[c].state == .open || connections[c].current != 0 {
+                switch connections[c].door {
+                case .native: budget -= try workNative(c, &shard)
+                case .resp: budget -= try workRESP(c, &shard)
+                }
+            }
+            if connections[c].state == .closing { closeIfReleased(c) } else { sendOutput(c, &ring) }
+            rearm(c, &ring)
+            connections[c].giveBackIdleMemory()
+        }
+    }
+
+    /// Closes connections that owe progress and made none. Cheap: at most once a second.
+    /// - Returns: True while some connection must be looked at again later.
+    public mutating func sweep(now: UInt64) -> Bool {
+        guard now - lastSweep >= 1_000_000_000 else { return connections.count > freeConnections.count }
+        lastSweep = now
+        var owing = false
+        for c in 0..<connections.count where connections[c].mustProgress {
+            owing = true
+            guard now > connections[c].progressAt + Self.progressTimeout else { continue }
+            statistics.timeouts += 1
+            if connections[c].door == .native && !connections[c].sendInFlight && connections[c].state == .open {
+                Self.appendStatus(.timeout, operation: 0, requestID: 0, to: &connections[c].output)
+                drain(c)
+            } else {
+                shut(c)
+            }
+        }
+        return owing
+    }
+
+    /// Takes no new work. True when everything taken has been answered and sent.
+    public mutating func drainAll() -> Bool {
+        isDraining = true
+        return freeRequests.count == Self.requestCount && parts.isEmpty && awaiting.isEmpty && ready.isEmpty
+    }
+}
+
+extension Connection {
+    /// What is to be sent next: all output so far.
+    mutating func takeOutput() { swap(&sending, &output) }
+
+    /// An idle connection holds no buffers.
+    mutating func giveBackIdleMemory() {
+        if input.isEmpty && input.capacity > 0 { input.releaseMemory() }
+        if output.isEmpty && output.capacity > 64 << 10 { output.releaseMemory() }
+        if sending.isEmpty && !sendInFlight && sending.capacity > 64 << 10 { sending.releaseMemory() }
+    }
+}

@@ -1,0 +1,109 @@
+// The board as people and tools read it: INFO's sections, what an operator woken at night looks at first standing first,
+// and the JSON of the native `status` operation.
+
+internal import CSupport
+internal import SuanpanCore
+
+extension StatusBoard {
+    /// Sections of INFO in order.
+    static let sections = ["server", "overload", "journal", "shards", "latency", "clients", "memory", "totals"]
+
+    /// The text of INFO.
+    /// - Parameter section: One of `sections`; nil or `all`, `default`, `everything`: all. Unknown: empty, as in Redis.
+    public func info(section: String?) -> String {
+        let wanted = section?.lowercased()
+        let isAll = wanted == nil || wanted == "all" || wanted == "default" || wanted == "everything"
+        return Self.sections.filter { isAll || $0 == wanted }
+            .map { "# \($0.prefix(1).uppercased() + $0.dropFirst())\r\n" + lines(of: $0).map { $0 + "\r\n" }.joined() }
+            .joined(separator: "\r\n")
+    }
+
+    private func lines(of section: String) -> [String] {
+        let cores = 0..<facts.shardCount
+        switch section {
+        case "server":
+            let up = (sp_monotonic_ns() &- facts.startedAt) / 1_000_000_000
+            return [
+                "suanpan_version:\(facts.version)", "version:\(facts.version)", "redis_version:7.0.0",
+                "redis_mode:standalone", "process_id:\(facts.processID)", "uptime_in_seconds:\(up)",
+                "durability:\(facts.durability)", "shards:\(facts.shardCount)", "salt:\(Self.hex(facts.salt))",
+                "data_directory:\(facts.dataDirectory)", "filesystem:\(facts.filesystem)",
+                "sync_ms:\(Self.three(facts.syncMilliseconds))", "recovered_ms:\(recoveredMilliseconds)",
+                "accounts:\(sum(.accounts))", "transfers:\(sum(.transfers))", "refusals:\(sum(.refusals))",
+                "transfers_per_second:\(sum(.rate))", "used_cpu_seconds:\(Self.seconds(sum(.cpuNanoseconds)))",
+                "native_port:\(facts.nativePort)", "resp_port:\(facts.respPort)", "tcp_port:\(facts.respPort)",
+            ]
+        case "overload":
+            return [
+                "busy_answers:\(sum(.busy))", "backpressure_stalls:\(sum(.stalls))",
+                "disk_full:\(highest(.diskFull))", "connections_refused:\(sum(.refusedConnections))",
+                "timeouts:\(sum(.timeouts))", "malformed:\(sum(.malformed))",
+            ]
+        case "journal":
+            return cores.map { core in
+                "shard\(core):appended_lsn=\(get(core, .appendedLSN)),acknowledged_lsn=\(get(core, .acknowledgedLSN)),"
+                    + "durable_lsn=\(get(core, .durableLSN)),bytes=\(get(core, .journalBytes)),"
+                    + "groups=\(get(core, .groups)),sync_p50_us=\(get(core, .syncP50) / 1000),"
+                    + "sync_p99_us=\(get(core, .syncP99) / 1000),sync_max_us=\(get(core, .syncMax) / 1000)"
+            }
+        case "shards":
+            return cores.map { core in
+                let transfers = get(core, .transfers)
+                let share = transfers == 0 ? 0 : Double(get(core, .crossings)) / Double(transfers)
+                return "shard\(core):accounts=\(get(core, .accounts)),transfers=\(transfers),"
+                    + "rate=\(get(core, .rate)),queue_depth=\(get(core, .queueDepth)),"
+                    + "queueing_p99_us=\(get(core, .queueingP99) / 1000),crossing_share=\(Self.three(share)),"
+                    + "waits=\(get(core, .waits)),restarts=\(get(core, .restarts)),redone=\(get(core, .redone)),"
+                    + "cpu_seconds=\(Self.seconds(get(core, .cpuNanoseconds)))"
+            }
+        case "latency":
+            return [
+                "request_p50_us:\(highest(.latencyP50) / 1000)", "request_p99_us:\(highest(.latencyP99) / 1000)",
+                "request_max_us:\(highest(.latencyMax) / 1000)",
+            ]
+        case "clients":
+            return [
+                "connected_clients:\(sum(.connections))", "connections_accepted:\(sum(.accepted))",
+                "requests:\(sum(.requests))",
+            ]
+        case "memory":
+            return ["ledger_bytes:\(sum(.ledgerBytes))", "memory_limit_bytes:\(facts.memoryLimitBytes)"]
+        case "totals":
+            return totals().map { ledger, sums in
+                "ledger\(ledger):debits_pending=\(sums[0]),debits_posted=\(sums[1]),"
+                    + "credits_pending=\(sums[2]),credits_posted=\(sums[3])"
+            }
+        default: return []
+        }
+    }
+
+    /// The reply of the native `status` operation.
+    public func statusJSON() -> String {
+        let slots = facts.slots.map(String.init).joined(separator: ",")
+        func quoted(_ text: String) -> String {
+            "\"" + text.map { $0 == "\"" || $0 == "\\" ? "\\\($0)" : String($0) }.joined() + "\""
+        }
+        let fields: [(String, String)] = [
+            ("version", quoted(facts.version)), ("durability", quoted(facts.durability)),
+            ("shards", "\(facts.shardCount)"), ("salt", quoted(Self.hex(facts.salt))), ("slot_map", "[\(slots)]"),
+            ("filesystem", quoted(facts.filesystem)), ("sync_ms", Self.three(facts.syncMilliseconds)),
+            ("cpu_s", Self.seconds(sum(.cpuNanoseconds))), ("journal_bytes", "\(sum(.journalBytes))"),
+            ("accounts", "\(sum(.accounts))"), ("transfers", "\(sum(.transfers))"),
+            ("refusals", "\(sum(.refusals))"), ("busy", "\(sum(.busy))"), ("crossings", "\(sum(.crossings))"),
+            ("ledger_bytes", "\(sum(.ledgerBytes))"),
+        ]
+        return "{" + fields.map { "\"\($0.0)\":\($0.1)" }.joined(separator: ",") + "}"
+    }
+
+    static func hex(_ value: UInt128) -> String {
+        let digits = String(value, radix: 16)
+        return String(repeating: "0", count: 32 - digits.count) + digits
+    }
+    /// Three decimals without Foundation.
+    static func three(_ value: Double) -> String {
+        let thousandths = Int((value * 1000).rounded())
+        let rest = String(thousandths % 1000)
+        return "\(thousandths / 1000)." + String(repeating: "0", count: 3 - rest.count) + rest
+    }
+    static func seconds(_ nanoseconds: UInt64) -> String { three(Double(nanoseconds) / 1e9) }
+}

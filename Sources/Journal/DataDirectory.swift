@@ -1,0 +1,161 @@
+// Owns a data directory: its lock, its superblock, the folders of its shards. One owner per process and directory.
+//
+//     <path>/LOCK         locked while open; the pid of the holder in text
+//     <path>/CREATING     only while a directory is being made
+//     <path>/superblock   what the directory is (Superblock.swift)
+//     <path>/shard-000/   epochs, 0000000000000001.log, …
+
+public import SuanpanCore
+
+/// An open data directory. The lock is held until the owner is destroyed.
+public struct DataDirectory: ~Copyable, Sendable {
+    public let path: String
+    private var superblock: Superblock
+    private let lock: CInt
+    /// Nothing was there before this opening.
+    public let isNew: Bool
+
+    public static let segmentBytesDefault = 128 << 20
+    static let lockName = "LOCK"
+    static let creatingName = "CREATING"
+
+    /// Opens a data directory, making it first when there is none, or completing one whose making was interrupted.
+    /// - Parameters:
+    ///   - shards: Must be what the directory holds; nil: whatever it holds, `shardsDefault` when new.
+    ///   - segmentBytes: Of a new directory: a multiple of 1 MiB; nil: 128 MiB. An existing one keeps its own.
+    ///   - create: false: only an existing one.
+    /// - Throws: Any case but those of recovery; nothing is changed in a directory that is refused, but the LOCK file.
+    public init(
+        path: String, shards: Int? = nil, shardsDefault: Int = 1, segmentBytes: Int? = nil, create: Bool = true
+    ) throws(JournalError) {
+        let wanted = shards ?? shardsDefault
+        let bytes = segmentBytes ?? Self.segmentBytesDefault
+        if wanted < 1 || wanted > Limits.shardsMax {
+            throw .invalidArgument("\(wanted) shards: must be 1 to \(Limits.shardsMax)")
+        }
+        if bytes < 1 << 20 || bytes % (1 << 20) != 0 || bytes > 1 << 30 {
+            throw .invalidArgument("segment size of \(bytes) bytes: must be a multiple of 1 MiB, at most 1 GiB")
+        }
+        if !System.exists(path) {
+            if !create { throw .notFound(path: path) }
+            try System.createDirectory(path)
+        }
+        if try !Self.survey(path) && !create { throw .notFound(path: path) }
+        let lock = try Self.takeLock(path)
+        do throws(JournalError) {
+            // Again, now that no other process can be at it.
+            let exists = try Self.survey(path)
+            if !exists { try Self.make(path, Superblock(shardCount: wanted, segmentBytes: bytes)) }
+            let name = "\(path)/\(Superblock.name)"
+            guard let stored = try System.readSmallFile(name) else { throw .superblockMissing(path: name) }
+            let superblock = try Superblock(decoding: stored, path: name)
+            if let shards, shards != Int(superblock.head.shardCount) {
+                throw .shardCountMismatch(path: path, stored: Int(superblock.head.shardCount), requested: shards)
+            }
+            try System.remove("\(path)/\(Self.creatingName)")
+            self.path = path
+            self.superblock = superblock
+            self.lock = lock
+            isNew = !exists
+        } catch {
+            System.close(lock)
+            throw error
+        }
+    }
+
+    deinit { System.close(lock) }
+
+    public var salt: UInt128 { superblock.head.salt }
+    public var shardCount: Int { Int(superblock.head.shardCount) }
+    public var segmentBytes: Int { Int(superblock.head.segmentBytes) }
+    /// Nanoseconds since the Unix epoch.
+    public var createdAt: UInt64 { superblock.head.createdAt }
+    public var routing: Routing {
+        Routing(key: HashKey(salt), slots: superblock.slots, shardCount: shardCount)
+    }
+    /// Some group in the directory may have been written without a sync.
+    public var wasEverAsynchronous: Bool { superblock.head.flags & Superblock.asynchronousFlag != 0 }
+
+    /// Notes durably that asynchronous writes follow. Call before a journal is opened in async mode.
+    public mutating func noteAsynchronous() throws(JournalError) {
+        if wasEverAsynchronous { return }
+        var changed = superblock
+        changed.head.flags |= Superblock.asynchronousFlag
+        try System.replaceSmallFile(path, Superblock.name, changed.encoded())
+        superblock = changed
+    }
+
+    public func shard(_ shard: ShardID) -> ShardDirectory {
+        invariant(shard.index < shardCount, "shard \(shard.index) of \(shardCount)")
+        return ShardDirectory(
+            shard: shard, path: "\(path)/\(Self.shardName(shard.index))", salt: salt, segmentBytes: segmentBytes)
+    }
+
+    static func shardName(_ index: Int) -> String {
+        let digits = String(index)
+        return "shard-" + String(repeating: "0", count: max(0, 3 - digits.count)) + digits
+    }
+
+    /// True when the directory has a superblock, false when one can be made here; throws when neither.
+    private static func survey(_ path: String) throws(JournalError) -> Bool {
+        let names = try System.list(path)
+        if names.contains(Superblock.name) { return true }
+        let ours = [lockName, creatingName, "\(Superblock.name).tmp", "\(creatingName).tmp", "lost+found"]
+        if let stranger = names.first(where: { !ours.contains($0) && !$0.hasPrefix("shard-") }) {
+            throw .notADataDirectory(path: path, found: stranger)
+        }
+        if !names.contains(creatingName), names.contains(where: { $0.hasPrefix("shard-") }) {
+            throw .superblockMissing(path: "\(path)/\(Superblock.name)")
+        }
+        return false
+    }
+
+    private static func takeLock(_ path: String) throws(JournalError) -> CInt {
+        let name = "\(path)/\(lockName)"
+        let fd: CInt
+        do throws(JournalError) {
+            fd = try System.open(name, writable: true, create: true)
+        } catch {
+            if case .io(_, let errno, _) = error, System.isReadOnly(errno) {
+                throw .notWritable(path: path, errno: errno)
+            }
+            throw error
+        }
+        do throws(JournalError) {
+            guard try System.lock(fd, path: name) else {
+                let text = try System.readSmallFile(name) ?? []
+                let digits = text.prefix { $0 >= 48 && $0 <= 57 }
+                throw .locked(path: path, holder: Int(String(decoding: digits, as: UTF8.self)) ?? 0)
+            }
+            try System.truncate(fd, path: name)
+            let pid = PageBuffer(bytes: 32)
+            let text = Array("\(System.processID)\n".utf8)
+            pid.fill(text)
+            unsafe try System.write(fd, from: pid.base, length: text.count, offset: 0, path: name)
+            return fd
+        } catch {
+            System.close(fd)
+            throw error
+        }
+    }
+
+    /// Makes all files, the superblock last: until it is there, nothing was ever acknowledged here.
+    private static func make(_ path: String, _ superblock: Superblock) throws(JournalError) {
+        try System.replaceSmallFile(path, creatingName, [])
+        // What an interrupted making left: files of a salt that no superblock carries.
+        for name in try System.list(path) where name.hasPrefix("shard-") {
+            for file in try System.list("\(path)/\(name)") { try System.remove("\(path)/\(name)/\(file)") }
+            try System.remove("\(path)/\(name)")
+        }
+        for index in 0..<Int(superblock.head.shardCount) {
+            let shard = ShardDirectory(
+                shard: ShardID(index), path: "\(path)/\(shardName(index))", salt: superblock.head.salt,
+                segmentBytes: Int(superblock.head.segmentBytes))
+            try System.createDirectory(shard.path)
+            try SegmentFile.create(shard, 1)
+            try EpochFile.write(shard, [])
+        }
+        try System.syncDirectory(path)
+        try System.replaceSmallFile(path, Superblock.name, superblock.encoded())
+    }
+}

@@ -1,0 +1,311 @@
+// The writer of one shard's log: a state machine that takes records and returns the I/O to do. Owned by the shard's
+// thread. Group commit without a timer: while writes are under way the next group fills.
+//
+//     append ─► open group ─► frozen ─► in flight ─► complete ─► (prefix whole) ─► acknowledged ─► durable
+//                        nextWrite ────┘      └─ completed          sync mode: the same; async: nextSync
+//
+// Groups are numbered from 0 in this process; group g uses buffer g mod 16, and its token is g.
+
+public import SuanpanCore
+
+/// A write for the shard's ring. What it points to stays in place until `completed` gets its token.
+@safe
+public struct WriteCommand: BitwiseCopyable, @unchecked Sendable {
+    // SAFETY of Sendable: the bytes are not changed while the write is under way.
+    /// Below 2^47; come back with it.
+    public let token: UInt64
+    public let fd: CInt
+    /// Page-aligned, `length` bytes.
+    public let address: UnsafeRawPointer
+    /// A multiple of 4096.
+    public let length: Int
+    /// In the file, a multiple of 4096.
+    public let offset: UInt64
+    /// Number of the segment file, for a simulator.
+    public let segment: UInt64
+    public let records: Int
+}
+
+/// An fdatasync for the shard's ring; `completed` gets its token.
+public struct SyncCommand: BitwiseCopyable, Sendable {
+    /// From 2^47 to 2^48.
+    public let token: UInt64
+    public let fd: CInt
+    public let segment: UInt64
+}
+
+/// What a completion amounted to.
+public struct CompletedWrite: BitwiseCopyable, Sendable {
+    /// Records and bytes of the group; zero for a sync or a short write whose rest is still to go.
+    public var records = 0
+    public var bytes = 0
+}
+
+/// Totals since this opening.
+public struct JournalCounters: BitwiseCopyable, Sendable {
+    public var records: UInt64 = 0
+    public var groups: UInt64 = 0
+    public var idleGroups: UInt64 = 0
+    public var bytes: UInt64 = 0
+    public var syncs: UInt64 = 0
+    public var shortWrites: UInt64 = 0
+    public var segments: UInt64 = 0
+}
+
+@usableFromInline
+enum GroupState: UInt8, BitwiseCopyable {
+    /// Nothing waits for the buffer; what it holds can still be read.
+    case free, open, frozen, inFlight, short, complete
+}
+
+@usableFromInline
+struct GroupSlot: BitwiseCopyable {
+    var segment: UInt64
+    var offset: UInt64
+    var firstLSN: UInt64
+    var checksum: UInt64
+    var count: UInt32
+    var length: UInt32
+    /// Bytes that the disk has, of a short write.
+    var written: UInt32
+    var state: GroupState
+}
+
+/// A segment file open for writing. Zero bytes: none.
+struct OpenSegment: BitwiseCopyable {
+    var number: UInt64
+    /// One after the last group written to it so far.
+    var endGroup: UInt64
+    /// Last LSN of those groups.
+    var lastLSN: UInt64
+    var fd: CInt
+}
+
+public struct Journal: ~Copyable {
+    public static let groupBytesMax = GroupHeader.lengthMax
+    static let bufferCount: UInt64 = 16
+    /// More than buffers: each group in flight may have a segment of its own, and async mode syncs the older ones.
+    static let openSegmentsMax: UInt64 = 32
+    static let syncToken: UInt64 = 1 << 47
+
+    public let directory: ShardDirectory
+    public let options: JournalOptions
+    let supply: SegmentSupply
+    let epoch: UInt32
+    @usableFromInline let segmentBytes: UInt64
+
+    // The open group, as `append` sees it.
+    @usableFromInline let buffers: PageBuffer
+    /// Byte in `buffers` where the next record goes.
+    @usableFromInline var writeOffset = 0
+    /// Records that still fit the open group; 0 when none is open.
+    @usableFromInline var roomInGroup = 0
+    /// Byte in the log where the next record goes: segment × segmentBytes + offset.
+    @usableFromInline var logOffset: UInt64 = 0
+    @usableFromInline var lastAppended: LSN
+    /// Last LSN appended.
+    @inlinable public var appended: LSN { lastAppended }
+
+    // Groups: oldest ≤ unsent ≤ opened ≤ oldest + bufferCount.
+    var slots: FixedArray<GroupSlot>
+    var opened: UInt64 = 0
+    var unsent: UInt64 = 0
+    var oldest: UInt64 = 0
+    var isOpen = false
+    var idleRequested = false
+    var shortWrites = 0
+
+    // Where the next group begins.
+    var segment: UInt64
+    var nextOffset: UInt64
+
+    var files: FixedArray<OpenSegment>
+    /// Oldest segment whose file may be open.
+    var oldestFile: UInt64
+
+    var lastChecksum: UInt64
+    var lastCeiling: UInt64
+    /// Highest durable LSN in any header written, or proved by this epoch's begin.
+    var headerDurable: LSN
+    var syncedGroups: UInt64 = 0
+    var syncTargetGroups: UInt64 = 0
+    var syncTargetLSN = LSN.zero
+    var syncUnderway = false
+    var syncCount: UInt64 = 0
+
+    /// End of the contiguous prefix of completed writes: what a reply may wait for.
+    public internal(set) var acknowledged: LSN
+    /// End of the prefix that survives a power cut. Sync mode: the same as `acknowledged`.
+    public internal(set) var durable: LSN
+    public internal(set) var writesInFlight = 0
+    public internal(set) var counters = JournalCounters()
+    /// Why this journal failed; it writes nothing more.
+    public internal(set) var failure: JournalError?
+
+    var reader: RecordReader
+
+    /// Goes on writing behind a replayed log. Syncs what was replayed and notes the new epoch durably first; blocks.
+    /// - Parameters:
+    ///   - replayed: What recovery read last, of the same directory; with a limit, what lies above it is void for good.
+    ///   - supply: Of a preparer that outlives this journal.
+    public init(
+        _ directory: ShardDirectory, after replayed: borrowing ReplaySummary, supply: SegmentSupply,
+        options: JournalOptions = JournalOptions()
+    ) throws(JournalError) {
+        invariant(options.writesInFlightMax >= 1 && options.writesInFlightMax < Int(Self.bufferCount), "writes in flight")
+        invariant(options.smallWritesInFlightMax >= 1, "small writes in flight")
+        invariant(replayed.shard == directory.shard, "the replay of another shard")
+        self.directory = directory
+        self.options = options
+        self.supply = supply
+        segmentBytes = UInt64(directory.segmentBytes)
+        epoch = try replayed.beginEpoch(directory)
+        buffers = PageBuffer(bytes: Int(Self.bufferCount) * Self.groupBytesMax)
+        slots = FixedArray(count: Int(Self.bufferCount))
+        files = FixedArray(count: Int(Self.openSegmentsMax))
+        lastAppended = replayed.lastLSN
+        acknowledged = replayed.lastLSN
+        durable = replayed.lastLSN
+        headerDurable = replayed.lastLSN
+        segment = replayed.segment
+        nextOffset = replayed.offset
+        oldestFile = replayed.segment
+        lastChecksum = replayed.lastChecksum
+        lastCeiling = replayed.clockCeiling
+        reader = RecordReader(directory)
+        supply.begin(segment: segment, ready: replayed.segmentsReady)
+    }
+
+    /// Writes under way must have completed, or the ring that carries them be gone.
+    deinit {
+        supply.end()
+        for i in 0..<files.count where files[i].number != 0 { System.close(files[i].fd) }
+    }
+
+    // MARK: Room
+
+    /// Whether `records` more can be appended now. Ask again after `nextWrite`: it may close the open group early.
+    /// - Complexity: O(1) while the open group has room, else O(16).
+    @inlinable @inline(__always)
+    public func hasRoom(records: Int) -> Bool { records <= roomInGroup || hasRoomBeyondGroup(records) }
+
+    @usableFromInline
+    func hasRoomBeyondGroup(_ records: Int) -> Bool {
+        var missing = records - roomInGroup
+        var group = opened
+        var at = segment
+        var offset = nextOffset
+        if isOpen {
+            let open = slots[Self.slot(opened - 1)]
+            // Full to the brim, a group ends on its capacity.
+            offset = open.offset + capacity(at: open.offset)
+        }
+        let ready = supply.ready
+        while missing > 0 {
+            guard group < oldest + Self.bufferCount else { return false }
+            if offset == segmentBytes {
+                at += 1
+                offset = UInt64(SegmentFile.blockBytes)
+                if at > ready { return false }
+            }
+            let bytes = capacity(at: offset)
+            missing -= Self.records(in: bytes)
+            offset += bytes
+            group += 1
+        }
+        return true
+    }
+
+    /// The disk has no room for further segments.
+    public var isDiskFull: Bool { supply.isDiskFull }
+
+    /// False when the disk is full and only the reserve for work already begun is left.
+    public var admitsNewWork: Bool {
+        guard supply.isDiskFull else { return true }
+        let offset = isOpen ? slots[Self.slot(opened - 1)].offset + UInt64(SegmentFile.blockBytes) : nextOffset
+        let ahead = supply.ready - min(segment, supply.ready)
+        let bytes = segmentBytes - offset + ahead * (segmentBytes - UInt64(SegmentFile.blockBytes))
+        return bytes / UInt64(SegmentFile.blockBytes) >= UInt64(options.reserveRecords)
+    }
+
+    // MARK: Append
+
+    /// Adds a record to the open group; nothing is written before `nextWrite`. `hasRoom` must have said yes.
+    /// - Returns: Where the record will stand.
+    /// - Complexity: O(1): a copy of 144 bytes; allocates nothing.
+    @inlinable @inline(__always) @discardableResult
+    public mutating func append(_ record: LogRecord) -> LogPosition {
+        if roomInGroup == 0 { openGroup() }
+        buffers.store(record, at: writeOffset)
+        let position = LogPosition(logOffset >> 4)
+        writeOffset &+= LogRecord.bytes
+        logOffset &+= UInt64(LogRecord.bytes)
+        roomInGroup &-= 1
+        lastAppended.value &+= 1
+        return position
+    }
+
+    /// LSN that the next record gets.
+    @inlinable public var nextLSN: LSN { LSN(appended.value + 1) }
+
+    @usableFromInline @inline(never)
+    mutating func openGroup() {
+        if isOpen { freeze() }
+        invariant(opened < oldest + Self.bufferCount, "append without room: all buffers are in use")
+        if nextOffset == segmentBytes {
+            invariant(segment < supply.ready, "append without room: no segment is ready")
+            segment += 1
+            nextOffset = UInt64(SegmentFile.blockBytes)
+            counters.segments += 1
+            supply.use(segment)
+        }
+        let index = Self.slot(opened)
+        invariant(slots[index].state == .free, "a buffer in use was opened")
+        slots[index] = GroupSlot(
+            segment: segment, offset: nextOffset, firstLSN: appended.value + 1, checksum: 0, count: 0, length: 0,
+            written: 0, state: .open)
+        roomInGroup = Self.records(in: capacity(at: nextOffset))
+        writeOffset = index * Self.groupBytesMax + GroupHeader.bytes
+        logOffset = segment * segmentBytes + nextOffset + UInt64(GroupHeader.bytes)
+        opened += 1
+        isOpen = true
+    }
+
+    /// Closes the open group for appends; its header is written when it goes out.
+    mutating func freeze() {
+        let index = Self.slot(opened - 1)
+        let count = appended.value + 1 - slots[index].firstLSN
+        let used = GroupHeader.bytes + Int(count) * LogRecord.bytes
+        let block = SegmentFile.blockBytes
+        let length = (used + block - 1) / block * block
+        buffers.zero(index * Self.groupBytesMax + used, length - used)
+        slots[index].count = UInt32(count)
+        slots[index].length = UInt32(length)
+        slots[index].state = .frozen
+        nextOffset += UInt64(length)
+        roomInGroup = 0
+        isOpen = false
+    }
+
+    // MARK: Idle
+
+    /// The log knows more to be durable than any of its headers says: worth an empty group when nothing else is to do.
+    public var wantsIdleGroup: Bool {
+        headerDurable < durable && durable == appended && writesInFlight == 0 && !isOpen && !idleRequested
+            && unsent == opened && failure == nil && hasRoom(records: 1)
+    }
+
+    /// Lets `nextWrite` put out an empty group that carries the durable LSN and the clock ceiling; when records are
+    /// waiting, their group carries them instead.
+    public mutating func sealIdle() {
+        if !isOpen && unsent == opened && hasRoom(records: 1) { idleRequested = true }
+    }
+
+    // MARK: Places
+
+    @inline(__always) static func slot(_ group: UInt64) -> Int { Int(group % bufferCount) }
+    @inline(__always) static func file(_ segment: UInt64) -> Int { Int(segment % openSegmentsMax) }
+    static func records(in bytes: UInt64) -> Int { (Int(bytes) - GroupHeader.bytes) / LogRecord.bytes }
+    /// Bytes of the longest group that can begin at an offset.
+    func capacity(at offset: UInt64) -> UInt64 { min(UInt64(Self.groupBytesMax), segmentBytes - offset) }
+}

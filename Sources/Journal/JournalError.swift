@@ -1,0 +1,152 @@
+// Why a data directory cannot be opened, read or written. Every case names the file and says what to do.
+
+internal import CSupport
+public import SuanpanCore
+
+/// Why a group, or a file, is known to be damaged and not merely torn.
+public enum DamageReason: Error, Equatable, Hashable, Sendable, CustomStringConvertible {
+    /// Bytes that are no group header stand where a group was durable.
+    case headerUnreadable
+    /// Zeros stand where a group was durable.
+    case groupMissing
+    /// The records of a durable group do not have the checksum that its header promises.
+    case payloadChecksum
+    /// A sound header that does not continue the group before it.
+    case chainBroken
+    /// A sound header of this directory that belongs to another place.
+    case misplacedGroup
+    /// A group of an earlier opening stands where a newer one was durable.
+    case staleGroup
+    /// A group of an opening that the shard's `epochs` file does not know.
+    case unknownEpoch
+    case segmentMissing
+    case segmentSize
+    case segmentHeader
+    case epochsFile
+    /// A record whose kind no version has defined.
+    case recordKind
+    /// Another shard's log says that more of this log was durable than is there.
+    case endsBeforeProof
+
+    public var description: String {
+        switch self {
+        case .headerUnreadable: "a group that was durable has an unreadable header"
+        case .groupMissing: "a group that was durable is missing (zeros in its place)"
+        case .payloadChecksum: "the records of a group that was durable fail their checksum"
+        case .chainBroken: "a group does not continue the one before it"
+        case .misplacedGroup: "a group of another place stands here"
+        case .staleGroup: "an old group stands where a newer one was durable"
+        case .unknownEpoch: "a group of an opening that the epochs file does not know"
+        case .segmentMissing: "a segment file is missing"
+        case .segmentSize: "a segment file has the wrong size"
+        case .segmentHeader: "a segment file's header fails its checksum"
+        case .epochsFile: "the epochs file is missing or fails its checksum"
+        case .recordKind: "no record stands here"
+        case .endsBeforeProof: "the log ends before what another shard proves durable"
+        }
+    }
+}
+
+/// What is damaged and where.
+public struct Damage: Equatable, Sendable {
+    public let reason: DamageReason
+    public let path: String
+    /// Byte offset in the file.
+    public let offset: UInt64
+    /// First log sequence number that cannot be read.
+    public let lsn: LSN
+    /// Checksum read from the disk, where there is one.
+    public let stored: UInt64?
+    /// Checksum of the bytes beside it.
+    public let computed: UInt64?
+
+    public init(
+        _ reason: DamageReason, path: String, offset: UInt64 = 0, lsn: LSN = .zero, stored: UInt64? = nil,
+        computed: UInt64? = nil
+    ) {
+        self.reason = reason
+        self.path = path
+        self.offset = offset
+        self.lsn = lsn
+        self.stored = stored
+        self.computed = computed
+    }
+}
+
+/// What the journal asked of the kernel.
+public enum JournalOperation: String, Equatable, Sendable {
+    case open, read, write, sync, rename, remove, list, lock, thread
+    case createDirectory = "create directory"
+    case prepare = "prepare segment"
+}
+
+/// Why the journal cannot go on. During operation every case ends its shard.
+public enum JournalError: Error, Equatable, Sendable, CustomStringConvertible {
+    case io(JournalOperation, errno: CInt, path: String)
+    /// Another process (0: unknown) holds the directory.
+    case locked(path: String, holder: Int)
+    case notWritable(path: String, errno: CInt)
+    case notFound(path: String)
+    /// Not empty, and nothing of ours in it.
+    case notADataDirectory(path: String, found: String)
+    case superblockMissing(path: String)
+    case superblockDamaged(path: String, stored: UInt64, computed: UInt64)
+    case unsupportedVersion(UInt16, path: String)
+    case shardCountMismatch(path: String, stored: Int, requested: Int)
+    case invalidArgument(String)
+    /// A sound segment of another directory or shard.
+    case foreignSegment(path: String, why: String)
+    /// Asked to cut a log below what earlier openings have built upon.
+    case cutBelowEpoch(path: String, limit: LSN, begin: LSN)
+    indirect case damaged(Damage)
+
+    public var description: String {
+        switch self {
+        case .io(let operation, let errno, let path):
+            "\(path): cannot \(operation.rawValue): \(System.message(errno)) (errno \(errno))"
+                + (errno == System.noSpace ? "; free some disk space and start again" : "")
+        case .locked(let path, let holder):
+            "\(path): in use by " + (holder > 0 ? "process \(holder)" : "another process")
+                + "; stop it first, or use another data directory"
+        case .notWritable(let path, let errno):
+            "\(path): not writable: \(System.message(errno)); check owner, permissions and mount of the data directory"
+        case .notFound(let path): "\(path): no such data directory; check the path or create one"
+        case .notADataDirectory(let path, let found):
+            "\(path): not a suanpan data directory, and not empty (it holds \(found)); choose an empty or new one"
+        case .superblockMissing(let path):
+            "\(path): missing, while the directory holds shards; restore it from a backup; nothing was changed"
+        case .superblockDamaged(let path, let stored, let computed):
+            "\(path): checksum \(hex(stored)) stored, \(hex(computed)) computed; restore it from a backup; "
+                + "nothing was changed"
+        case .unsupportedVersion(let version, let path):
+            "\(path): format version \(version); this build reads version \(FormatVersion.current); "
+                + "use the release that wrote it"
+        case .shardCountMismatch(let path, let stored, let requested):
+            "\(path): holds \(stored) shards, \(requested) were asked for; open it with \(stored)"
+        case .invalidArgument(let what): what
+        case .foreignSegment(let path, let why):
+            "\(path): \(why); put the shard's own files back from a backup; nothing was changed"
+        case .cutBelowEpoch(let path, let limit, let begin):
+            "\(path): cannot be cut back to LSN \(limit.value): an earlier opening has built upon all below "
+                + "\(begin.value); restore the directory from a backup"
+        case .damaged(let damage):
+            "\(damage.path): damaged at offset \(damage.offset), LSN \(damage.lsn.value): \(damage.reason)"
+                + checksums(damage) + "; restore this shard's files from a backup; nothing was changed"
+        }
+    }
+
+    private func checksums(_ damage: Damage) -> String {
+        guard let stored = damage.stored, let computed = damage.computed else { return "" }
+        return " (checksum \(hex(stored)) stored, \(hex(computed)) computed)"
+    }
+}
+
+private func hex(_ value: UInt64) -> String {
+    let digits = String(value, radix: 16)
+    return "0x" + String(repeating: "0", count: 16 - digits.count) + digits
+}
+
+/// Version of every file of a data directory. A build reads its own version and refuses all others.
+enum FormatVersion {
+    static let current: UInt16 = 1
+}

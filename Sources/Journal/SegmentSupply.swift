@@ -1,0 +1,84 @@
+// What a shard's journal and the thread that prepares segments tell each other: four words in shared memory and a
+// bell. The journal reads and writes them without a lock; the preparer owns the memory.
+
+internal import CSupport
+internal import SuanpanCore
+internal import Synchronization
+
+/// One shard's cell: a cache line each side would be wasted on words that change once per segment.
+struct SupplyCell: ~Copyable {
+    /// Highest segment number that exists under its name. Written by the preparer.
+    let ready = Atomic<UInt64>(0)
+    /// Segment that the journal fills; 0: not opened yet, prepare nothing. Written by the journal.
+    let used = Atomic<UInt64>(0)
+    /// 0: fine; positive: the disk is full; negative: −errno of a failure that ends the shard. Written by the preparer.
+    let trouble = Atomic<Int32>(0)
+}
+
+/// A journal's handle to its prepared segments. Valid while the `SegmentPreparer` lives.
+@safe
+public struct SegmentSupply: BitwiseCopyable, @unchecked Sendable {
+    // SAFETY of Sendable and of all accesses: the cell holds atomics only; its memory lives as long as the preparer.
+    private let cell: UnsafeMutablePointer<SupplyCell>
+    private let bell: CInt
+
+    init(cell: UnsafeMutablePointer<SupplyCell>, bell: CInt) {
+        unsafe self.cell = cell
+        self.bell = bell
+    }
+
+    /// Highest segment that can be written. Acquire: pairs with the release of `publish`; the file is there before.
+    var ready: UInt64 { unsafe cell.pointee.ready.load(ordering: .acquiring) }
+    /// Relaxed: a hint that admission follows soon after, nothing is read behind it.
+    var isDiskFull: Bool { unsafe cell.pointee.trouble.load(ordering: .relaxed) > 0 }
+    /// Errno of a failed preparation, 0 when there was none. Relaxed: as above.
+    var failure: CInt { unsafe max(0, -cell.pointee.trouble.load(ordering: .relaxed)) }
+
+    /// The journal opened: it fills `segment`, and all up to `ready` exist.
+    func begin(segment: UInt64, ready: UInt64) {
+        // Release: pairs with the preparer's acquire of `used`, which comes before it reads `ready`.
+        unsafe cell.pointee.ready.store(ready, ordering: .relaxed)
+        unsafe cell.pointee.used.store(segment, ordering: .releasing)
+        System.ring(bell)
+    }
+
+    /// The journal moved on to `segment`.
+    func use(_ segment: UInt64) {
+        unsafe cell.pointee.used.store(segment, ordering: .releasing)
+        System.ring(bell)
+    }
+
+    /// The journal is gone: prepare no more.
+    func end() { unsafe cell.pointee.used.store(0, ordering: .releasing) }
+
+    // MARK: The preparer's side
+
+    /// Acquire: pairs with `begin`.
+    var used: UInt64 { unsafe cell.pointee.used.load(ordering: .acquiring) }
+    func publish(ready: UInt64) { unsafe cell.pointee.ready.store(ready, ordering: .releasing) }
+    func publish(trouble: Int32) { unsafe cell.pointee.trouble.store(trouble, ordering: .relaxed) }
+}
+
+/// Owns the cells of all shards.
+@safe
+struct SupplyTable: ~Copyable, @unchecked Sendable {
+    // SAFETY of Sendable: atomics only.
+    private let cells: UnsafeMutablePointer<SupplyCell>
+    let count: Int
+
+    init(count: Int) {
+        self.count = count
+        unsafe cells = .allocate(capacity: max(1, count))
+        for i in 0..<count { unsafe (cells + i).initialize(to: SupplyCell()) }
+    }
+
+    deinit {
+        unsafe cells.deinitialize(count: count)
+        unsafe cells.deallocate()
+    }
+
+    func supply(_ index: Int, bell: CInt) -> SegmentSupply {
+        invariant(index >= 0 && index < count, "supply \(index) of \(count)")
+        return unsafe SegmentSupply(cell: cells + index, bell: bell)
+    }
+}

@@ -1,0 +1,201 @@
+// The journal's only gate to the kernel. Calls are retried on EINTR; every failure becomes a `JournalError` that names
+// the operation and the file.
+
+internal import CSupport
+internal import Glibc
+internal import SuanpanCore
+
+enum System {
+    static let noSpace = ENOSPC
+    static let noEntry = ENOENT
+    static let inputOutput = EIO
+    static func isDiskFull(_ errno: CInt) -> Bool { errno == ENOSPC || errno == EDQUOT }
+    static func isReadOnly(_ errno: CInt) -> Bool { errno == EACCES || errno == EROFS || errno == EPERM }
+
+    static func message(_ errno: CInt) -> String {
+        // SAFETY: strerror returns a NUL-terminated string or nil; it is copied at once.
+        unsafe strerror(errno).map { unsafe String(cString: $0) } ?? "unknown error"
+    }
+
+    static func nameThread(_ name: String) { unsafe sp_name_thread(name) }
+
+    static var processID: Int { Int(getpid()) }
+
+    // MARK: Descriptors. SAFETY of all calls with a String: the bridged C string lives for the call.
+
+    static func open(
+        _ path: String, writable: Bool = false, direct: Bool = false, dsync: Bool = false, create: Bool = false
+    ) throws(JournalError) -> CInt {
+        let fd = unsafe sp_open(path, writable ? 1 : 0, direct ? 1 : 0, dsync ? 1 : 0, create ? 1 : 0, 0)
+        if fd < 0 { throw .io(.open, errno: -fd, path: path) }
+        return fd
+    }
+
+    static func close(_ fd: CInt) { _ = Glibc.close(fd) }
+
+    static func size(_ fd: CInt, path: String) throws(JournalError) -> UInt64 {
+        let end = lseek(fd, 0, SEEK_END)
+        if end < 0 { throw .io(.read, errno: errno, path: path) }
+        return UInt64(end)
+    }
+
+    /// Reads `length` bytes, fewer only at the end of the file. Returns how many.
+    static func read(
+        _ fd: CInt, into address: UnsafeMutableRawPointer, length: Int, offset: UInt64, path: String
+    ) throws(JournalError) -> Int {
+        var done = 0
+        while done < length {
+            // SAFETY: the caller owns `length` bytes at `address`.
+            let n = unsafe pread(fd, address + done, length - done, off_t(offset) + off_t(done))
+            if n < 0 {
+                if errno == EINTR { continue }
+                throw .io(.read, errno: errno, path: path)
+            }
+            if n == 0 { break }
+            done += n
+        }
+        return done
+    }
+
+    static func write(
+        _ fd: CInt, from address: UnsafeRawPointer, length: Int, offset: UInt64, path: String
+    ) throws(JournalError) {
+        var done = 0
+        while done < length {
+            // SAFETY: the caller owns `length` bytes at `address`.
+            let n = unsafe pwrite(fd, address + done, length - done, off_t(offset) + off_t(done))
+            if n < 0 {
+                if errno == EINTR { continue }
+                throw .io(.write, errno: errno, path: path)
+            }
+            if n == 0 { throw .io(.write, errno: EIO, path: path) }
+            done += n
+        }
+    }
+
+    static func sync(_ fd: CInt, path: String) throws(JournalError) {
+        if fsync(fd) != 0 { throw .io(.sync, errno: errno, path: path) }
+    }
+
+    static func syncData(_ fd: CInt, path: String) throws(JournalError) {
+        if fdatasync(fd) != 0 { throw .io(.sync, errno: errno, path: path) }
+    }
+
+    static func allocate(_ fd: CInt, bytes: UInt64, path: String) throws(JournalError) {
+        let result = sp_fallocate(fd, 0, Int64(bytes))
+        // Filesystems without fallocate allocate while the zeros are written.
+        if result != 0 && result != -EOPNOTSUPP { throw .io(.write, errno: -result, path: path) }
+    }
+
+    /// True when this open file now holds the lock; false when another does.
+    static func lock(_ fd: CInt, path: String) throws(JournalError) -> Bool {
+        let result = sp_lock_file(fd)
+        if result == 0 { return true }
+        if result == -EAGAIN || result == -EACCES { return false }
+        throw .io(.lock, errno: -result, path: path)
+    }
+
+    static func truncate(_ fd: CInt, path: String) throws(JournalError) {
+        if ftruncate(fd, 0) != 0 { throw .io(.write, errno: errno, path: path) }
+    }
+
+    // MARK: Names
+
+    static func exists(_ path: String) -> Bool { unsafe access(path, F_OK) == 0 }
+
+    /// Makes the directory and its parents.
+    static func createDirectory(_ path: String) throws(JournalError) {
+        var part = path.hasPrefix("/") ? "" : "."
+        for name in path.split(separator: "/") {
+            part += "/" + name
+            if unsafe mkdir(part, 0o750) != 0 && errno != EEXIST {
+                let error = errno
+                if isReadOnly(error) { throw .notWritable(path: part, errno: error) }
+                throw .io(.createDirectory, errno: error, path: part)
+            }
+        }
+    }
+
+    /// Names in a directory, without `.` and `..`, sorted.
+    static func list(_ path: String) throws(JournalError) -> [String] {
+        guard let directory = unsafe opendir(path) else {
+            if errno == ENOENT { throw .notFound(path: path) }
+            throw .io(.list, errno: errno, path: path)
+        }
+        defer { unsafe closedir(directory) }
+        var names: [String] = []
+        while let entry = unsafe readdir(directory) {
+            // SAFETY: d_name is NUL-terminated and lives until the next readdir; it is copied here.
+            let offset = unsafe MemoryLayout<dirent>.offset(of: \.d_name).unsafelyUnwrapped
+            let name = unsafe String(
+                cString: (UnsafeRawPointer(entry) + offset).assumingMemoryBound(to: CChar.self))
+            if name != "." && name != ".." { names.append(name) }
+        }
+        return names.sorted()
+    }
+
+    static func rename(_ from: String, to: String) throws(JournalError) {
+        if unsafe Glibc.rename(from, to) != 0 { throw .io(.rename, errno: errno, path: from) }
+    }
+
+    static func remove(_ path: String) throws(JournalError) {
+        if unsafe Glibc.remove(path) != 0 && errno != ENOENT { throw .io(.remove, errno: errno, path: path) }
+    }
+
+    static func syncDirectory(_ path: String) throws(JournalError) {
+        let result = unsafe sp_fsync_directory(path)
+        if result != 0 { throw .io(.sync, errno: -result, path: path) }
+    }
+
+    // MARK: Small files
+
+    /// The whole of a small file; nil when there is none.
+    static func readSmallFile(_ path: String) throws(JournalError) -> [UInt8]? {
+        let fd = unsafe sp_open(path, 0, 0, 0, 0, 0)
+        if fd == -ENOENT { return nil }
+        if fd < 0 { throw .io(.open, errno: -fd, path: path) }
+        defer { close(fd) }
+        let length = Int(try size(fd, path: path))
+        guard length > 0 else { return [] }
+        let buffer = PageBuffer(bytes: length)
+        let count = unsafe try read(fd, into: buffer.base, length: length, offset: 0, path: path)
+        return buffer.copy(0..<count)
+    }
+
+    /// Replaces a small file so that a crash leaves the old or the new one: temporary, sync, rename, sync of the folder.
+    static func replaceSmallFile(_ directory: String, _ name: String, _ bytes: [UInt8]) throws(JournalError) {
+        let temporary = "\(directory)/\(name).tmp"
+        let fd = try open(temporary, writable: true, create: true)
+        defer { close(fd) }
+        try truncate(fd, path: temporary)
+        let buffer = PageBuffer(bytes: bytes.count)
+        buffer.fill(bytes)
+        unsafe try write(fd, from: buffer.base, length: bytes.count, offset: 0, path: temporary)
+        try sync(fd, path: temporary)
+        try rename(temporary, to: "\(directory)/\(name)")
+        try syncDirectory(directory)
+    }
+
+    // MARK: Bells
+
+    static func makeBell() throws(JournalError) -> CInt {
+        let fd = sp_eventfd()
+        if fd < 0 { throw .io(.thread, errno: -fd, path: "eventfd") }
+        return fd
+    }
+
+    static func ring(_ bell: CInt) {
+        var one: UInt64 = 1
+        // SAFETY: eight bytes of a local; a full counter is a rung bell.
+        _ = unsafe Glibc.write(bell, &one, 8)
+    }
+
+    /// Sleeps until the bell rings or the time is over (nil: without end), and silences it.
+    static func waitForBell(_ bell: CInt, timeoutMilliseconds: Int?) {
+        var descriptor = pollfd(fd: bell, events: Int16(POLLIN), revents: 0)
+        // SAFETY: one descriptor, one counter of eight bytes.
+        guard unsafe poll(&descriptor, 1, CInt(timeoutMilliseconds ?? -1)) > 0 else { return }
+        var count: UInt64 = 0
+        _ = unsafe Glibc.read(bell, &count, 8)
+    }
+}

@@ -1,0 +1,204 @@
+// A single-producer single-consumer ring between two cores: bounded, lock-free, never allocates after `init`.
+// Cells of 64 bytes; a message takes one, or three when it carries a record. Each side keeps its index and a cached copy
+// of the other's on a cache line of its own (after Lamport's queue with the caching of Giacomoni's FastForward and
+// Rigtorp's SPSCQueue), so that a busy lane moves one line per message between the cores.
+
+internal import CSupport
+public import SuanpanCore
+public import Synchronization
+
+/// What one side of a lane writes: a cache line of its own, and one of distance against the prefetcher of pairs.
+@frozen @usableFromInline
+struct LaneSide: ~Copyable {
+    /// How far this side has come: the producer's tail, the consumer's head, in cells since the beginning.
+    @usableFromInline let published = Atomic<UInt64>(0)
+    /// This side's own position, ahead of `published` until it is flushed.
+    @usableFromInline var position: UInt64 = 0
+    /// The other side's `published` when last looked at.
+    @usableFromInline var other: UInt64 = 0
+    @usableFromInline var padding: (UInt64, UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0, 0)
+    @usableFromInline var distance: (UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64) =
+        (0, 0, 0, 0, 0, 0, 0, 0)
+
+    @usableFromInline init() {}
+}
+
+/// A handle of a lane: both cores hold one, the producer calls `push` and `flush`, the consumer the rest.
+/// The memory is the `LaneOwner`'s.
+@safe @frozen
+public struct Lane: BitwiseCopyable, @unchecked Sendable {
+    // SAFETY of Sendable: exactly one thread is the producer and one the consumer; each writes only its own side, and
+    // cells pass from one to the other by the release and acquire of `published`.
+    @usableFromInline let producer: UnsafeMutablePointer<LaneSide>
+    @usableFromInline let consumer: UnsafeMutablePointer<LaneSide>
+    @usableFromInline let cells: UnsafeMutableRawPointer
+    @usableFromInline let mask: UInt64
+
+    @usableFromInline static let cellBytes = 64
+    /// Cells of a message without and with a record.
+    public static let headCells = 1
+    public static let recordCells = 3
+
+    @usableFromInline
+    init(
+        producer: UnsafeMutablePointer<LaneSide>, consumer: UnsafeMutablePointer<LaneSide>,
+        cells: UnsafeMutableRawPointer, mask: UInt64
+    ) {
+        unsafe self.producer = producer
+        unsafe self.consumer = consumer
+        unsafe self.cells = cells
+        self.mask = mask
+    }
+
+    // SAFETY of the accesses below: positions are masked into the cells' memory, which lives as long as the owner.
+
+    /// Cells that the producer can still fill without waiting.
+    @inlinable
+    public func room(atLeast wanted: Int) -> Bool {
+        let used = unsafe producer.pointee.position &- producer.pointee.other
+        if mask + 1 - used >= UInt64(wanted) { return true }
+        // Acquire: pairs with the consumer's release in `release()`; the cells before it are free to be written.
+        unsafe producer.pointee.other = consumer.pointee.published.load(ordering: .acquiring)
+        return unsafe mask + 1 - (producer.pointee.position &- producer.pointee.other) >= UInt64(wanted)
+    }
+
+    /// Appends a message; it becomes visible with `flush`. The caller has made sure of `room`, by a credit.
+    @inlinable @inline(__always)
+    public func push(_ message: Message) {
+        invariant(room(atLeast: 1), "a lane is full: a sender had no credit")
+        unsafe cell(producer.pointee.position).storeBytes(of: message, as: Message.self)
+        unsafe producer.pointee.position &+= 1
+    }
+
+    /// Appends a message and its record.
+    @inlinable @inline(__always)
+    public func push(_ message: Message, _ record: Transfer) {
+        invariant(room(atLeast: 3), "a lane is full: a sender had no credit")
+        let at = unsafe producer.pointee.position
+        unsafe cell(at).storeBytes(of: message, as: Message.self)
+        unsafe withUnsafeBytes(of: record) { bytes in
+            unsafe cell(at &+ 1).copyMemory(from: bytes.baseAddress.unsafelyUnwrapped, byteCount: 64)
+            unsafe cell(at &+ 2).copyMemory(from: bytes.baseAddress.unsafelyUnwrapped + 64, byteCount: 64)
+        }
+        unsafe producer.pointee.position &+= 3
+    }
+
+    /// Makes what was pushed visible to the consumer. Returns true when there was anything.
+    @inlinable @discardableResult
+    public func flush() -> Bool {
+        let position = unsafe producer.pointee.position
+        // Relaxed: only this side writes it.
+        if unsafe producer.pointee.published.load(ordering: .relaxed) == position { return false }
+        // Release: pairs with the consumer's acquire in `next`; the cells are written before.
+        unsafe producer.pointee.published.store(position, ordering: .releasing)
+        return true
+    }
+
+    /// The next message without taking it, or nil.
+    @inlinable @inline(__always)
+    public func peek() -> Message? {
+        let position = unsafe consumer.pointee.position
+        if unsafe position == consumer.pointee.other {
+            // Acquire: pairs with `flush`.
+            unsafe consumer.pointee.other = producer.pointee.published.load(ordering: .acquiring)
+            if unsafe position == consumer.pointee.other { return nil }
+        }
+        return unsafe cell(position).load(as: Message.self)
+    }
+
+    /// The record of the message just peeked.
+    @inlinable @inline(__always)
+    public func peekRecord() -> Transfer {
+        unsafe record(consumer.pointee.position &+ 1)
+    }
+
+    @inlinable @inline(__always)
+    func record(_ at: UInt64) -> Transfer {
+        if at & mask < mask { return unsafe cell(at).load(as: Transfer.self) }
+        return unsafe withUnsafeTemporaryAllocation(of: Transfer.self, capacity: 1) { buffer in
+            let target = unsafe UnsafeMutableRawPointer(buffer.baseAddress.unsafelyUnwrapped)
+            unsafe target.copyMemory(from: cell(at), byteCount: 64)
+            unsafe (target + 64).copyMemory(from: cell(at &+ 1), byteCount: 64)
+            return unsafe buffer[0]
+        }
+    }
+
+    /// The record of the `k`-th message from the front of a lane on which every message carries one; nil: not there yet.
+    /// For looking ahead only: nothing is taken.
+    @inlinable @inline(__always)
+    public func peekRecord(ahead k: Int) -> Transfer? {
+        let at = unsafe consumer.pointee.position &+ UInt64(k * Self.recordCells)
+        guard unsafe consumer.pointee.other &- consumer.pointee.position > UInt64(k * Self.recordCells) else { return nil }
+        return unsafe record(at &+ 1)
+    }
+
+    /// Takes the message just peeked. Its cells go back to the producer with `release`.
+    @inlinable @inline(__always)
+    public func take(_ message: Message) {
+        unsafe consumer.pointee.position &+= message.hasRecord ? 3 : 1
+    }
+
+    /// Gives the cells of taken messages back to the producer.
+    @inlinable
+    public func release() {
+        let position = unsafe consumer.pointee.position
+        // Relaxed: only this side writes it.
+        if unsafe consumer.pointee.published.load(ordering: .relaxed) != position {
+            // Release: pairs with the producer's acquire in `room`; the cells were read before.
+            unsafe consumer.pointee.published.store(position, ordering: .releasing)
+        }
+    }
+
+    /// True when the consumer would find nothing; asked before it goes to sleep.
+    @inlinable
+    public var isEmpty: Bool {
+        // Sequentially consistent: pairs with the producer's flush-then-look-at-the-sleeper (Doorbell).
+        unsafe producer.pointee.published.load(ordering: .sequentiallyConsistent) == consumer.pointee.position
+    }
+
+    /// All cells of the ring.
+    @inlinable public var capacity: Int { Int(mask + 1) }
+
+    /// Cells waiting, as the consumer sees them.
+    @inlinable public var depth: Int {
+        unsafe Int(producer.pointee.published.load(ordering: .relaxed) &- consumer.pointee.published.load(ordering: .relaxed))
+    }
+
+    @inlinable @inline(__always)
+    func cell(_ position: UInt64) -> UnsafeMutableRawPointer {
+        unsafe cells + Int(position & mask) * Self.cellBytes
+    }
+}
+
+/// Owns a lane's memory; outlives both cores' handles.
+@safe
+public struct LaneOwner: ~Copyable {
+    public let lane: Lane
+    private let bytes: Int
+    private let sides: UnsafeMutablePointer<LaneSide>
+
+    /// - Parameter cells: Rounded up to a power of two.
+    public init(cells: Int) {
+        var capacity = 64
+        while capacity < cells { capacity *= 2 }
+        bytes = capacity * Lane.cellBytes
+        guard let memory = unsafe sp_map(bytes, bytes >= 2 << 20 ? 1 : 0) else {
+            stop("out of memory: \(capacity * Lane.cellBytes) bytes for a lane")
+        }
+        // A page of its own: both sides start on cache lines that nothing else shares.
+        guard let page = unsafe sp_map(4096, 0) else { stop("out of memory: a page for a lane") }
+        unsafe sides = page.bindMemory(to: LaneSide.self, capacity: 2)
+        unsafe sides.initialize(to: LaneSide())
+        unsafe (sides + 1).initialize(to: LaneSide())
+        lane = unsafe Lane(producer: sides, consumer: sides + 1, cells: memory, mask: UInt64(capacity - 1))
+    }
+
+    deinit {
+        unsafe sp_unmap(lane.cells, bytes)
+        unsafe sides.deinitialize(count: 2)
+        unsafe sp_unmap(sides, 4096)
+    }
+}
+
+// SAFETY: owns memory only; who may touch it is the lane's contract.
+extension LaneOwner: @unchecked Sendable {}

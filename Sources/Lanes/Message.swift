@@ -1,0 +1,91 @@
+// What travels between two cores: a head of 64 bytes, one cache line, followed by a 128-byte record where the kind
+// has one. Written by the sending core, read once by the receiving one.
+
+public import SuanpanCore
+
+/// Numbers live in memory only; nothing of this reaches a disk or a wire.
+public enum MessageKind: UInt8, BitwiseCopyable, Sendable {
+    // Requests, front → shard (the lane that may be left undrained).
+    /// An event or a look-up, its record or ids in the body.
+    case request = 1
+
+    // Answers, shard → front.
+    case result = 16
+    /// A result with a record (a look-up that found one).
+    case record = 17
+
+    // The cross-shard protocol, coordinator D → participant C.
+    /// Reserve the credit and vote; body: the transfer.
+    case prepare = 32
+    /// Forget the reservation or the wait of `slot`; answered by `released`.
+    case release = 33
+    /// The decision is durable: apply it. Numbered per pair.
+    case commit = 34
+
+    // Participant C → coordinator D.
+    case voteYes = 48
+    case voteNo = 49
+    /// C waits for younger undecided transfers; D lets go of those behind this one.
+    case waiting = 50
+    /// An older undecided transfer stands before: let go, and prepare again after `again`.
+    case letGo = 51
+    case again = 52
+    case released = 53
+    /// The commit is applied (its record appended).
+    case applied = 54
+    /// Everything up to `durableSequence` is durable at C.
+    case durable = 55
+
+    // Front → front.
+    /// A new connection to serve: `slot` is its descriptor, `flags` its protocol.
+    case adopt = 64
+}
+
+@frozen public struct Message: BitwiseCopyable, Sendable {
+    public var rawKind: UInt8
+    /// Requests: the operation. Adopt: the protocol.
+    public var operation: UInt8
+    /// The sending core.
+    public var from: UInt16
+    public var rawCode: UInt16
+    public var rawReason: UInt16
+    /// The coordinator's slot, which names the transfer between the two shards.
+    public var slot: UInt32
+    /// What must stay in order: a connection of a text protocol; 0: nothing.
+    public var stream: UInt32
+    /// The front's request slot and the event's index in it.
+    public var request: UInt32
+    public var index: UInt32
+    /// The sender's hybrid logical clock.
+    public var clock: UInt64
+    /// Prepare: the transfer's age. Commit, result: its timestamp.
+    public var time: UInt64
+    /// Commit: number of the decision in its pair.
+    public var sequence: UInt64
+    /// The highest number of the receiver's decisions that is durable at the sender.
+    public var durableSequence: UInt64
+
+    @usableFromInline var spare: UInt64 = 0
+
+    @inlinable public init(_ kind: MessageKind, from: ShardID, slot: UInt32 = 0) {
+        rawKind = kind.rawValue
+        operation = 0
+        self.from = from.value
+        rawCode = 0
+        rawReason = 0
+        self.slot = slot
+        stream = 0
+        request = 0
+        index = 0
+        clock = 0
+        time = 0
+        sequence = 0
+        durableSequence = 0
+    }
+
+    @inlinable public var kind: MessageKind? { MessageKind(rawValue: rawKind) }
+    @inlinable public var hasRecord: Bool {
+        rawKind == MessageKind.prepare.rawValue || rawKind == MessageKind.request.rawValue
+            || rawKind == MessageKind.record.rawValue
+    }
+}

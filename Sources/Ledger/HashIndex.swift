@@ -1,0 +1,144 @@
+// A hash table that grows without a pause: a directory of small linear-probing tables, chosen by the top bits of the
+// hash, each growing on its own at a load of its own (spread from 0.5 to 0.8), so that growth is paid in small even
+// parts instead of one stop. After extendible hashing (Fagin et al. 1979), with the directory fixed.
+//
+// An entry is 16 bytes: the 64-bit hash and a 64-bit value that is never 0. Nothing is ever removed.
+
+internal import CSupport
+internal import SuanpanCore
+
+@frozen @usableFromInline
+struct IndexEntry: BitwiseCopyable {
+    var hash: UInt64
+    /// 0: the place is empty.
+    var value: UInt64
+}
+
+@safe
+struct HashTablePart: BitwiseCopyable {
+    var entries: UnsafeMutablePointer<IndexEntry>
+    /// A power of two.
+    var capacity: Int
+    var count: Int
+    var growAt: Int
+}
+
+@safe
+public struct HashIndex: ~Copyable {
+    private let parts: UnsafeMutablePointer<HashTablePart>
+    private var arena = BlockArena()
+    private let shift: UInt64
+    private let partCount: Int
+    public private(set) var count = 0
+    /// Bytes of all parts.
+    public private(set) var bytes = 0
+    /// Bound of `bytes`: an insertion that would pass it is refused.
+    public let bytesMax: Int
+
+    private static var initialCapacity: Int { 256 }
+
+    /// - Parameter partBits: Base-2 logarithm of the number of parts.
+    public init(partBits: Int, bytesMax: Int) {
+        partCount = 1 << partBits
+        shift = UInt64(64 - partBits)
+        self.bytesMax = bytesMax
+        unsafe parts = .allocate(capacity: partCount)
+        for i in 0..<partCount {
+            let capacity = Self.initialCapacity
+            guard let part = Self.makePart(&arena, capacity: capacity, index: i, of: partCount) else {
+                stop("out of memory: an empty index")
+            }
+            unsafe parts[i] = part
+            bytes += capacity * MemoryLayout<IndexEntry>.stride
+        }
+    }
+
+    deinit {
+        for i in 0..<partCount { unsafe BlockArena.abandon(parts[i].entries, parts[i].capacity * 16) }
+        unsafe parts.deallocate()
+    }
+
+    private static func makePart(
+        _ arena: inout BlockArena, capacity: Int, index: Int, of partCount: Int
+    ) -> HashTablePart? {
+        let bytes = capacity * MemoryLayout<IndexEntry>.stride
+        guard let memory = unsafe arena.allocate(bytes) else { return nil }
+        // The load at which a part grows differs from part to part: they take turns.
+        let growAt = capacity / 2 + Int(UInt64(capacity) * 3 * UInt64(index) / (10 * UInt64(partCount)))
+        return unsafe HashTablePart(
+            entries: memory.bindMemory(to: IndexEntry.self, capacity: capacity), capacity: capacity, count: 0,
+            growAt: growAt)
+    }
+
+    private mutating func give(_ part: HashTablePart) {
+        unsafe arena.deallocate(part.entries, part.capacity * MemoryLayout<IndexEntry>.stride)
+    }
+
+    // SAFETY of the accesses: a place is masked into its part's entries.
+
+    /// Asks for the line where a look-up of `hash` begins.
+    @inline(__always)
+    public func prefetch(_ hash: UInt64) {
+        let part = unsafe parts[Int(hash >> shift)]
+        unsafe sp_prefetch(part.entries + (Int(truncatingIfNeeded: hash) & (part.capacity - 1)))
+    }
+
+    /// The value of the first entry with this hash at or after `step` (0 to begin), which moves past it; nil: no more.
+    /// - Complexity: O(1) expected; allocates nothing.
+    @inline(__always)
+    public func next(_ hash: UInt64, _ step: inout Int) -> UInt64? {
+        let part = unsafe parts[Int(hash >> shift)]
+        let mask = part.capacity - 1
+        while true {
+            let entry = unsafe part.entries[(Int(truncatingIfNeeded: hash) &+ step) & mask]
+            if entry.value == 0 { return nil }
+            step += 1
+            if entry.hash == hash { return entry.value }
+        }
+    }
+
+    /// True when one more entry surely fits in the memory allowed.
+    public var hasRoom: Bool { bytes < bytesMax }
+
+    /// Adds an entry; equal hashes may stand side by side.
+    /// - Returns: False when the machine gave no memory to grow (the entry is not added).
+    /// - Complexity: O(1) amortised, O(size of one part) when it grows.
+    @inline(__always)
+    public mutating func insert(_ hash: UInt64, _ value: UInt64) -> Bool {
+        let i = Int(hash >> shift)
+        if unsafe parts[i].count >= parts[i].growAt, !grow(i) { return false }
+        let part = unsafe parts[i]
+        let mask = part.capacity - 1
+        var at = Int(truncatingIfNeeded: hash) & mask
+        while unsafe part.entries[at].value != 0 { at = (at + 1) & mask }
+        unsafe part.entries[at] = IndexEntry(hash: hash, value: value)
+        unsafe parts[i].count += 1
+        count += 1
+        return true
+    }
+
+    @inline(never)
+    private mutating func grow(_ i: Int) -> Bool {
+        let old = unsafe parts[i]
+        guard var new = Self.makePart(&arena, capacity: old.capacity * 2, index: i, of: partCount) else {
+            // Still room for a while above the load wanted: refuse only when nearly full.
+            return old.count < old.capacity - old.capacity / 8
+        }
+        let mask = new.capacity - 1
+        for k in 0..<old.capacity {
+            let entry = unsafe old.entries[k]
+            if entry.value == 0 { continue }
+            var at = Int(truncatingIfNeeded: entry.hash) & mask
+            while unsafe new.entries[at].value != 0 { at = (at + 1) & mask }
+            unsafe new.entries[at] = entry
+        }
+        new.count = old.count
+        unsafe parts[i] = new
+        bytes += old.capacity * MemoryLayout<IndexEntry>.stride
+        give(old)
+        return true
+    }
+}
+
+// SAFETY: owns its memory; moving the owner moves it.
+extension HashIndex: @unchecked Sendable {}

@@ -1,0 +1,295 @@
+// One shard's accounts, balances and remembered ids: a deterministic state machine. Its inputs are log records and
+// questions; it reads no clock, draws no random number and does no I/O. Deciding (which refusal, if any) and applying
+// (what a record does) are separate, so that replay applies what was once decided and cannot decide otherwise.
+//
+// Owned by the shard's thread.
+
+internal import CSupport
+public import SuanpanCore
+
+/// Where an account lives in this shard's memory. Stable for the life of the process.
+@frozen public struct AccountIndex: Hashable, BitwiseCopyable, Sendable {
+    public var value: UInt32
+    @inlinable public init(_ value: UInt32) { self.value = value }
+    @inlinable public init(_ value: Int) { self.value = UInt32(truncatingIfNeeded: value) }
+    @inlinable public var index: Int { Int(value) }
+}
+
+/// What a shard keeps of an account beside the record.
+@frozen public struct AccountState: BitwiseCopyable, Sendable {
+    /// LSN of the creation in this shard's log: a vote on the account waits until it is durable.
+    public var createdLSN: LSN
+    /// Slot of the ledger's running totals.
+    @usableFromInline var totals: UInt32
+    /// The shard's entry for what is undecided on the account, plus 1; 0: none.
+    public var undecided: UInt32
+}
+
+/// Sums over this shard's accounts of one ledger. Debits and credits are equal only over all shards.
+@frozen public struct LedgerTotals: BitwiseCopyable, Sendable, Equatable {
+    public var ledger: UInt32
+    public var debitsPending: UInt128
+    public var debitsPosted: UInt128
+    public var creditsPending: UInt128
+    public var creditsPosted: UInt128
+}
+
+/// What a remembered id stands for: packed into the 64-bit value of an index entry.
+///
+///     bits 0–39   position of its record in the log, in units of 16 bytes
+///     bits 40–55  the ResultCode of a refusal
+///     bit  62     created
+///     bit  63     refused
+@frozen public struct RememberedID: BitwiseCopyable, Sendable {
+    @usableFromInline var packed: UInt64
+    @inlinable init(packed: UInt64) { self.packed = packed }
+
+    static let positionMax: UInt64 = (1 << 40) - 1
+
+    @inlinable static func created(at position: UInt64) -> RememberedID {
+        RememberedID(packed: position & ((1 << 40) - 1) | 1 << 62)
+    }
+    @inlinable static func refused(_ reason: ResultCode, at position: UInt64) -> RememberedID {
+        RememberedID(packed: position & ((1 << 40) - 1) | UInt64(reason.rawValue) << 40 | 1 << 63)
+    }
+
+    /// Position of the record in units of 16 bytes.
+    @inlinable public var position: UInt64 { packed & ((1 << 40) - 1) }
+    /// The first refusal; nil: it was created.
+    @inlinable public var refusal: ResultCode? {
+        packed >> 63 == 1 ? ResultCode(rawValue: UInt16(truncatingIfNeeded: packed >> 40)) : nil
+    }
+}
+
+public struct Ledger: ~Copyable {
+    public private(set) var accounts: ChunkedArray<Account>
+    public private(set) var states: ChunkedArray<AccountState>
+    private var accountIndex: HashIndex
+    private var identities: HashIndex
+    private var totalsTable: ChunkedArray<LedgerTotals>
+    private var totalsIndex: HashIndex
+    private let key: HashKey
+    /// Transfers accepted whose debit account lives here.
+    public private(set) var transferCount: UInt64 = 0
+    public private(set) var refusalCount: UInt64 = 0
+
+    /// - Parameters:
+    ///   - key: Key of the in-memory tables; not the routing's, so that no client can aim at a bucket.
+    ///   - memoryBytes: Bound for accounts and remembered ids together.
+    public init(key: HashKey, memoryBytes: Int) {
+        self.key = key
+        let accountBytes = MemoryLayout<Account>.stride + MemoryLayout<AccountState>.stride + 32
+        let accountsMax = min(Int(UInt32.max) - 1, max(1024, memoryBytes / 2 / accountBytes))
+        accounts = ChunkedArray(capacity: accountsMax)
+        states = ChunkedArray(capacity: accountsMax, chunkShift: 17)
+        accountIndex = HashIndex(partBits: 6, bytesMax: max(1 << 20, memoryBytes / 8))
+        identities = HashIndex(partBits: 10, bytesMax: max(8 << 20, memoryBytes / 2))
+        totalsTable = ChunkedArray(capacity: accountsMax, chunkShift: 8)
+        totalsIndex = HashIndex(partBits: 0, bytesMax: max(1 << 20, memoryBytes / 16))
+    }
+
+    /// False: the memory allowed is used; a new account or transfer answers `capacity_exhausted`.
+    public var hasRoomForTransfer: Bool { identities.hasRoom }
+    public var hasRoomForAccount: Bool {
+        accounts.count < accounts.capacity && accountIndex.hasRoom && totalsIndex.hasRoom
+    }
+    /// Bytes of tables in use.
+    public var memoryBytes: Int {
+        accounts.count * (MemoryLayout<Account>.stride + MemoryLayout<AccountState>.stride) + accountIndex.bytes
+            + identities.bytes + totalsIndex.bytes
+    }
+
+    // MARK: Finding
+
+    /// - Complexity: O(1); allocates nothing.
+    @inline(__always)
+    public func find(_ id: AccountID) -> AccountIndex? { find(id, hash: accountHash(id)) }
+
+    @inline(__always)
+    public func accountHash(_ id: AccountID) -> UInt64 { key.hash(id.value) }
+
+    /// The same where the hash is known.
+    @inline(__always)
+    public func find(_ id: AccountID, hash: UInt64) -> AccountIndex? {
+        var step = 0
+        while let value = accountIndex.next(hash, &step) {
+            let index = Int(value - 1)
+            if accounts[index].id == id { return AccountIndex(index) }
+        }
+        return nil
+    }
+
+    @inline(__always)
+    public func identityHash(_ debit: AccountID, _ id: TransferID) -> UInt64 { key.hash(debit, id) }
+
+    /// The next remembered id with this hash; the caller compares its record, as equal hashes may differ in id.
+    @inline(__always)
+    public func nextRemembered(_ identityHash: UInt64, _ step: inout Int) -> RememberedID? {
+        guard let packed = identities.next(identityHash, &step) else { return nil }
+        return RememberedID(packed: packed)
+    }
+
+    /// Asks for the index lines that finding will touch; the records themselves by `prefetch(account)`. Worth it for
+    /// batches: the latencies overlap.
+    @inline(__always)
+    public func prefetchAccount(hash: UInt64) { accountIndex.prefetch(hash) }
+    @inline(__always)
+    public func prefetchIdentity(hash: UInt64) { identities.prefetch(hash) }
+    @inline(__always)
+    public func prefetch(_ index: AccountIndex) {
+        accounts.prefetch(index.index)
+        states.prefetch(index.index)
+    }
+
+    @inline(__always)
+    public func account(_ index: AccountIndex) -> Account { accounts[index.index] }
+
+    @inlinable public func undecided(_ index: AccountIndex) -> UInt32 { states[index.index].undecided }
+    public mutating func setUndecided(_ index: AccountIndex, _ value: UInt32) {
+        states[index.index].undecided = value
+    }
+
+    // MARK: Deciding. Groups 6 and 7 for a plain transfer.
+
+    /// The debit side's refusal, or `.created`.
+    /// - Parameters:
+    ///   - reservedDebits: Undecided debits assumed to be accepted.
+    ///   - expectedCredits: Undecided credits assumed to be accepted.
+    @inline(__always)
+    public func debitRefusal(
+        _ index: AccountIndex, _ t: borrowing Transfer, reservedDebits: UInt128, expectedCredits: UInt128
+    ) -> ResultCode {
+        let flags = accounts[index.index].flags
+        if accounts[index.index].ledger != t.ledger { return .debitAccountHasDifferentLedger }
+        if flags.contains(.closed) { return .debitAccountClosed }
+        if flags.contains(.debitsFrozen) { return .debitAccountFrozen }
+        let (held, o1) = accounts[index.index].debitsPosted.value.addingReportingOverflow(reservedDebits)
+        let (posted, o2) = held.addingReportingOverflow(t.amount.value)
+        if o1 || o2 { return .overflowsDebitsPosted }
+        let (all, o3) = posted.addingReportingOverflow(accounts[index.index].debitsPending.value)
+        if o3 { return .overflowsDebits }
+        if flags.contains(.debitsMustNotExceedCredits) {
+            let (credits, o4) = accounts[index.index].creditsPosted.value.addingReportingOverflow(expectedCredits)
+            if !o4 && all > credits { return .exceedsCredits }
+        }
+        return .created
+    }
+
+    /// The credit side's refusal, or `.created`; the mirror of the debit side's.
+    @inline(__always)
+    public func creditRefusal(
+        _ index: AccountIndex, _ t: borrowing Transfer, reservedCredits: UInt128, expectedDebits: UInt128
+    ) -> ResultCode {
+        let flags = accounts[index.index].flags
+        if accounts[index.index].ledger != t.ledger { return .creditAccountHasDifferentLedger }
+        if flags.contains(.closed) { return .creditAccountClosed }
+        if flags.contains(.creditsFrozen) { return .creditAccountFrozen }
+        let (held, o1) = accounts[index.index].creditsPosted.value.addingReportingOverflow(reservedCredits)
+        let (posted, o2) = held.addingReportingOverflow(t.amount.value)
+        if o1 || o2 { return .overflowsCreditsPosted }
+        let (all, o3) = posted.addingReportingOverflow(accounts[index.index].creditsPending.value)
+        if o3 { return .overflowsCredits }
+        if flags.contains(.creditsMustNotExceedDebits) {
+            let (debits, o4) = accounts[index.index].debitsPosted.value.addingReportingOverflow(expectedDebits)
+            if !o4 && all > debits { return .exceedsDebits }
+        }
+        return .created
+    }
+
+    // MARK: Applying. What a record does; the caller has decided, or replays what was decided.
+
+    /// Adds an account. False: no memory (nothing changed).
+    public mutating func apply(account: Account, lsn: LSN) -> Bool {
+        guard let totals = totalsSlot(account.ledger) else { return false }
+        let index = accounts.count
+        guard accounts.append(account) else { return false }
+        guard states.append(AccountState(createdLSN: lsn, totals: UInt32(totals), undecided: 0)) else {
+            stop("out of memory: the state of an account")
+        }
+        guard accountIndex.insert(key.hash(account.id.value), UInt64(index) + 1) else {
+            stop("out of memory: the index of accounts")
+        }
+        return true
+    }
+
+    /// Debits a posted amount.
+    @inline(__always)
+    public mutating func applyDebit(_ index: AccountIndex, _ amount: Amount) {
+        accounts[index.index].debitsPosted.value &+= amount.value
+        totalsTable[Int(states[index.index].totals)].debitsPosted &+= amount.value
+    }
+
+    /// Credits a posted amount.
+    @inline(__always)
+    public mutating func applyCredit(_ index: AccountIndex, _ amount: Amount) {
+        accounts[index.index].creditsPosted.value &+= amount.value
+        totalsTable[Int(states[index.index].totals)].creditsPosted &+= amount.value
+    }
+
+    /// Remembers an accepted transfer's id at its debit account's shard.
+    /// - Parameter position: Of its record, in units of 16 bytes.
+    @inline(__always)
+    public mutating func rememberCreated(_ identityHash: UInt64, position: UInt64) {
+        guard identities.insert(identityHash, RememberedID.created(at: position).packed) else {
+            stop("out of memory: remembered ids")
+        }
+        transferCount += 1
+    }
+
+    /// Remembers that an id was refused for good.
+    public mutating func rememberRefused(_ identityHash: UInt64, _ reason: ResultCode, position: UInt64) {
+        guard identities.insert(identityHash, RememberedID.refused(reason, at: position).packed) else {
+            stop("out of memory: remembered ids")
+        }
+        refusalCount += 1
+    }
+
+    /// Applies one record of this shard's own log.
+    /// - Returns: What is wrong with the record, or nil. A sound log never gives anything but nil.
+    public mutating func replay(_ record: borrowing LogRecord, lsn: LSN, position: UInt64) -> String? {
+        let t = record.body
+        switch record.kind {
+        case .account:
+            if find(record.account.id) != nil { return "account \(record.account.id.value) is created twice" }
+            if !apply(account: record.account, lsn: lsn) { return "there is no memory for account \(record.account.id.value)" }
+        case .transfer:
+            guard let debit = find(t.debitAccountID) else { return "debit account \(t.debitAccountID.value) does not exist" }
+            guard let credit = find(t.creditAccountID) else { return "credit account \(t.creditAccountID.value) does not exist" }
+            applyDebit(debit, t.amount)
+            applyCredit(credit, t.amount)
+            rememberCreated(identityHash(t.debitAccountID, t.id), position: position)
+        case .decision:
+            guard let debit = find(t.debitAccountID) else { return "debit account \(t.debitAccountID.value) does not exist" }
+            applyDebit(debit, t.amount)
+            rememberCreated(identityHash(t.debitAccountID, t.id), position: position)
+        case .credit:
+            guard let credit = find(t.creditAccountID) else { return "credit account \(t.creditAccountID.value) does not exist" }
+            applyCredit(credit, t.amount)
+        case .refusal:
+            guard let reason = ResultCode(rawValue: record.rawReason) else { return "refusal reason \(record.rawReason) is unknown" }
+            rememberRefused(identityHash(t.debitAccountID, t.id), reason, position: position)
+        case nil:
+            return "record kind \(record.rawKind) is unknown"
+        }
+        return nil
+    }
+
+    // MARK: Totals
+
+    private mutating func totalsSlot(_ ledger: UInt32) -> Int? {
+        let hash = key.hash(UInt128(ledger))
+        var step = 0
+        while let value = totalsIndex.next(hash, &step) {
+            if totalsTable[Int(value - 1)].ledger == ledger { return Int(value - 1) }
+        }
+        let slot = totalsTable.count
+        let empty = LedgerTotals(
+            ledger: ledger, debitsPending: 0, debitsPosted: 0, creditsPending: 0, creditsPosted: 0)
+        guard totalsTable.append(empty), totalsIndex.insert(hash, UInt64(slot) + 1) else { return nil }
+        return slot
+    }
+
+    public var ledgerCount: Int { totalsTable.count }
+    /// Running totals of one of this shard's ledgers, 0 ..< `ledgerCount`, in order of first use.
+    public func totals(_ slot: Int) -> LedgerTotals { totalsTable[slot] }
+}

@@ -1,0 +1,71 @@
+// Groups 2 to 4 of the refusals: what can be told from the request alone. Pure; the same at every door and never
+// remembered.
+
+public import SuanpanCore
+
+extension Transfer {
+    /// The first refusal that the event's own fields give, or `.created` when there is none.
+    public func refusalByRequest() -> ResultCode {
+        if timestamp.nanoseconds != 0 { return .timestampMustBeZero }
+        if !flags.subtracting(.supported).isEmpty { return .reservedFlag }
+        if id.isZero { return .idMustNotBeZero }
+        if id.isMax { return .idMustNotBeMax }
+        if debitAccountID.isZero { return .debitAccountIDMustNotBeZero }
+        if debitAccountID.isMax { return .debitAccountIDMustNotBeMax }
+        if creditAccountID.isZero { return .creditAccountIDMustNotBeZero }
+        if creditAccountID.isMax { return .creditAccountIDMustNotBeMax }
+        if debitAccountID == creditAccountID { return .accountsMustBeDifferent }
+        if !pendingID.isZero { return .pendingIDMustBeZero }
+        if timeout != 0 { return .timeoutReservedForPendingTransfer }
+        if ledger == 0 { return .ledgerMustNotBeZero }
+        if code == 0 { return .codeMustNotBeZero }
+        return .created
+    }
+
+    /// Compares a transfer sent again with what was recorded: the first field that differs, or `.exists`.
+    public func comparedWithRecorded(_ recorded: Transfer) -> ResultCode {
+        if flags != recorded.flags { return .existsWithDifferentFlags }
+        if pendingID != recorded.pendingID { return .existsWithDifferentPendingID }
+        if timeout != recorded.timeout { return .existsWithDifferentTimeout }
+        if creditAccountID != recorded.creditAccountID { return .existsWithDifferentCreditAccountID }
+        if amount != recorded.amount { return .existsWithDifferentAmount }
+        if userData128 != recorded.userData128 { return .existsWithDifferentUserData128 }
+        if userData64 != recorded.userData64 { return .existsWithDifferentUserData64 }
+        if userData32 != recorded.userData32 { return .existsWithDifferentUserData32 }
+        if ledger != recorded.ledger { return .existsWithDifferentLedger }
+        if code != recorded.code { return .existsWithDifferentCode }
+        return .exists
+    }
+}
+
+extension Account {
+    /// The first refusal that the account's own fields give, or `.created` when there is none.
+    public func refusalByRequest() -> ResultCode {
+        if timestamp.nanoseconds != 0 { return .timestampMustBeZero }
+        if reserved != 0 { return .reservedField }
+        if !flags.subtracting(.supported).isEmpty { return .reservedFlag }
+        if flags.contains([.debitsMustNotExceedCredits, .creditsMustNotExceedDebits]) {
+            return .flagsAreMutuallyExclusive
+        }
+        if id.isZero { return .idMustNotBeZero }
+        if id.isMax { return .idMustNotBeMax }
+        if debitsPending != .zero { return .debitsPendingMustBeZero }
+        if debitsPosted != .zero { return .debitsPostedMustBeZero }
+        if creditsPending != .zero { return .creditsPendingMustBeZero }
+        if creditsPosted != .zero { return .creditsPostedMustBeZero }
+        if ledger == 0 { return .ledgerMustNotBeZero }
+        if code == 0 { return .codeMustNotBeZero }
+        return .created
+    }
+
+    /// Compares an account sent again with the one that exists.
+    public func comparedWithExisting(_ existing: Account) -> ResultCode {
+        if flags != existing.flags { return .existsWithDifferentFlags }
+        if userData128 != existing.userData128 { return .existsWithDifferentUserData128 }
+        if userData64 != existing.userData64 { return .existsWithDifferentUserData64 }
+        if userData32 != existing.userData32 { return .existsWithDifferentUserData32 }
+        if ledger != existing.ledger { return .existsWithDifferentLedger }
+        if code != existing.code { return .existsWithDifferentCode }
+        return .exists
+    }
+}

@@ -1,0 +1,313 @@
+// The debit account's shard, D: reserves, asks the credit account's shard, decides, commits. The states are SlotState's.
+
+internal import SuanpanCore
+internal import SuanpanJournal
+internal import SuanpanLanes
+internal import SuanpanLedger
+
+extension Shard {
+    // MARK: Reserving
+
+    /// Holds the debit and asks the credit side.
+    mutating func reserve(_ slot: UInt32) {
+        let i = Int(slot)
+        let entry = undecidedEntry(slots[i].debit)
+        order += 1
+        slots[i].order = order
+        slots[i].state = .preparing
+        undecided[entry].reservedDebits += slots[i].transfer.amount.value
+        // Last of the open list.
+        slots[i].previous = undecided[entry].openTail
+        slots[i].next = 0
+        if undecided[entry].openTail != 0 {
+            slots[Int(undecided[entry].openTail - 1)].next = slot + 1
+        } else {
+            undecided[entry].openHead = slot + 1
+        }
+        undecided[entry].openTail = slot + 1
+        if slots[i].peer != id { endCaution(slot) }
+        statistics.crossings += 1
+
+        var message = Message(.prepare, from: id, slot: slot)
+        message.time = slots[i].age
+        send(message, to: slots[i].peer, record: slot)
+        failpoint(.prepared)
+    }
+
+    /// Lets go of the debit: the slot leaves the open list.
+    mutating func unreserve(_ slot: UInt32, _ entry: Int) {
+        let i = Int(slot)
+        undecided[entry].reservedDebits -= slots[i].transfer.amount.value
+        let next = slots[i].next
+        let previous = slots[i].previous
+        if next != 0 { slots[Int(next - 1)].previous = previous } else { undecided[entry].openTail = previous }
+        if previous != 0 { slots[Int(previous - 1)].next = next } else { undecided[entry].openHead = next }
+        slots[i].next = 0
+        slots[i].previous = 0
+    }
+
+    /// The newest open transfer of the account waits at its peer: later ones queue behind it.
+    func tailWaits(_ entry: Int) -> Bool {
+        let tail = undecided[entry].openTail
+        return tail != 0 && slots[Int(tail - 1)].state == .waitingAtPeer
+    }
+
+    // MARK: The peer's answers
+
+    /// Handles a message that the credit side's shard sent about one of our slots.
+    mutating func receiveAnswer(_ message: Message) {
+        let i = Int(message.slot)
+        let state = slots[i].state
+        switch message.kind {
+        case .voteYes:
+            guard state == .preparing || state == .waitingAtPeer else { return expectAborting(state, "yes") }
+            slots[i].state = .voted
+            markDirty(slots[i].debit)
+            failpoint(.voted)
+        case .voteNo:
+            guard state == .preparing || state == .waitingAtPeer else { return expectAborting(state, "no") }
+            guard let code = ResultCode(rawValue: message.rawCode) else { stop("a vote with code \(message.rawCode)") }
+            let entry = undecidedEntry(slots[i].debit)
+            unreserve(message.slot, entry)
+            let result = refuse(slots[i].transfer, slots[i].identityHash, code)
+            finish(message.slot, result, journal.appended)
+            markDirty(slots[i].debit)
+            failpoint(.refused)
+        case .waiting:
+            guard state == .preparing else { return expectAborting(state, "waiting") }
+            slots[i].state = .waitingAtPeer
+            abortFollowers(message.slot)
+            statistics.waits += 1
+        case .letGo:
+            guard state == .preparing else { return expectAborting(state, "let go") }
+            abortFollowers(message.slot)
+            let entry = undecidedEntry(slots[i].debit)
+            unreserve(message.slot, entry)
+            slots[i].state = .suspended
+            beCautious(message.slot)
+            prependParked(entry, message.slot)
+            statistics.restarts += 1
+            markDirty(slots[i].debit)
+        case .again:
+            guard state == .suspended else { return expectAborting(state, "again") }
+            slots[i].state = .parked
+            markDirty(slots[i].debit)
+        case .released:
+            invariant(state == .aborting, "released in state \(state)")
+            slots[i].state = .parked
+            markDirty(slots[i].debit)
+        case .applied:
+            invariant(state == .committed, "applied in state \(state)")
+            let timestamp = slots[i].transfer.timestamp
+            answers.append(
+                Answer(
+                    origin: slots[i].origin, result: EventResult(.created, timestamp: timestamp), lsn: .zero))
+            free(message.slot)
+            failpoint(.answered)
+        default:
+            stop("message \(message.rawKind) is not an answer")
+        }
+    }
+
+    /// What the peer said before it saw our `release` is stale.
+    func expectAborting(_ state: SlotState, _ said: String) {
+        invariant(state == .aborting, "\(said) in state \(state)")
+    }
+
+    /// Those that reserved on the same debit account after `slot` let go of what they hold: a holder may wait for
+    /// younger transfers only, and by the order of the account they would wait for this older one.
+    mutating func abortFollowers(_ slot: UInt32) {
+        let entry = undecidedEntry(slots[Int(slot)].debit)
+        while undecided[entry].openTail != slot + 1 {
+            let last = undecided[entry].openTail - 1
+            let i = Int(last)
+            invariant(slots[i].state != .decided, "a decided transfer is behind one that waits")
+            unreserve(last, entry)
+            slots[i].state = .aborting
+            slots[i].barrier = order + 1
+            beCautious(last)
+            prependParked(entry, last)
+            statistics.restarts += 1
+            send(Message(.release, from: id, slot: last), to: slots[i].peer)
+        }
+    }
+
+    // MARK: Deciding
+
+    /// Appends the decision of a transfer that both sides have reserved: from here on it is accepted.
+    mutating func decide(_ slot: UInt32, _ entry: Int) {
+        let i = Int(slot)
+        let peer = slots[i].peer
+        unreserve(slot, entry)
+        let timestamp = clock.next()
+        slots[i].transfer.timestamp = timestamp
+        let amount = slots[i].transfer.amount
+        if peer == id {
+            let position = journal.append(LogRecord(.transfer, slots[i].transfer))
+            ledger.applyDebit(slots[i].debit, amount)
+            let participant = Int(slot) + id.index * Self.slotCount
+            let credit = participants[participant].account
+            ledger.applyCredit(credit, amount)
+            ledger.rememberCreated(slots[i].identityHash, position: position.value)
+            releaseCredit(participant)
+            finish(slot, EventResult(.created, timestamp: timestamp), journal.appended)
+        } else {
+            peers[peer.index].decided += 1
+            slots[i].order = peers[peer.index].decided
+            let position = journal.append(
+                LogRecord(.decision, slots[i].transfer, peer: peer, sequence: peers[peer.index].decided))
+            ledger.applyDebit(slots[i].debit, amount)
+            ledger.rememberCreated(slots[i].identityHash, position: position.value)
+            slots[i].state = .decided
+            endIdentity(slot)
+            endCaution(slot)
+            resubmitAfter(slot)
+            decidedQueue.append(LSNItem(slot: slot, lsn: journal.appended))
+        }
+        failpoint(.decided)
+    }
+
+    /// Sends the commits of decisions that have become durable.
+    mutating func sendCommits() {
+        let durable = journal.acknowledged
+        while !decidedQueue.isEmpty, decidedQueue.first.lsn <= durable {
+            let i = Int(decidedQueue.first.slot)
+            slots[i].state = .committed
+            var message = Message(.commit, from: id, slot: decidedQueue.first.slot)
+            message.time = slots[i].transfer.timestamp.nanoseconds
+            message.sequence = slots[i].order
+            failpoint(.durable)
+            send(message, to: slots[i].peer)
+            decidedQueue.removeFirst()
+            failpoint(.committed)
+        }
+    }
+
+    // MARK: Ending a slot
+
+    /// Answers a slot's request and frees it.
+    mutating func finish(_ slot: UInt32, _ result: EventResult, _ lsn: LSN) {
+        answers.append(Answer(origin: slots[Int(slot)].origin, result: result, lsn: lsn))
+        endIdentity(slot)
+        endCaution(slot)
+        resubmitAfter(slot)
+        free(slot)
+    }
+
+    mutating func free(_ slot: UInt32) {
+        let i = Int(slot)
+        slots[i].state = .free
+        peers[slots[i].peer.index].open -= 1
+        freeSlots.give(slot)
+    }
+
+    /// Takes the slot out of the table of open identities: the log knows its id now.
+    mutating func endIdentity(_ slot: UInt32) {
+        let bucket = Int(truncatingIfNeeded: slots[Int(slot)].identityHash) & (Self.slotCount - 1)
+        let after = slots[Int(slot)].identityNext
+        openIdentityCount -= 1
+        if identityHeads[bucket] == slot + 1 {
+            identityHeads[bucket] = after
+            return
+        }
+        var link = identityHeads[bucket]
+        while link != 0 {
+            let i = Int(link - 1)
+            if slots[i].identityNext == slot + 1 {
+                slots[i].identityNext = after
+                return
+            }
+            link = slots[i].identityNext
+        }
+        stop("an open transfer is not in the table of open identities")
+    }
+
+    mutating func resubmitAfter(_ slot: UInt32) {
+        var waiter = slots[Int(slot)].afterHead
+        while waiter != 0 {
+            let next = waiters[Int(waiter - 1)].next
+            againQueue.append(waiter)
+            waiter = next
+        }
+        slots[Int(slot)].afterHead = 0
+        slots[Int(slot)].afterTail = 0
+    }
+
+    // MARK: Parked slots
+
+    mutating func appendParked(_ entry: Int, _ slot: UInt32) {
+        let i = Int(slot)
+        slots[i].previous = undecided[entry].parkedTail
+        slots[i].next = 0
+        if undecided[entry].parkedTail != 0 {
+            slots[Int(undecided[entry].parkedTail - 1)].next = slot + 1
+        } else {
+            undecided[entry].parkedHead = slot + 1
+        }
+        undecided[entry].parkedTail = slot + 1
+    }
+
+    mutating func prependParked(_ entry: Int, _ slot: UInt32) {
+        let i = Int(slot)
+        slots[i].previous = 0
+        slots[i].next = undecided[entry].parkedHead
+        if undecided[entry].parkedHead != 0 {
+            slots[Int(undecided[entry].parkedHead - 1)].previous = slot + 1
+        } else {
+            undecided[entry].parkedTail = slot + 1
+        }
+        undecided[entry].parkedHead = slot + 1
+    }
+
+    mutating func removeParkedHead(_ entry: Int) {
+        let slot = undecided[entry].parkedHead - 1
+        let next = slots[Int(slot)].next
+        undecided[entry].parkedHead = next
+        if next != 0 { slots[Int(next - 1)].previous = 0 } else { undecided[entry].parkedTail = 0 }
+        slots[Int(slot)].next = 0
+        slots[Int(slot)].previous = 0
+    }
+
+    /// Looks at the first parked transfer of an account again. Returns false when it must wait on.
+    mutating func startParked(_ entry: Int) -> Bool {
+        let slot = undecided[entry].parkedHead - 1
+        let i = Int(slot)
+        guard slots[i].state == .parked, !tailWaits(entry) else { return false }
+        let t = slots[i].transfer
+        let debit = slots[i].debit
+        let barrier = max(slots[i].barrier, undecided[entry].parkedBarrier)
+        let passed = barrierPassed(entry, barrier)
+        let worst = ledger.debitRefusal(
+            debit, t, reservedDebits: undecided[entry].reservedDebits, expectedCredits: 0)
+        if worst != .created {
+            // Later credits are not waited for; debits that came in between may still fail, so nothing rests on them.
+            let best = ledger.debitRefusal(
+                debit, t, reservedDebits: 0, expectedCredits: passed ? 0 : undecided[entry].reservedCredits)
+            if best != .created {
+                removeParkedHead(entry)
+                finish(slot, refuse(t, slots[i].identityHash, best), journal.appended)
+                return true
+            }
+            if passed { slots[i].barrier = order + 1 }
+            return false
+        }
+        removeParkedHead(entry)
+        if slots[i].peer == id && undecided[entry].openHead == 0 {
+            switch creditVerdict(t, ledger.find(t.creditAccountID).map { $0.value + 1 } ?? 0) {
+            case .refused(let code):
+                finish(slot, refuse(t, slots[i].identityHash, code), journal.appended)
+                return true
+            case .accepted(let credit):
+                let timestamp = accept(t, slots[i].identityHash, debit, credit)
+                finish(slot, EventResult(.created, timestamp: timestamp), journal.appended)
+                return true
+            case .undecided:
+                break
+            }
+        }
+        reserve(slot)
+        // What is still parked came after this one, which is undecided now.
+        undecided[entry].parkedBarrier = order + 1
+        return true
+    }
+}

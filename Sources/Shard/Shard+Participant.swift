@@ -1,0 +1,258 @@
+// The credit account's shard, C: reserves the credit and votes, on durable facts; applies what D has decided.
+// The states are ParticipantState's.
+
+public import SuanpanCore
+internal import SuanpanJournal
+public import SuanpanLanes
+internal import SuanpanLedger
+
+extension Shard {
+    // MARK: Messages
+
+    /// Handles a protocol message from another shard.
+    /// - Parameter record: The transfer, for `prepare`.
+    public mutating func receive(_ message: Message, _ record: borrowing Transfer) {
+        clock.observe(message.clock)
+        let from = Int(message.from)
+        if message.durableSequence > peers[from].durableThere { peers[from].durableThere = message.durableSequence }
+        switch message.kind {
+        case .prepare: prepare(message, record)
+        case .release: release(message)
+        case .commit: commit(message)
+        case .durable: break
+        default: receiveAnswer(message)
+        }
+    }
+
+    /// D asks for the credit of a transfer.
+    mutating func prepare(_ message: Message, _ t: borrowing Transfer) {
+        let p = Int(message.slot) + Int(message.from) * Self.slotCount
+        invariant(participants[p].state == .free, "a prepare for a slot that is in use")
+        participants[p].transfer = copy t
+        participants[p].age = message.time
+        participants[p].coordinator = ShardID(message.from)
+        participants[p].slot = message.slot
+        participants[p].next = 0
+        participants[p].previous = 0
+        participants[p].voteSent = false
+        guard let credit = ledger.find(t.creditAccountID) else {
+            return voteNo(p, .creditAccountNotFound, .zero)
+        }
+        participants[p].account = credit
+
+        let created = ledger.states[credit.index].createdLSN
+        let flags = ledger.accounts[credit.index].flags
+        let u = ledger.undecided(credit)
+        let reserved = u == 0 ? 0 : undecided[Int(u - 1)].reservedCredits
+        let queued = u != 0 && undecided[Int(u - 1)].waitList.head != 0
+        let worst = ledger.creditRefusal(credit, t, reservedCredits: reserved, expectedDebits: 0)
+        if worst == .created && !queued {
+            // A credit uses none of the account's balances unless they limit it.
+            let limited = flags.contains(.creditsMustNotExceedDebits)
+            return voteYes(p, limited ? journal.appended : created)
+        }
+        let expected = u == 0 ? 0 : undecided[Int(u - 1)].reservedDebits
+        let best = ledger.creditRefusal(credit, t, reservedCredits: 0, expectedDebits: expected)
+        if best != .created { return voteNo(p, best, journal.appended) }
+
+        // The answer depends on what is undecided. It holds a debit at D: it may wait for younger ones only.
+        let entry = undecidedEntry(credit)
+        participants[p].barrier = order + 1
+        if hasOlder(entry, than: participants[p].age) {
+            participants[p].state = .dying
+            Self.append(p, to: &undecided[entry].dyingList, in: &participants)
+            answer(p, .letGo)
+        } else {
+            participants[p].state = .waiting
+            Self.append(p, to: &undecided[entry].waitList, in: &participants)
+            answer(p, .waiting)
+        }
+        markDirty(credit)
+    }
+
+    /// D lets go of a transfer: forget it, whatever was said in between.
+    mutating func release(_ message: Message) {
+        let p = Int(message.slot) + Int(message.from) * Self.slotCount
+        switch participants[p].state {
+        case .free: break
+        case .refusing: participants[p].state = .free
+        case .reserved: releaseCredit(p)
+        case .waiting:
+            let entry = undecidedEntry(participants[p].account)
+            Self.remove(p, from: &undecided[entry].waitList, in: &participants)
+        case .dying:
+            let entry = undecidedEntry(participants[p].account)
+            Self.remove(p, from: &undecided[entry].dyingList, in: &participants)
+        }
+        if participants[p].state != .free {
+            participants[p].state = .free
+            markDirty(participants[p].account)
+        }
+        send(Message(.released, from: id, slot: message.slot), to: ShardID(message.from))
+    }
+
+    /// D's decision is durable: record and apply the credit.
+    mutating func commit(_ message: Message) {
+        let from = Int(message.from)
+        let p = Int(message.slot) + from * Self.slotCount
+        invariant(participants[p].state == .reserved && participants[p].voteSent, "a commit without a vote")
+        invariant(message.sequence == peers[from].applied + 1, "commit \(message.sequence) after \(peers[from].applied)")
+        clock.observe(message.time)
+        peers[from].applied = message.sequence
+        participants[p].transfer.timestamp = Timestamp(message.time)
+        _ = journal.append(
+            LogRecord(.credit, participants[p].transfer, peer: ShardID(from), sequence: message.sequence))
+        peers[from].appliedLSN = journal.appended.value
+        failpoint(.credited)
+        ledger.applyCredit(participants[p].account, participants[p].transfer.amount)
+        releaseCredit(p)
+        send(Message(.applied, from: id, slot: message.slot), to: ShardID(from))
+        failpoint(.applied)
+    }
+
+    /// The credit is no longer reserved: decided, or let go.
+    mutating func releaseCredit(_ p: Int) {
+        let account = participants[p].account
+        let entry = undecidedEntry(account)
+        undecided[entry].reservedCredits -= participants[p].transfer.amount.value
+        Self.remove(p, from: &undecided[entry].creditList, in: &participants)
+        participants[p].state = .free
+        markDirty(account)
+    }
+
+    // MARK: Votes
+
+    /// Reserves the credit; the vote leaves when the log is durable up to `lsn`.
+    mutating func voteYes(_ p: Int, _ lsn: LSN) {
+        let entry = undecidedEntry(participants[p].account)
+        order += 1
+        participants[p].order = order
+        participants[p].state = .reserved
+        undecided[entry].reservedCredits += participants[p].transfer.amount.value
+        Self.append(p, to: &undecided[entry].creditList, in: &participants)
+        vote(p, .created, lsn)
+    }
+
+    mutating func voteNo(_ p: Int, _ code: ResultCode, _ lsn: LSN) {
+        order += 1
+        participants[p].order = order
+        participants[p].state = .refusing
+        vote(p, code, lsn)
+    }
+
+    private mutating func vote(_ p: Int, _ code: ResultCode, _ lsn: LSN) {
+        if lsn <= journal.acknowledged && voteQueue.isEmpty {
+            sendVote(p, code.rawValue)
+        } else {
+            // In order: a later vote's facts are durable no earlier.
+            voteQueue.append(
+                DelayedVote(
+                    participant: UInt32(p), order: participants[p].order, lsn: max(lsn, journal.acknowledged),
+                    rawCode: code.rawValue))
+        }
+    }
+
+    private mutating func sendVote(_ p: Int, _ rawCode: UInt16) {
+        var message = Message(rawCode == 0 ? .voteYes : .voteNo, from: id, slot: participants[p].slot)
+        message.rawCode = rawCode
+        participants[p].voteSent = true
+        let coordinator = participants[p].coordinator
+        if rawCode != 0 { participants[p].state = .free }
+        send(message, to: coordinator)
+        failpoint(.voteSent)
+    }
+
+    /// Sends the votes whose facts have become durable.
+    mutating func sendVotes() {
+        let durable = journal.acknowledged
+        while !voteQueue.isEmpty, voteQueue.first.lsn <= durable {
+            let v = voteQueue.first
+            voteQueue.removeFirst()
+            let p = Int(v.participant)
+            // Let go in the meantime, and perhaps in use again: nothing to say.
+            let isCurrent = participants[p].state == .reserved || participants[p].state == .refusing
+            guard isCurrent, participants[p].order == v.order else { continue }
+            sendVote(p, v.rawCode)
+        }
+    }
+
+    // MARK: Waiting
+
+    /// True when anything undecided on the account, or queued there, is older.
+    func hasOlder(_ entry: Int, than age: UInt64) -> Bool {
+        var link = undecided[entry].openHead
+        while link != 0 {
+            if slots[Int(link - 1)].age < age { return true }
+            link = slots[Int(link - 1)].next
+        }
+        for head in [undecided[entry].creditList.head, undecided[entry].waitList.head] {
+            link = head
+            while link != 0 {
+                if participants[Int(link - 1)].age < age { return true }
+                link = participants[Int(link - 1)].next
+            }
+        }
+        return false
+    }
+
+    /// Looks at the first waiting participant of an account again. Returns false when it must wait on.
+    mutating func voteWaiting(_ entry: Int) -> Bool {
+        let p = Int(undecided[entry].waitList.head - 1)
+        let t = participants[p].transfer
+        let account = participants[p].account
+        let passed = barrierPassed(entry, participants[p].barrier)
+        let worst = ledger.creditRefusal(
+            account, t, reservedCredits: undecided[entry].reservedCredits, expectedDebits: 0)
+        if worst == .created {
+            Self.remove(p, from: &undecided[entry].waitList, in: &participants)
+            voteYes(p, journal.appended)
+            return true
+        }
+        let best = ledger.creditRefusal(
+            account, t, reservedCredits: 0, expectedDebits: passed ? 0 : undecided[entry].reservedDebits)
+        if best != .created {
+            Self.remove(p, from: &undecided[entry].waitList, in: &participants)
+            voteNo(p, best, journal.appended)
+            return true
+        }
+        if passed { participants[p].barrier = order + 1 }
+        return false
+    }
+
+    /// Tells the participants that had to let go to begin again, where what they met has ended.
+    mutating func wakeDying(_ entry: Int) {
+        var link = undecided[entry].dyingList.head
+        while link != 0 {
+            let p = Int(link - 1)
+            link = participants[p].next
+            guard barrierPassed(entry, participants[p].barrier) else { continue }
+            Self.remove(p, from: &undecided[entry].dyingList, in: &participants)
+            participants[p].state = .free
+            answer(p, .again)
+        }
+    }
+
+    private mutating func answer(_ p: Int, _ kind: MessageKind) {
+        send(Message(kind, from: id, slot: participants[p].slot), to: participants[p].coordinator)
+    }
+
+    // MARK: Lists of participants
+
+    @inline(__always)
+    static func append(_ p: Int, to list: inout ParticipantList, in table: inout FixedArray<Participant>) {
+        table[p].previous = list.tail
+        table[p].next = 0
+        if list.tail != 0 { table[Int(list.tail - 1)].next = UInt32(p) + 1 } else { list.head = UInt32(p) + 1 }
+        list.tail = UInt32(p) + 1
+    }
+
+    @inline(__always)
+    static func remove(_ p: Int, from list: inout ParticipantList, in table: inout FixedArray<Participant>) {
+        let next = table[p].next
+        let previous = table[p].previous
+        if next != 0 { table[Int(next - 1)].previous = previous } else { list.tail = previous }
+        if previous != 0 { table[Int(previous - 1)].next = next } else { list.head = next }
+        table[p].next = 0
+        table[p].previous = 0
+    }
+}

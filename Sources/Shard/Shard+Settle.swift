@@ -1,0 +1,198 @@
+// What drives a shard: carrying on with what has become possible, and releasing what the durable log allows.
+
+internal import SuanpanCore
+public import SuanpanJournal
+internal import SuanpanLanes
+internal import SuanpanLedger
+
+extension Shard {
+    /// True while protocol messages may be taken in: each can append a few records.
+    public var canReceive: Bool { journal.hasRoom(records: Self.recordsPerStep) }
+
+    /// Carries on: messages to itself, accounts where something changed, events that waited.
+    /// Call after every batch of events or messages. Work that lacks room in the log stays queued.
+    // Do not rename: Perf/ finds it by this symbol.
+    @inline(never)
+    public mutating func settle() throws(JournalError) {
+        while true {
+            guard canReceive else { return }
+            if !selfQueue.isEmpty {
+                let message = selfQueue.first
+                selfQueue.removeFirst()
+                let transfer = slots[Int(message.slot)].transfer
+                receive(message, transfer)
+            } else if !dirtyQueue.isEmpty {
+                let entry = Int(dirtyQueue.first)
+                dirtyQueue.removeFirst()
+                undecided[entry].isDirty = false
+                if undecided[entry].isUsed { look(at: entry) }
+            } else if !againQueue.isEmpty {
+                guard try submitAgain() else { return }
+            } else {
+                return
+            }
+        }
+    }
+
+    /// Releases votes and commits that the log has made durable, and tells peers what they need not send again.
+    public mutating func advance() {
+        sendVotes()
+        sendCommits()
+        guard shardCount > 1 else { return }
+        let durable = journal.durable.value
+        for p in 0..<shardCount where p != id.index {
+            if peers[p].markLSN <= durable && peers[p].durableHere != peers[p].applied {
+                peers[p].durableHere = peers[p].mark
+                peers[p].mark = peers[p].applied
+                peers[p].markLSN = peers[p].appliedLSN
+                if peers[p].markLSN <= durable { peers[p].durableHere = peers[p].mark }
+            }
+            if peers[p].durableHere != peers[p].toldDurable, lanes[p].room(atLeast: lanes[p].capacity - 32) {
+                send(Message(.durable, from: id), to: ShardID(p))
+            }
+        }
+    }
+
+    /// Makes what was sent visible to the others; calls `wake` for each shard that has something new.
+    public mutating func flush(_ wake: (Int) -> Void) {
+        for p in 0..<shardCount where p != id.index { if lanes[p].flush() { wake(p) } }
+    }
+
+    // MARK: One account
+
+    /// Marks an account whose balances or undecided transfers have changed, where somebody may wait for that.
+    @inline(__always)
+    mutating func markDirty(_ account: AccountIndex) {
+        let u = ledger.undecided(account)
+        if u == 0 { return }
+        let entry = Int(u - 1)
+        if undecided[entry].isDirty { return }
+        undecided[entry].isDirty = true
+        dirtyQueue.append(UInt32(entry))
+    }
+
+    /// Everything that may go on at one account, in the order of who came first.
+    mutating func look(at entry: Int) {
+        let account = undecided[entry].account
+        while undecided[entry].openHead != 0 {
+            let slot = undecided[entry].openHead - 1
+            guard slots[Int(slot)].state == .voted else { break }
+            guard canReceive else { return markDirty(account) }
+            decide(slot, entry)
+        }
+        while undecided[entry].waitList.head != 0, voteWaiting(entry) {}
+        if undecided[entry].dyingList.head != 0 { wakeDying(entry) }
+        while undecided[entry].parkedHead != 0 {
+            guard canReceive else { return markDirty(account) }
+            guard startParked(entry) else { break }
+        }
+        answerReads(entry)
+        freeIfQuiet(entry)
+    }
+
+    /// True when all that became undecided on the account before `barrier` has ended.
+    @inline(__always)
+    func barrierPassed(_ entry: Int, _ barrier: UInt64) -> Bool {
+        let open = undecided[entry].openHead
+        if open != 0 && slots[Int(open - 1)].order < barrier { return false }
+        let credit = undecided[entry].creditList.head
+        if credit != 0 && participants[Int(credit - 1)].order < barrier { return false }
+        return true
+    }
+
+    mutating func answerReads(_ entry: Int) {
+        while undecided[entry].readHead != 0 {
+            let waiter = undecided[entry].readHead
+            let w = Int(waiter - 1)
+            guard barrierPassed(entry, waiters[w].barrier) else { return }
+            undecided[entry].readHead = waiters[w].next
+            if waiters[w].next == 0 { undecided[entry].readTail = 0 }
+            recordAnswers.append(
+                RecordAnswer(
+                    origin: waiters[w].origin, found: true,
+                    record: ledger.account(undecided[entry].account).bits, lsn: journal.appended))
+            freeWaiters.give(UInt32(w))
+        }
+    }
+
+    // MARK: Entries
+
+    /// The account's entry, made when it has none.
+    mutating func undecidedEntry(_ account: AccountIndex) -> Int {
+        let u = ledger.undecided(account)
+        if u != 0 { return Int(u - 1) }
+        let entry = Int(freeUndecided.take())
+        invariant(undecided[entry].openHead == 0 && undecided[entry].parkedHead == 0, "an entry freed in use")
+        undecided[entry].account = account
+        undecided[entry].isUsed = true
+        ledger.setUndecided(account, UInt32(entry) + 1)
+        return entry
+    }
+
+    mutating func freeIfQuiet(_ entry: Int) {
+        guard undecided[entry].openHead == 0, undecided[entry].parkedHead == 0,
+            undecided[entry].creditList.head == 0, undecided[entry].waitList.head == 0,
+            undecided[entry].dyingList.head == 0, undecided[entry].readHead == 0, !undecided[entry].isDirty
+        else { return }
+        invariant(
+            undecided[entry].reservedDebits == 0 && undecided[entry].reservedCredits == 0,
+            "money stays reserved where nothing is undecided")
+        undecided[entry].parkedBarrier = 0
+        undecided[entry].isUsed = false
+        ledger.setUndecided(undecided[entry].account, 0)
+        freeUndecided.give(UInt32(entry))
+    }
+
+    // MARK: Events that waited
+
+    /// Submits the first event that waited again. Returns false when it is stalled (it stays first).
+    mutating func submitAgain() throws(JournalError) -> Bool {
+        let waiter = againQueue.first
+        let w = Int(waiter - 1)
+        let transfer = waiters[w].transfer
+        let origin = waiters[w].origin
+        switch waiters[w].kind {
+        case .transfer:
+            switch try admit(transfer, origin, unstaged(transfer)) {
+            case .stalled: return false
+            case .deferred: break
+            case .answered(let result):
+                answers.append(Answer(origin: origin, result: result, lsn: journal.appended))
+            }
+        case .accountRead:
+            switch read(transfer.debitAccountID, origin) {
+            case .stalled: return false
+            case .deferred: break
+            case .unknown:
+                recordAnswers.append(
+                    RecordAnswer(origin: origin, found: false, record: transfer, lsn: journal.appended))
+            case .found(let account):
+                recordAnswers.append(
+                    RecordAnswer(origin: origin, found: true, record: account.bits, lsn: journal.appended))
+            }
+        }
+        againQueue.removeFirst()
+        freeWaiters.give(UInt32(w))
+        return true
+    }
+
+    // MARK: Sending
+
+    /// Sends a protocol message; the credits of DESIGN make sure that there is room.
+    @inline(__always)
+    mutating func send(_ message: Message, to peer: ShardID, record slot: UInt32? = nil) {
+        var message = message
+        message.clock = clock.now
+        if peer == id {
+            selfQueue.append(message)
+            return
+        }
+        message.durableSequence = peers[peer.index].durableHere
+        peers[peer.index].toldDurable = message.durableSequence
+        if let slot {
+            lanes[peer.index].push(message, slots[Int(slot)].transfer)
+        } else {
+            lanes[peer.index].push(message)
+        }
+    }
+}

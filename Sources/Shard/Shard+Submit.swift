@@ -1,0 +1,358 @@
+// Events as they come from a front: what can be decided at once is, in one step; the rest gets a slot.
+
+public import SuanpanCore
+public import SuanpanJournal
+internal import SuanpanLedger
+
+extension Shard {
+    /// Decides a transfer whose debit account hashes to this shard.
+    /// - Complexity: O(1); allocates nothing. A duplicate of an old id costs one read of the log.
+    public mutating func submit(_ t: borrowing Transfer, _ origin: Origin) throws(JournalError) -> Submission {
+        let bad = t.refusalByRequest()
+        if bad != .created { return .answered(EventResult(bad)) }
+        // Those that waited go first: a stream keeps its order.
+        guard againQueue.isEmpty else { return .stalled }
+        return try admit(t, origin, unstaged(t))
+    }
+
+    /// The same for the `k`-th transfer of a run that was staged.
+    public mutating func submit(
+        _ t: borrowing Transfer, _ origin: Origin, staged k: Int
+    ) throws(JournalError) -> Submission {
+        let bad = t.refusalByRequest()
+        if bad != .created { return .answered(EventResult(bad)) }
+        guard againQueue.isEmpty else { return .stalled }
+        return try admit(t, origin, staged[k])
+    }
+
+    /// The same for a transfer whose own fields are sound.
+    mutating func admit(
+        _ t: borrowing Transfer, _ origin: Origin, _ found: Staged
+    ) throws(JournalError) -> Submission {
+        guard hasRoom else { return .stalled }
+
+        // Group 5: seen before, or being decided now.
+        let hash = found.identityHash
+        if openIdentityCount > 0, let slot = openSlot(hash, t) {
+            wait(after: slot, .transfer, t, origin)
+            return .deferred
+        }
+        if let known = try rememberedAnswer(hash, t) { return .answered(known) }
+        guard ledger.hasRoomForTransfer && journal.admitsNewWork else {
+            return .answered(EventResult(.capacityExhausted))
+        }
+
+        // Group 6.
+        guard found.debit != 0 else { return .answered(refuse(t, hash, .debitAccountNotFound)) }
+        let debit = AccountIndex(found.debit - 1)
+        if origin.stream != 0, cautionHead != 0, let slot = cautiousSlot(stream: origin.stream) {
+            wait(after: slot, .transfer, t, origin)
+            return .deferred
+        }
+        let peer = routing.shard(of: t.creditAccountID)
+        let u = ledger.undecided(debit)
+        var reservedDebits: UInt128 = 0
+        var reservedCredits: UInt128 = 0
+        var hasOpen = false
+        if u != 0 {
+            let entry = Int(u - 1)
+            if undecided[entry].parkedHead != 0 || tailWaits(entry) {
+                return park(t, origin, hash, debit, peer)
+            }
+            reservedDebits = undecided[entry].reservedDebits
+            reservedCredits = undecided[entry].reservedCredits
+            hasOpen = undecided[entry].openHead != 0
+        }
+        let worst = ledger.debitRefusal(debit, t, reservedDebits: reservedDebits, expectedCredits: 0)
+        if worst != .created {
+            let best = ledger.debitRefusal(debit, t, reservedDebits: 0, expectedCredits: reservedCredits)
+            if best != .created { return .answered(refuse(t, hash, best)) }
+            return park(t, origin, hash, debit, peer)
+        }
+
+        // Group 7, here or at the peer.
+        guard peer == id && !hasOpen else { return open(t, origin, hash, debit, peer) }
+        switch creditVerdict(t, found.credit) {
+        case .refused(let code): return .answered(refuse(t, hash, code))
+        case .undecided: return open(t, origin, hash, debit, peer)
+        case .accepted(let credit):
+            return .answered(EventResult(.created, timestamp: accept(t, hash, debit, credit)))
+        }
+    }
+
+    /// Creates an account that hashes to this shard.
+    public mutating func submit(_ account: Account, _ origin: Origin) -> Submission {
+        let bad = account.refusalByRequest()
+        if bad != .created { return .answered(EventResult(bad)) }
+        guard hasRoom else { return .stalled }
+        if let index = ledger.find(account.id) {
+            let existing = ledger.account(index)
+            let code = account.comparedWithExisting(existing)
+            return .answered(EventResult(code, timestamp: code == .exists ? existing.timestamp : .zero))
+        }
+        guard ledger.hasRoomForAccount && journal.admitsNewWork else {
+            return .answered(EventResult(.capacityExhausted))
+        }
+        var created = account
+        created.timestamp = clock.next()
+        _ = journal.append(LogRecord(created))
+        guard ledger.apply(account: created, lsn: journal.appended) else { stop("out of memory: an account") }
+        return .answered(EventResult(.created, timestamp: created.timestamp))
+    }
+
+    /// The account as it stands; waits for what is undecided on it now.
+    public mutating func lookup(_ account: AccountID, _ origin: Origin) -> Lookup {
+        guard againQueue.isEmpty else { return .stalled }
+        return read(account, origin)
+    }
+
+    mutating func read(_ account: AccountID, _ origin: Origin) -> Lookup {
+        guard let index = ledger.find(account) else { return .unknown }
+        if origin.stream != 0, cautionHead != 0, let slot = cautiousSlot(stream: origin.stream) {
+            guard freeWaiters.count > 0 else { return .stalled }
+            wait(after: slot, .accountRead, Self.readKey(account), origin)
+            return .deferred
+        }
+        let u = ledger.undecided(index)
+        if u == 0 { return .found(ledger.account(index)) }
+        let entry = Int(u - 1)
+        if barrierPassed(entry, order + 1) { return .found(ledger.account(index)) }
+        guard freeWaiters.count > 0 else { return .stalled }
+        let waiter = makeWaiter(.accountRead, Self.readKey(account), origin, barrier: order + 1)
+        if undecided[entry].readTail != 0 {
+            waiters[Int(undecided[entry].readTail - 1)].next = waiter
+        } else {
+            undecided[entry].readHead = waiter
+        }
+        undecided[entry].readTail = waiter
+        statistics.waits += 1
+        return .deferred
+    }
+
+    /// The transfer with this debit account and id, as recorded; nil: none accepted.
+    /// - Complexity: O(1); one read of the log when it is older than the buffers in memory.
+    public mutating func lookupTransfer(_ debit: AccountID, _ id: TransferID) throws(JournalError) -> Transfer? {
+        let hash = ledger.identityHash(debit, id)
+        var step = 0
+        while let known = ledger.nextRemembered(hash, &step) {
+            let record = try journal.read(LogPosition(known.position))
+            if record.body.id == id && record.body.debitAccountID == debit && known.refusal == nil { return record.body }
+        }
+        return nil
+    }
+
+    /// True while the transfer is being decided: a look-up must not answer yet.
+    public func isUndecided(_ debit: AccountID, _ id: TransferID) -> Bool {
+        guard openIdentityCount > 0 else { return false }
+        var key = Self.readKey(debit)
+        key.id = id
+        return openSlot(ledger.identityHash(debit, id), key) != nil
+    }
+
+    /// A look-up's key: an account, seen as the debit account of a transfer.
+    public static func readKey(_ account: AccountID) -> Transfer {
+        Transfer(id: TransferID(0), debit: account, credit: AccountID(0), amount: .zero, ledger: 0, code: 0)
+    }
+
+    // MARK: Group 5
+
+    /// `exists…` or `id_already_failed` for a transfer seen before; nil for a new one.
+    mutating func rememberedAnswer(_ hash: UInt64, _ t: borrowing Transfer) throws(JournalError) -> EventResult? {
+        let id = t.id
+        let debit = t.debitAccountID
+        var step = 0
+        while let known = ledger.nextRemembered(hash, &step) {
+            let record = try journal.read(LogPosition(known.position))
+            // Equal hashes, other ids: go on looking.
+            guard record.body.id == id && record.body.debitAccountID == debit else { continue }
+            if let reason = known.refusal { return EventResult(.idAlreadyFailed, reason: reason) }
+            let code = t.comparedWithRecorded(record.body)
+            return EventResult(code, timestamp: code == .exists ? record.body.timestamp : .zero)
+        }
+        return nil
+    }
+
+    // MARK: Deciding at once
+
+    enum CreditVerdict {
+        case accepted(AccountIndex)
+        case refused(ResultCode)
+        case undecided
+    }
+
+    /// Group 7 for a transfer whose credit account lives here too.
+    @inline(__always)
+    func creditVerdict(_ t: borrowing Transfer, _ found: UInt32) -> CreditVerdict {
+        guard found != 0 else { return .refused(.creditAccountNotFound) }
+        let credit = AccountIndex(found - 1)
+        let u = ledger.undecided(credit)
+        if u == 0 {
+            let code = ledger.creditRefusal(credit, t, reservedCredits: 0, expectedDebits: 0)
+            return code == .created ? .accepted(credit) : .refused(code)
+        }
+        let entry = Int(u - 1)
+        let worst = ledger.creditRefusal(
+            credit, t, reservedCredits: undecided[entry].reservedCredits, expectedDebits: 0)
+        if worst == .created && undecided[entry].waitList.head == 0 { return .accepted(credit) }
+        let best = ledger.creditRefusal(
+            credit, t, reservedCredits: 0, expectedDebits: undecided[entry].reservedDebits)
+        return best == .created ? .undecided : .refused(best)
+    }
+
+    /// Records and applies a transfer within this shard.
+    @inline(__always)
+    mutating func accept(_ t: borrowing Transfer, _ hash: UInt64, _ debit: AccountIndex, _ credit: AccountIndex) -> Timestamp {
+        var accepted = copy t
+        accepted.timestamp = clock.next()
+        let position = journal.append(LogRecord(.transfer, accepted))
+        ledger.applyDebit(debit, t.amount)
+        ledger.applyCredit(credit, t.amount)
+        ledger.rememberCreated(hash, position: position.value)
+        markDirty(debit)
+        markDirty(credit)
+        return accepted.timestamp
+    }
+
+    /// Records a refusal for good.
+    mutating func refuse(_ t: borrowing Transfer, _ hash: UInt64, _ code: ResultCode) -> EventResult {
+        var refused = copy t
+        refused.timestamp = clock.next()
+        let position = journal.append(LogRecord(.refusal, refused, reason: code))
+        ledger.rememberRefused(hash, code, position: position.value)
+        return EventResult(code)
+    }
+
+    // MARK: Slots
+
+    /// A new slot for a transfer, or nil when the peer's credits are used up.
+    mutating func makeSlot(
+        _ t: borrowing Transfer, _ origin: Origin, _ hash: UInt64, _ debit: AccountIndex, _ peer: ShardID
+    ) -> UInt32? {
+        let p = peer.index
+        guard peers[p].open < openPerPeerMax,
+            peers[p].decided &- peers[p].durableThere &+ UInt64(peers[p].open) < UInt64(Limits.redoPerPeerMax)
+        else { return nil }
+        peers[p].open += 1
+        let slot = freeSlots.take()
+        let i = Int(slot)
+        slots[i].transfer = copy t
+        slots[i].origin = origin
+        slots[i].identityHash = hash
+        slots[i].age = clock.next().nanoseconds
+        slots[i].debit = debit
+        slots[i].peer = peer
+        slots[i].next = 0
+        slots[i].previous = 0
+        slots[i].afterHead = 0
+        slots[i].afterTail = 0
+        slots[i].isCautious = false
+        let bucket = Int(truncatingIfNeeded: hash) & (Self.slotCount - 1)
+        slots[i].identityNext = identityHeads[bucket]
+        identityHeads[bucket] = slot + 1
+        openIdentityCount += 1
+        return slot
+    }
+
+    /// The slot that is deciding this identity now.
+    func openSlot(_ hash: UInt64, _ t: borrowing Transfer) -> UInt32? {
+        let id = t.id
+        let debit = t.debitAccountID
+        var link = identityHeads[Int(truncatingIfNeeded: hash) & (Self.slotCount - 1)]
+        while link != 0 {
+            let i = Int(link - 1)
+            if slots[i].identityHash == hash && slots[i].transfer.id == id && slots[i].transfer.debitAccountID == debit {
+                return link - 1
+            }
+            link = slots[i].identityNext
+        }
+        return nil
+    }
+
+    mutating func open(
+        _ t: borrowing Transfer, _ origin: Origin, _ hash: UInt64, _ debit: AccountIndex, _ peer: ShardID
+    ) -> Submission {
+        guard let slot = makeSlot(t, origin, hash, debit, peer) else { return .stalled }
+        if peer == id { beCautious(slot) }
+        reserve(slot)
+        return .deferred
+    }
+
+    mutating func park(
+        _ t: borrowing Transfer, _ origin: Origin, _ hash: UInt64, _ debit: AccountIndex, _ peer: ShardID
+    ) -> Submission {
+        guard let slot = makeSlot(t, origin, hash, debit, peer) else { return .stalled }
+        let entry = undecidedEntry(debit)
+        let i = Int(slot)
+        slots[i].state = .parked
+        slots[i].barrier = order + 1
+        beCautious(slot)
+        appendParked(entry, slot)
+        statistics.waits += 1
+        return .deferred
+    }
+
+    // MARK: Waiters
+
+    mutating func makeWaiter(_ kind: WaiterKind, _ t: borrowing Transfer, _ origin: Origin, barrier: UInt64 = 0) -> UInt32 {
+        let w = freeWaiters.take()
+        waiters[Int(w)] = Waiter(transfer: copy t, origin: origin, barrier: barrier, next: 0, kind: kind)
+        return w + 1
+    }
+
+    /// Looks at the event again when the slot has ended.
+    mutating func wait(after slot: UInt32, _ kind: WaiterKind, _ t: borrowing Transfer, _ origin: Origin) {
+        let waiter = makeWaiter(kind, t, origin)
+        let i = Int(slot)
+        if slots[i].afterTail != 0 {
+            waiters[Int(slots[i].afterTail - 1)].next = waiter
+        } else {
+            slots[i].afterHead = waiter
+        }
+        slots[i].afterTail = waiter
+        statistics.waits += 1
+    }
+
+    // MARK: Order within a stream
+
+    /// The newest slot of the stream that a later command must not pass: one that holds nothing yet, or that will be
+    /// decided within this shard. (Crossing ones in order are seen by their reservations.)
+    func cautiousSlot(stream: UInt32) -> UInt32? {
+        var link = cautionHead
+        while link != 0 {
+            let i = Int(link - 1)
+            if slots[i].origin.stream == stream { return link - 1 }
+            link = slots[i].cautionNext
+        }
+        return nil
+    }
+
+    mutating func beCautious(_ slot: UInt32) {
+        let i = Int(slot)
+        guard slots[i].origin.stream != 0, !slots[i].isCautious else { return }
+        slots[i].isCautious = true
+        slots[i].cautionPrevious = 0
+        slots[i].cautionNext = cautionHead
+        if cautionHead != 0 { slots[Int(cautionHead - 1)].cautionPrevious = slot + 1 }
+        cautionHead = slot + 1
+    }
+
+    mutating func endCaution(_ slot: UInt32) {
+        let i = Int(slot)
+        guard slots[i].isCautious else { return }
+        slots[i].isCautious = false
+        let next = slots[i].cautionNext
+        let previous = slots[i].cautionPrevious
+        if next != 0 { slots[Int(next - 1)].cautionPrevious = previous }
+        if previous != 0 { slots[Int(previous - 1)].cautionNext = next } else { cautionHead = next }
+    }
+}
+
+extension Shard {
+    /// Queues the answer of a look-up that was decided at once for another core.
+    public mutating func answerRecord(_ origin: Origin, _ record: Transfer?) {
+        recordAnswers.append(
+            RecordAnswer(
+                origin: origin, found: record != nil, record: record ?? Self.readKey(AccountID(0)),
+                lsn: journal.appended))
+    }
+}

@@ -1,0 +1,206 @@
+// One shard: its ledger, its log, and the cross-shard protocol as a state machine of messages in and messages out.
+// Built on its own thread and never leaves it. It does no I/O of its own: the journal says what to write, lanes carry
+// what is said, and the loop that owns both (CoreLoop) drives it:
+//
+//     submit …      an event: answered, deferred (the answer comes by `answers`), or stalled (try again later)
+//     receive …     a protocol message of another shard
+//     settle        carries on whatever has become possible
+//     advance       releases what the durable log allows: votes, commits
+//
+// The protocol is DESIGN's: volatile votes, one durable decision, numbered commits, waiting only for what is undecided,
+// wait-die between shards. `peer == id` is allowed: a transfer within the shard that must wait or keep an order goes
+// through the same machine with itself.
+
+public import SuanpanCore
+public import SuanpanJournal
+public import SuanpanLanes
+public import SuanpanLedger
+
+/// What became of an event handed in.
+@frozen public enum Submission: BitwiseCopyable, Sendable {
+    /// May leave when the log is acknowledged up to what is appended now.
+    case answered(EventResult)
+    /// The answer will come by `answers`.
+    case deferred
+    /// Nothing happened: the log, a table or a peer's credit is exhausted for the moment.
+    case stalled
+}
+
+/// What became of a look-up of an account.
+@frozen public enum Lookup: BitwiseCopyable, Sendable {
+    case found(Account)
+    case unknown
+    case deferred
+    case stalled
+}
+
+public struct ShardStatistics: BitwiseCopyable, Sendable {
+    public var crossings: UInt64 = 0
+    public var waits: UInt64 = 0
+    public var restarts: UInt64 = 0
+    public var redone: UInt64 = 0
+}
+
+/// What a shard knows of its traffic with one other.
+struct PeerState: BitwiseCopyable {
+    /// As coordinator: number of the last decision with this peer as the credit side.
+    var decided: UInt64 = 0
+    /// The highest of them that the peer has said is durable there.
+    var durableThere: UInt64 = 0
+    /// Slots alive whose credit side is this peer.
+    var open = 0
+    /// As participant: number of the last commit applied from this peer.
+    var applied: UInt64 = 0
+    var appliedLSN: UInt64 = 0
+    /// The commit number that becomes durable when the log reaches `markLSN`.
+    var mark: UInt64 = 0
+    var markLSN: UInt64 = 0
+    var durableHere: UInt64 = 0
+    /// The last `durableHere` said to the peer.
+    var toldDurable: UInt64 = 0
+}
+
+public struct Shard: ~Copyable {
+    public let id: ShardID
+    let shardCount: Int
+    let routing: Routing
+    public var ledger: Ledger
+    public var journal: Journal
+    public var clock: HybridClock
+    /// Answers in the order in which they became known, each with the LSN it waits for.
+    public var answers = Queue<Answer>(capacity: 1 << 14)
+    public var recordAnswers = Queue<RecordAnswer>(capacity: 64)
+    public internal(set) var statistics = ShardStatistics()
+
+    /// Protocol lanes to the other shards, by shard; the own place is never used.
+    let lanes: FixedArray<Lane>
+    var peers: FixedArray<PeerState>
+    let openPerPeerMax: Int
+
+    var slots: FixedArray<Slot>
+    var freeSlots: FreeList
+    /// Heads of the chains of open identities, by hash.
+    var identityHeads: FixedArray<UInt32>
+    var cautionHead: UInt32 = 0
+    /// Slots in the table of open identities.
+    var openIdentityCount = 0
+
+    /// By coordinator, then by its slot.
+    var participants: FixedArray<Participant>
+    var undecided: FixedArray<UndecidedAccount>
+    var freeUndecided: FreeList
+    var waiters: FixedArray<Waiter>
+    var freeWaiters: FreeList
+    /// The place of the last reservation.
+    var order: UInt64 = 0
+
+    var decidedQueue = Queue<LSNItem>(capacity: 1 << 13)
+    /// Votes whose facts are not yet durable.
+    var voteQueue = Queue<DelayedVote>(capacity: 1 << 10)
+    /// Messages to this shard itself.
+    var selfQueue = Queue<Message>(capacity: 1 << 10)
+    var dirtyQueue = Queue<UInt32>(capacity: 1 << 10)
+    /// Waiters to be submitted again.
+    var againQueue = Queue<UInt32>(capacity: 1 << 8)
+
+    /// Events looked ahead at: see `Shard+Stage`.
+    var staged = FixedArray<Staged>(count: Shard.stagedMax)
+
+    struct LSNItem: BitwiseCopyable {
+        var slot: UInt32
+        var lsn: LSN
+    }
+    struct DelayedVote: BitwiseCopyable {
+        var participant: UInt32
+        var order: UInt64
+        var lsn: LSN
+        var rawCode: UInt16
+    }
+
+    /// Records that one step of the machine may append before it asks again.
+    static var recordsPerStep: Int { 4 }
+    static var slotCount: Int { 1 << 14 }
+
+    /// Credits between two shards: fewer when there are many, as lanes grow with their product.
+    public static func openPerPeerMax(shardCount: Int) -> Int {
+        min(Limits.openPerPeerMax, max(256, (1 << 15) / max(1, shardCount)))
+    }
+
+    /// Cells that the protocol lane from one shard to another needs so that a send never waits: per transfer that the
+    /// sender coordinates a prepare (3) and a release, per transfer that the receiver coordinates `waiting`, `letGo` or a
+    /// vote, `again` and `released`; and some for `durable`.
+    public static func protocolCells(shardCount: Int) -> Int { openPerPeerMax(shardCount: shardCount) * 8 + 64 }
+
+    /// - Parameters:
+    ///   - lanes: By shard, the protocol lane from this shard to it; this shard is the producer.
+    ///   - pairs: Numbers of the commits between this shard and each other, as recovery found them.
+    public init(
+        id: ShardID, routing: Routing, ledger: consuming Ledger, journal: consuming Journal, clock: HybridClock,
+        lanes: [Lane?], pairs: [PairNumbers]
+    ) {
+        self.id = id
+        self.routing = routing
+        shardCount = routing.shardCount
+        self.ledger = ledger
+        self.journal = journal
+        self.clock = clock
+        openPerPeerMax = Self.openPerPeerMax(shardCount: routing.shardCount)
+        var table = FixedArray<Lane>(count: shardCount)
+        for (i, lane) in lanes.enumerated() { if let lane { table[i] = lane } }
+        self.lanes = table
+        peers = FixedArray(count: shardCount)
+        for (i, pair) in pairs.enumerated() {
+            peers[i].decided = pair.decided
+            peers[i].durableThere = pair.decided
+            peers[i].applied = pair.applied
+            peers[i].durableHere = pair.applied
+            peers[i].mark = pair.applied
+            peers[i].toldDurable = pair.applied
+        }
+        slots = FixedArray(count: Self.slotCount)
+        freeSlots = FreeList(count: Self.slotCount)
+        identityHeads = FixedArray(count: Self.slotCount)
+        participants = FixedArray(count: Self.slotCount * shardCount)
+        undecided = FixedArray(count: Self.slotCount * 2 + openPerPeerMax * shardCount)
+        freeUndecided = FreeList(count: undecided.count)
+        waiters = FixedArray(count: Self.slotCount)
+        freeWaiters = FreeList(count: Self.slotCount)
+    }
+
+    /// True when an event may be handed in: the log, slots and waiters have room for what it can cause at most.
+    @inline(__always)
+    var hasRoom: Bool {
+        journal.hasRoom(records: Self.recordsPerStep) && freeSlots.count > 0 && freeWaiters.count > 0
+            && freeUndecided.count > 2
+    }
+
+    /// Something can go on at once: `settle` would find it.
+    public var hasWork: Bool {
+        canReceive && !(selfQueue.isEmpty && dirtyQueue.isEmpty) || (hasRoom && !againQueue.isEmpty)
+    }
+
+    /// A request of another core would not be turned away for lack of room.
+    public var acceptsRequests: Bool { hasRoom && againQueue.isEmpty }
+
+    /// Nothing is under way: every slot is free and nothing waits.
+    public var isQuiet: Bool {
+        freeSlots.count == Self.slotCount && freeWaiters.count == Self.slotCount && answers.isEmpty
+            && recordAnswers.isEmpty && voteQueue.isEmpty
+    }
+
+    public func pair(_ peer: Int) -> PairNumbers {
+        PairNumbers(decided: peers[peer].decided, applied: peers[peer].applied)
+    }
+}
+
+/// Numbers of the commits between two shards.
+public struct PairNumbers: BitwiseCopyable, Sendable, Equatable {
+    /// Decisions taken here whose credit side is the peer.
+    public var decided: UInt64
+    /// Commits of the peer's decisions applied here.
+    public var applied: UInt64
+    public init(decided: UInt64 = 0, applied: UInt64 = 0) {
+        self.decided = decided
+        self.applied = applied
+    }
+}

@@ -1,0 +1,182 @@
+// The fixed tables of a shard: coordinator slots, participants, accounts with something undecided, waiters. All are
+// allocated before the shard runs; links are indices plus one, 0 meaning none, so that zeroed memory is an empty table.
+
+public import SuanpanCore
+internal import SuanpanLedger
+
+/// Where an answer goes: the front of a core, its request and the event's place in it.
+@frozen public struct Origin: BitwiseCopyable, Sendable {
+    public var core: UInt16
+    /// What was asked; the front's own number.
+    public var operation: UInt8
+    public var request: UInt32
+    public var index: UInt32
+    /// A connection whose commands take effect in order; 0: none.
+    public var stream: UInt32
+    @inlinable public init(core: UInt16, operation: UInt8, request: UInt32, index: UInt32, stream: UInt32) {
+        self.core = core
+        self.operation = operation
+        self.request = request
+        self.index = index
+        self.stream = stream
+    }
+}
+
+/// Where a transfer stands that could not be decided at once. See Docs/Architecture.md for the machine.
+///
+///     parked ──open──► preparing ──waiting──► waitingAtPeer
+///       ▲ ▲               │  │ yes                 │ yes
+///       │ │ again  let go │  └──────► voted ◄──────┘
+///       │ suspended ◄─────┘             │ first of its debit account
+///       │                               ▼
+///       └── aborting ◄─ (behind one     decided ─durable► committed ─applied► answered
+///        released        that waits)
+enum SlotState: UInt8, BitwiseCopyable {
+    case free
+    /// Holds nothing; queues at its debit account.
+    case parked
+    /// Holds the debit; `prepare` is on its way.
+    case preparing
+    /// Holds the debit; the peer waits for younger transfers.
+    case waitingAtPeer
+    /// Holds both sides; waits for those before it on its debit account.
+    case voted
+    /// Holds nothing; the peer will say when the older one has ended.
+    case suspended
+    /// Holds nothing here; the peer has been told to let go.
+    case aborting
+    /// In the log, not yet durable.
+    case decided
+    /// Durable; the commit is on its way.
+    case committed
+}
+
+struct Slot: BitwiseCopyable {
+    var transfer: Transfer
+    var origin: Origin
+    var identityHash: UInt64
+    /// Arrival: the age of wait-die.
+    var age: UInt64
+    /// Place among all that became undecided in this shard.
+    var order: UInt64
+    /// Parked: what became undecided before this is waited for.
+    var barrier: UInt64
+    var debit: AccountIndex
+    /// Links of the debit account's open or parked list.
+    var next: UInt32
+    var previous: UInt32
+    /// Link of the table of open identities.
+    var identityNext: UInt32
+    /// Links of the list of slots that later commands of a stream must not pass.
+    var cautionNext: UInt32
+    var cautionPrevious: UInt32
+    /// First and last waiter to be submitted again when this slot ends.
+    var afterHead: UInt32
+    var afterTail: UInt32
+    var peer: ShardID
+    var state: SlotState
+    var isCautious: Bool
+}
+
+enum ParticipantState: UInt8, BitwiseCopyable {
+    case free
+    /// Holds the credit; the vote waits for its facts to be durable, or has been sent.
+    case reserved
+    /// Refuses; the vote waits for its facts to be durable.
+    case refusing
+    /// Waits for younger transfers, in the account's queue.
+    case waiting
+    /// Has been told to let go; gets `again` when what was undecided then has ended.
+    case dying
+}
+
+struct Participant: BitwiseCopyable {
+    var transfer: Transfer
+    var age: UInt64
+    var order: UInt64
+    var barrier: UInt64
+    var account: AccountIndex
+    var slot: UInt32
+    var next: UInt32
+    var previous: UInt32
+    var coordinator: ShardID
+    var state: ParticipantState
+    var voteSent: Bool
+}
+
+/// First and last of a doubly linked list of participants.
+struct ParticipantList: BitwiseCopyable {
+    var head: UInt32
+    var tail: UInt32
+}
+
+/// An account on which something is undecided, or waits.
+struct UndecidedAccount: BitwiseCopyable {
+    /// Debits and credits reserved and not decided.
+    var reservedDebits: UInt128
+    var reservedCredits: UInt128
+    var account: AccountIndex
+    /// Slots that hold a debit, in the order of reservation.
+    var openHead: UInt32
+    var openTail: UInt32
+    /// Slots that wait to begin, in order.
+    var parkedHead: UInt32
+    var parkedTail: UInt32
+    /// Participants that hold a credit, in the order of reservation.
+    var creditList: ParticipantList
+    /// Participants that wait, in order; and those told to let go.
+    var waitList: ParticipantList
+    var dyingList: ParticipantList
+    /// Reads that wait.
+    var readHead: UInt32
+    var readTail: UInt32
+    /// Lower bound of the barrier of everything parked: raised when one that was parked before becomes undecided.
+    var parkedBarrier: UInt64
+    var nextFree: UInt32
+    var isDirty: Bool
+    var isUsed: Bool
+}
+
+enum WaiterKind: UInt8, BitwiseCopyable {
+    case transfer
+    case accountRead
+}
+
+/// An event that will be looked at again when a slot or a barrier has passed. Holds nothing.
+struct Waiter: BitwiseCopyable {
+    /// The transfer; of a read, the account is its debit account.
+    var transfer: Transfer
+    var origin: Origin
+    var barrier: UInt64
+    var next: UInt32
+    var kind: WaiterKind
+}
+
+/// An answer that may leave when the log is acknowledged up to `lsn`.
+@frozen public struct Answer: BitwiseCopyable, Sendable {
+    public var origin: Origin
+    public var result: EventResult
+    public var lsn: LSN
+
+    public init(origin: Origin, result: EventResult, lsn: LSN) {
+        self.origin = origin
+        self.result = result
+        self.lsn = lsn
+    }
+}
+
+/// An answer of a look-up that had to wait.
+@frozen public struct RecordAnswer: BitwiseCopyable, Sendable {
+    public var origin: Origin
+    public var found: Bool
+    /// The account or transfer, as 128 plain bytes.
+    public var record: Transfer
+    public var lsn: LSN
+
+    public init(origin: Origin, found: Bool, record: Transfer, lsn: LSN) {
+        self.origin = origin
+        self.found = found
+        self.record = record
+        self.lsn = lsn
+    }
+}

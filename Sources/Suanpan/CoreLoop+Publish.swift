@@ -1,0 +1,79 @@
+// What a core says of itself on the board, a few times a second while it works and once before it sleeps.
+
+internal import CSupport
+internal import SuanpanCore
+internal import SuanpanFront
+internal import SuanpanJournal
+internal import SuanpanLedger
+internal import SuanpanShard
+
+extension CoreLoop {
+    mutating func publish() {
+        let board = shared.board
+        let core = id.index
+        let elapsed = max(1, now &- publishedAt)
+        let transfers = shard.ledger.transferCount
+        if publishedAt != 0 {
+            let rate = Double(transfers &- publishedTransfers) * 1e9 / Double(elapsed)
+            board.set(core, .rate, UInt64(rate))
+        }
+        publishedAt = now
+        publishedTransfers = transfers
+        if core == 0 { shared.time.follow(now) }
+
+        let f = front.statistics
+        board.set(core, .connections, f.connectionsOpen)
+        board.set(core, .accepted, f.connectionsAccepted)
+        board.set(core, .refusedConnections, f.connectionsRefused)
+        board.set(core, .requests, f.requests)
+        board.set(core, .busy, f.busy)
+        board.set(core, .malformed, f.malformed)
+        board.set(core, .stalls, f.stalls)
+        board.set(core, .timeouts, f.timeouts)
+
+        board.set(core, .accounts, UInt64(shard.ledger.accounts.count))
+        board.set(core, .transfers, transfers)
+        board.set(core, .refusals, shard.ledger.refusalCount)
+        board.set(core, .ledgerBytes, UInt64(shard.ledger.memoryBytes))
+        board.set(core, .crossings, shard.statistics.crossings)
+        board.set(core, .waits, shard.statistics.waits)
+        board.set(core, .restarts, shard.statistics.restarts)
+        board.set(core, .redone, shard.statistics.redone)
+        var depth = 0
+        for other in 0..<shared.coreCount where other != core { depth += requestsIn[other].depth + controlIn[other].depth }
+        board.set(core, .queueDepth, UInt64(depth))
+
+        let counters = shard.journal.counters
+        board.set(core, .appendedLSN, shard.journal.appended.value)
+        board.set(core, .acknowledgedLSN, shard.journal.acknowledged.value)
+        board.set(core, .durableLSN, shard.journal.durable.value)
+        board.set(core, .groups, counters.groups)
+        board.set(core, .journalBytes, counters.bytes)
+        board.set(core, .records, counters.records)
+        board.set(core, .diskFull, shard.journal.isDiskFull ? 1 : 0)
+        Self.publish(board, core, &syncTimes, .syncP50, .syncP99, .syncMax)
+        Self.publish(board, core, &front.latency, .latencyP50, .latencyP99, .latencyMax)
+        board.set(core, .cpuNanoseconds, sp_thread_cpu_ns())
+        board.set(core, .ticks, ticks)
+        board.set(core, .sleeps, sleeps)
+
+        let shown = min(shard.ledger.ledgerCount, StatusBoard.ledgersShown)
+        for slot in 0..<shown {
+            let t = shard.ledger.totals(slot)
+            board.setTotals(
+                core, slot, ledger: t.ledger, [t.debitsPending, t.debitsPosted, t.creditsPending, t.creditsPosted])
+        }
+        board.set(core, .ledgers, UInt64(shown))
+    }
+
+    private static func publish(
+        _ board: StatusBoard, _ core: Int, _ times: inout DurationHistogram, _ p50: Metric, _ p99: Metric, _ most: Metric
+    ) {
+        // The last numbers stay while nothing new was measured.
+        guard !times.isEmpty else { return }
+        board.set(core, p50, times.percentile(50))
+        board.set(core, p99, times.percentile(99))
+        board.set(core, most, times.max)
+        times.reset()
+    }
+}

@@ -1,0 +1,322 @@
+// One core: a pinned thread with one io_uring, its shard and its front. The loop's order, each turn:
+//
+//     1  completions      what the kernel has done: log writes, received bytes, sends, the bell
+//     2  control lanes    protocol of other shards, results for our front, new connections
+//     3  advance, release votes, commits and replies that the log has made durable
+//     4  requests         of other cores, of embedding callers, of our connections
+//     5  settle           whatever has become possible meanwhile
+//     6  log              hand filled groups to the disk
+//     7  flush, submit    make messages visible, ring bells, enter the kernel; sleep when nothing is left
+//
+// Nothing is answered in the turn that appended it unless its log was already durable.
+
+internal import CSupport
+internal import SuanpanCore
+internal import SuanpanFront
+internal import SuanpanJournal
+internal import SuanpanLanes
+internal import SuanpanShard
+internal import SuanpanUring
+
+/// What all cores of an engine share. Immutable but for atomics.
+struct CoreShared: Sendable {
+    let coreCount: Int
+    let time: EngineTime
+    let board: StatusBoard
+    let bells: [Doorbell]
+    let callers: [CallerLane]
+    let control: EngineControl
+}
+
+struct CoreLoop: ~Copyable {
+    let id: ShardID
+    let shared: CoreShared
+    var ring: Ring
+    var shard: Shard
+    var front: Front
+    /// By core: lanes towards us.
+    let controlIn: FixedArray<Lane>
+    let requestsIn: FixedArray<Lane>
+    let bell: Doorbell
+    let callers: CallerLane
+    var bellWord = RawRegion(count: 64)
+
+    /// When each write under way was submitted, by its token.
+    var writeStarted = FixedArray<UInt64>(count: 64)
+    var syncToken: UInt64 = 0
+    var syncTimes = DurationHistogram()
+    var now: UInt64 = 0
+    var publishedAt: UInt64 = 0
+    var publishedTransfers: UInt64 = 0
+    var ticks: UInt64 = 0
+    var sleeps: UInt64 = 0
+    var nativeListener: CInt = -1
+    var respListener: CInt = -1
+
+    static var messagesPerLane: Int { 4096 }
+    /// Quiet for so long, a core writes an empty group that proves its last ones durable.
+    static var idleGroupAfter: UInt64 { 2_000_000 }
+    static var publishEvery: UInt64 { 200_000_000 }
+
+    // MARK: The loop
+
+    /// Runs until the engine stops. Throws what ends the process.
+    // Do not rename: Perf/ finds the loop by this symbol.
+    @inline(never)
+    mutating func run() throws(CoreError) {
+        armBell()
+        if nativeListener >= 0 { ring.acceptMultishot(nativeListener, token: TokenKind.acceptNative.token()) }
+        if respListener >= 0 { ring.acceptMultishot(respListener, token: TokenKind.acceptRESP.token()) }
+        while true {
+            ticks += 1
+            now = sp_monotonic_ns()
+            shard.clock.observe(shared.time.at(now))
+            var progress = try takeCompletions()
+            if drainControl() { progress = true }
+            try journal { (shard) throws(JournalError) in try shard.settle() }
+            shard.advance()
+            // A reply waits until the clock has passed every timestamp given out.
+            if shared.time.at(now) >= shard.clock.now { front.release(&shard) }
+            if try drainRequests() { progress = true }
+            if !callers.isEmpty {
+                front.take(callers.takeAll())
+                progress = true
+            }
+            if progress { front.wakeStalled() }
+            try work()
+            try writeLog()
+            flush()
+            if now &- publishedAt > Self.publishEvery { publish() }
+            if shared.control.isStopping, try stop() { return }
+            if progress || front.hasWork || hasReleasable || shard.hasWork {
+                try submit(poll: true)
+            } else {
+                try sleep()
+            }
+        }
+    }
+
+    /// Answers that need not wait for the disk.
+    private var hasReleasable: Bool { front.canRelease(shard.journal.acknowledged, shard) }
+
+    private mutating func work() throws(CoreError) {
+        do throws(JournalError) {
+            try front.work(&shard, ring: &ring, now: now, eventsMax: Limits.eventsPerRequestMax)
+            try shard.settle()
+        } catch { throw .journal(error) }
+    }
+
+    private mutating func journal(_ body: (inout Shard) throws(JournalError) -> Void) throws(CoreError) {
+        do throws(JournalError) { try body(&shard) } catch { throw .journal(error) }
+    }
+
+    // MARK: 1 Completions
+
+    private mutating func takeCompletions() throws(CoreError) -> Bool {
+        var any = false
+        while let completion = ring.nextCompletion() {
+            any = true
+            let (kind, number) = TokenKind.split(completion.token)
+            switch kind {
+            case .journalWrite:
+                try journal { (shard) throws(JournalError) in
+                    _ = try shard.journal.completed(token: number, result: completion.result)
+                }
+                syncTimes.record(now &- writeStarted[Int(number & 63)])
+            case .journalSync:
+                let token = syncToken
+                try journal { (shard) throws(JournalError) in
+                    _ = try shard.journal.completed(token: token, result: completion.result)
+                }
+            case .acceptNative: accepted(completion, .native)
+            case .acceptRESP: accepted(completion, .resp)
+            case .receive: front.received(completion, connection: number, ring: &ring)
+            case .send: front.sent(completion, connection: number)
+            case .bell: armBell()
+            case .cancel: break
+            case nil: SuanpanCore.stop("a completion with token \(completion.token)")
+            }
+        }
+        return any
+    }
+
+    private mutating func accepted(_ completion: Completion, _ door: Door) {
+        if completion.result >= 0 { front.accepted(completion.result, door, ring: &ring) }
+        guard !completion.hasMore, !shared.control.isStopping else { return }
+        // Out of descriptors, for one: those who wait stay in the backlog until the next try.
+        let native = door == .native
+        ring.acceptMultishot(
+            native ? nativeListener : respListener, token: (native ? TokenKind.acceptNative : .acceptRESP).token())
+    }
+
+    private mutating func armBell() {
+        // SAFETY: eight bytes of a region that lives as long as the ring.
+        unsafe bellWord.withAddress { address in
+            unsafe ring.read(bell.descriptor, into: address, length: 8, offset: .max, token: TokenKind.bell.token())
+        }
+    }
+
+    // MARK: 2 Control lanes
+
+    // Do not rename: Perf/ finds it by this symbol.
+    @inline(never)
+    private mutating func drainControl() -> Bool {
+        var any = false
+        let none = Shard.readKey(AccountID(0))
+        for core in 0..<shared.coreCount where core != id.index {
+            let lane = controlIn[core]
+            var left = Self.messagesPerLane
+            while left > 0, let message = lane.peek() {
+                var isTaken = true
+                switch message.kind {
+                case .result: front.receiveResult(message)
+                case .record: front.receiveRecord(message, lane.peekRecord())
+                case .adopt:
+                    guard let door = Door(rawValue: message.operation) else { SuanpanCore.stop("door \(message.operation)") }
+                    front.adopt(CInt(bitPattern: message.slot), door, ring: &ring)
+                case .prepare:
+                    isTaken = shard.canReceive
+                    if isTaken { shard.receive(message, lane.peekRecord()) }
+                default:
+                    isTaken = shard.canReceive
+                    if isTaken { shard.receive(message, none) }
+                }
+                guard isTaken else { break }
+                lane.take(message)
+                any = true
+                left -= 1
+            }
+            lane.release()
+        }
+        return any
+    }
+
+    // MARK: 4 Requests of other cores
+
+    // Do not rename: Perf/ finds it by this symbol.
+    @inline(never)
+    private mutating func drainRequests() throws(CoreError) -> Bool {
+        var any = false
+        for core in 0..<shared.coreCount where core != id.index {
+            let lane = requestsIn[core]
+            var left = Self.messagesPerLane
+            var isOpen = true
+            while isOpen && left > 0 && lane.peek() != nil {
+                // In runs that the shard looks ahead at. Every message on this lane carries a record.
+                var run = 0
+                while run < Shard.stagedMax, let t = lane.peekRecord(ahead: run) {
+                    shard.stage(run, t)
+                    run += 1
+                }
+                for k in 0..<run { if let t = lane.peekRecord(ahead: k) { shard.stageAccounts(k, t) } }
+                for k in 0..<run {
+                    guard let message = lane.peek() else { break }
+                    do throws(JournalError) {
+                        isOpen = try Front.serve(message, lane.peekRecord(), staged: k, &shard)
+                    } catch { throw .journal(error) }
+                    guard isOpen else { break }
+                    lane.take(message)
+                    any = true
+                    left -= 1
+                }
+            }
+            lane.release()
+        }
+        return any
+    }
+
+    // MARK: 6 Log
+
+    private mutating func writeLog() throws(CoreError) {
+        do throws(JournalError) {
+            while let write = try shard.journal.nextWrite(clockCeiling: shard.clock.now) {
+                writeStarted[Int(write.token & 63)] = now
+                // SAFETY: the journal keeps the group in place until its completion.
+                unsafe ring.write(
+                    write.fd, from: write.address, length: write.length, offset: write.offset,
+                    token: TokenKind.journalWrite.token(write.token))
+            }
+        } catch { throw .journal(error) }
+        if let sync = shard.journal.nextSync() {
+            syncToken = sync.token
+            ring.syncData(sync.fd, token: TokenKind.journalSync.token())
+        }
+    }
+
+    // MARK: 7 Messages out, sleep
+
+    private mutating func flush() {
+        shard.flush { shared.bells[$0].ring() }
+        front.flush { shared.bells[$0].ring() }
+    }
+
+    private mutating func submit(poll: Bool) throws(CoreError) {
+        do throws(RingError) { try ring.submit(poll: poll) } catch { throw .ring(error) }
+    }
+
+    /// Waits in the kernel for a completion or the bell. Costs nothing while there is nothing to do.
+    private mutating func sleep() throws(CoreError) {
+        let owing = front.sweep(now: now)
+        bell.willSleep()
+        // The second look: a message flushed before the flag was seen is found here; one after it rings.
+        for core in 0..<shared.coreCount where core != id.index {
+            let blocked = !shard.canReceive
+            if (!controlIn[core].isEmpty && !blocked) || (!requestsIn[core].isEmpty && !front.hasStalled && shard.acceptsRequests) {
+                bell.didWake()
+                return try submit(poll: true)
+            }
+        }
+        if !callers.isEmpty {
+            bell.didWake()
+            return try submit(poll: true)
+        }
+        var timeout: UInt64?
+        if shard.journal.wantsIdleGroup {
+            timeout = Self.idleGroupAfter
+        } else if owing || shared.control.isStopping || shard.journal.isDiskFull || shard.clock.now > shared.time.at(now) {
+            timeout = shared.control.isStopping ? 1_000_000 : 100_000_000
+        } else if publishedAt != 0 {
+            // Once more after the last activity, then no longer.
+            publish()
+            publishedAt = 0
+        }
+        sleeps += 1
+        do throws(RingError) { try ring.submitAndWait(timeoutNanoseconds: timeout) } catch { throw .ring(error) }
+        bell.didWake()
+        let woke = sp_monotonic_ns()
+        if shard.journal.wantsIdleGroup && woke &- now >= Self.idleGroupAfter { shard.journal.sealIdle() }
+    }
+
+    // MARK: Stopping
+
+    /// Drains; true when every core has nothing left, or the time for it is over.
+    private mutating func stop() throws(CoreError) -> Bool {
+        let idle = front.drainAll() && shard.isQuiet && shard.journal.durable == shard.journal.appended
+        shared.control.setQuiet(id.index, idle)
+        guard shared.control.allQuiet || shared.control.isOverdue(now) else { return false }
+        if shard.journal.wantsIdleGroup {
+            shard.journal.sealIdle()
+            try writeLog()
+        }
+        while shard.journal.writesInFlight > 0 {
+            do throws(RingError) { try ring.submitAndWait(timeoutNanoseconds: 100_000_000) } catch { throw .ring(error) }
+            _ = try takeCompletions()
+            if shared.control.isOverdue(now &- 5_000_000_000) { break }
+        }
+        publish()
+        return true
+    }
+}
+
+/// What ends a core, and with it the process.
+enum CoreError: Error, CustomStringConvertible {
+    case journal(JournalError)
+    case ring(RingError)
+
+    var description: String {
+        switch self {
+        case .journal(let error): "\(error)"
+        case .ring(let error): "\(error)"
+        }
+    }
+}

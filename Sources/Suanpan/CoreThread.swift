@@ -1,0 +1,313 @@
+// A core's thread from its first instruction to its last: pin, replay, agree with the other shards, run.
+
+internal import CNuma
+internal import CSupport
+internal import Glibc
+internal import SuanpanCore
+internal import SuanpanFront
+internal import SuanpanJournal
+internal import SuanpanLanes
+internal import SuanpanLedger
+internal import SuanpanShard
+internal import SuanpanUring
+internal import Synchronization
+
+/// What the cores tell each other while they start.
+struct StartState: Sendable {
+    /// By shard, then by peer.
+    var pairs: [[PairNumbers]]
+    var decisions: [[[Transfer]]]
+    /// By shard: nothing behind this LSN counts (async directories whose shards must agree).
+    var limits: [LSN?]
+    var mustReplay: [Bool]
+    var ceiling: UInt64 = 0
+    var accounts = 0
+    var transfers: UInt64 = 0
+    var redone = 0
+    var cuts: [String] = []
+    var time: EngineTime?
+    var readyCount = 0
+    var failure: EngineError?
+}
+
+/// Everything a core is built from. The engine keeps what it points to alive until all cores have ended.
+struct CoreSetup: Sendable {
+    let id: ShardID
+    let cpu: Int?
+    let configuration: EngineConfiguration
+    let directory: ShardDirectory
+    let wasEverAsynchronous: Bool
+    let supply: SegmentSupply
+    let routing: Routing
+    let key: HashKey
+    let memoryBytes: Int
+    let bells: [Doorbell]
+    let callers: [CallerLane]
+    let board: StatusBoard
+    let control: EngineControl
+    let barrier: StartBarrier
+    let start: StartBox
+    /// [from][to]
+    let controlLanes: [[Lane?]]
+    let requestLanes: [[Lane?]]
+    let nativeListener: CInt
+    let respListener: CInt
+}
+
+/// The state that the starting cores share, behind a lock.
+final class StartBox: Sendable {
+    let state: Mutex<StartState>
+    init(_ state: StartState) { self.state = Mutex(state) }
+}
+
+enum CoreThread {
+    /// The thread's body. Ends the process when the core fails after it has started to serve.
+    static func run(_ setup: CoreSetup) {
+        unsafe sp_name_thread("suanpan-\(setup.id.value)")
+        if let cpu = setup.cpu { _ = sp_pin_to_cpu(CInt(cpu)) }
+        // Memory of this thread comes from its own node, whatever the process was started with.
+        if numa_available() >= 0 { numa_set_localalloc() }
+        do throws(EngineError) {
+            var loop = try make(setup)
+            setup.start.state.withLock { $0.readyCount += 1 }
+            do throws(CoreError) { try loop.run() } catch {
+                stopProcess("shard \(setup.id.value): \(error)")
+            }
+        } catch {
+            // Somebody could not start, and every core ends: the engine tells why.
+            setup.start.state.withLock { $0.failure = $0.failure ?? error }
+        }
+    }
+
+    /// Fail stop: says why and ends the process; nothing more is answered.
+    static func stopProcess(_ message: String) -> Never {
+        let text = "suanpan: \(message)\n"
+        // SAFETY: the bytes live for the call.
+        unsafe text.utf8.withContiguousStorageIfAvailable { _ = unsafe write(2, $0.baseAddress, $0.count) }
+        _exit(1)
+    }
+
+    // MARK: Starting
+
+    private static func make(_ setup: CoreSetup) throws(EngineError) -> CoreLoop {
+        var replayed: ReplaySummary
+        var replay: LedgerReplay
+        do throws(EngineError) {
+            replay = newReplay(setup)
+            replayed = try run(setup, &replay, upTo: nil)
+            publish(setup, replay, replayed)
+        } catch {
+            try setup.barrier.wait(error)
+            throw error
+        }
+        // Round after round until the shards agree on what counts; one round unless an async directory lost power.
+        while true {
+            try setup.barrier.wait()
+            let verdict = judge(setup, replay)
+            try setup.barrier.wait(verdict)
+            let limit = setup.start.state.withLock { $0.mustReplay[setup.id.index] ? $0.limits[setup.id.index] : nil }
+            let again = setup.start.state.withLock { $0.mustReplay.contains(true) }
+            guard again else { break }
+            try setup.barrier.wait()
+            if let limit {
+                do throws(EngineError) {
+                    replay = newReplay(setup)
+                    replayed = try run(setup, &replay, upTo: limit)
+                    publish(setup, replay, replayed)
+                } catch {
+                    try setup.barrier.wait(error)
+                    throw error
+                }
+            }
+        }
+        let loop: CoreLoop
+        do throws(EngineError) { loop = try build(setup, replay, replayed) } catch {
+            try setup.barrier.wait(error)
+            throw error
+        }
+        try setup.barrier.wait()
+        return loop
+    }
+
+    private static func newReplay(_ setup: CoreSetup) -> LedgerReplay {
+        LedgerReplay(
+            id: setup.id, shardCount: setup.routing.shardCount, key: setup.key, memoryBytes: setup.memoryBytes)
+    }
+
+    private static func run(
+        _ setup: CoreSetup, _ replay: inout LedgerReplay, upTo limit: LSN?
+    ) throws(EngineError) -> ReplaySummary {
+        do throws(JournalError) { return try Recovery.replay(setup.directory, upTo: limit, into: &replay) } catch {
+            throw .journal(error)
+        }
+    }
+
+    private static func publish(_ setup: CoreSetup, _ replay: borrowing LedgerReplay, _ replayed: ReplaySummary) {
+        let pairs = replay.pairs
+        let decisions = replay.decisions
+        let accounts = replay.ledger.accounts.count
+        let transfers = replay.ledger.transferCount
+        setup.start.state.withLock { s in
+            let i = setup.id.index
+            s.pairs[i] = pairs
+            s.decisions[i] = decisions
+            s.mustReplay[i] = false
+            s.ceiling = max(s.ceiling, replayed.clockCeiling)
+            s.accounts += accounts
+            s.transfers += transfers
+            if let cut = replayed.cut, replayed.lastLSN.value > 0 || cut.bytes > 0 {
+                s.cuts.append("shard \(i): cut \(cut.bytes) bytes behind LSN \(replayed.lastLSN.value) (\(cut.path))")
+            }
+        }
+    }
+
+    /// Compares this shard's applied commits with the decisions of the others.
+    /// A commit applied here that its coordinator's log lacks proves damage there, or in async mode a power cut: then
+    /// this shard is cut back to before it.
+    private static func judge(_ setup: CoreSetup, _ replay: borrowing LedgerReplay) -> EngineError? {
+        let i = setup.id.index
+        let all = setup.start.state.withLock { $0.pairs }
+        var limit: LSN?
+        for peer in 0..<setup.routing.shardCount where peer != i {
+            let applied = all[i][peer].applied
+            let decided = all[peer][i].decided
+            guard applied > decided else { continue }
+            guard setup.wasEverAsynchronous else {
+                return .inconsistent(
+                    "shard \(peer) is damaged: its log ends at decision \(decided) for shard \(i), which has applied "
+                        + "decision \(applied)")
+            }
+            let lost = Int(applied - decided)
+            guard lost <= replay.credits[peer].count else {
+                return .inconsistent("shard \(i) has applied \(lost) decisions that shard \(peer) has lost: more than kept")
+            }
+            let first = replay.credits[peer][replay.credits[peer].count - lost]
+            let before = LSN(first.value - 1)
+            limit = limit.map { min($0, before) } ?? before
+        }
+        let found = limit
+        setup.start.state.withLock { s in
+            if let found {
+                s.limits[i] = found
+                s.mustReplay[i] = true
+                s.accounts = 0
+                s.transfers = 0
+            }
+        }
+        return nil
+    }
+
+    // MARK: Building
+
+    private static func build(
+        _ setup: CoreSetup, _ replay: consuming LedgerReplay, _ replayed: ReplaySummary
+    ) throws(EngineError) -> CoreLoop {
+        let i = setup.id.index
+        let (all, decisions, ceiling) = setup.start.state.withLock { ($0.pairs, $0.decisions, $0.ceiling) }
+        var options = JournalOptions()
+        options.durability = setup.configuration.durability == .sync ? .sync : .async
+        var ring: Ring
+        var journal: Journal
+        do throws(RingError) { ring = try Ring() } catch { throw .ring(error) }
+        do throws(JournalError) {
+            journal = try Journal(setup.directory, after: replayed, supply: setup.supply, options: options)
+        } catch { throw .journal(error) }
+
+        // Redo: decisions that are durable at their coordinator and not here.
+        var pairs = all[i]
+        var redone: UInt64 = 0
+        for peer in 0..<setup.routing.shardCount where peer != i {
+            let missing = Int(all[peer][i].decided - all[i][peer].applied)
+            let kept = decisions[peer][i]
+            guard missing <= kept.count else {
+                throw .inconsistent("shard \(i) lacks \(missing) decisions of shard \(peer): more than can be under way")
+            }
+            for transfer in kept.suffix(missing) {
+                pairs[peer].applied += 1
+                redone += 1
+                let record = LogRecord(
+                    .credit, transfer, peer: ShardID(peer), sequence: pairs[peer].applied)
+                try append(record, &journal, &ring, ceiling)
+                let wrong = replay.ledger.replay(record, lsn: journal.appended, position: 0)
+                if let wrong { throw .inconsistent("shard \(i), redo of decision \(pairs[peer].applied): \(wrong)") }
+            }
+        }
+        try flush(&journal, &ring, ceiling)
+        for peer in 0..<setup.routing.shardCount where peer != i {
+            // All decisions of ours are applied at their peers when every shard has come this far.
+            pairs[peer].decided = all[i][peer].decided
+        }
+        setup.start.state.withLock { $0.redone += Int(redone) }
+
+        let time = setup.start.state.withLock { s in
+            let time = s.time ?? EngineTime(ceiling: ceiling)
+            s.time = time
+            return time
+        }
+        let clock = HybridClock(
+            shard: setup.id, shardCount: setup.routing.shardCount, after: Timestamp(ceiling))
+        var front: Front
+        do throws(RingError) {
+            front = try Front(
+                core: setup.id,
+                configuration: FrontConfiguration(
+                    routing: setup.routing, password: Array((setup.configuration.password ?? "").utf8),
+                    connectionsMax: max(1, setup.configuration.connectionsMax / setup.routing.shardCount),
+                    board: setup.board),
+                ring: &ring, requestLanes: setup.requestLanes[i], controlLanes: setup.controlLanes[i])
+        } catch { throw .ring(error) }
+        let shard = Shard(
+            id: setup.id, routing: setup.routing, ledger: replay.intoLedger(), journal: journal, clock: clock,
+            lanes: setup.controlLanes[i], pairs: pairs)
+        let shared = CoreShared(
+            coreCount: setup.routing.shardCount, time: time, board: setup.board, bells: setup.bells,
+            callers: setup.callers, control: setup.control)
+        return CoreLoop(
+            id: setup.id, shared: shared, ring: ring, shard: shard, front: front,
+            controlIn: incoming(setup.controlLanes, i), requestsIn: incoming(setup.requestLanes, i),
+            bell: setup.bells[i], callers: setup.callers[i], nativeListener: setup.nativeListener,
+            respListener: setup.respListener)
+    }
+
+    private static func incoming(_ lanes: [[Lane?]], _ i: Int) -> FixedArray<Lane> {
+        var table = FixedArray<Lane>(count: lanes.count)
+        for from in 0..<lanes.count { if let lane = lanes[from][i] { table[from] = lane } }
+        return table
+    }
+
+    /// Appends while starting: waits for room.
+    private static func append(
+        _ record: LogRecord, _ journal: inout Journal, _ ring: inout Ring, _ ceiling: UInt64
+    ) throws(EngineError) {
+        while !journal.hasRoom(records: 1) { try drive(&journal, &ring, ceiling) }
+        _ = journal.append(record)
+    }
+
+    /// Makes everything appended durable.
+    private static func flush(_ journal: inout Journal, _ ring: inout Ring, _ ceiling: UInt64) throws(EngineError) {
+        while journal.durable < journal.appended { try drive(&journal, &ring, ceiling) }
+    }
+
+    private static func drive(_ journal: inout Journal, _ ring: inout Ring, _ ceiling: UInt64) throws(EngineError) {
+        var sync: UInt64 = 0
+        do throws(JournalError) {
+            while let write = try journal.nextWrite(clockCeiling: ceiling) {
+                // SAFETY: the journal keeps the group in place until its completion.
+                unsafe ring.write(
+                    write.fd, from: write.address, length: write.length, offset: write.offset,
+                    token: TokenKind.journalWrite.token(write.token))
+            }
+            if let command = journal.nextSync() {
+                sync = command.token
+                ring.syncData(command.fd, token: TokenKind.journalSync.token())
+            }
+        } catch { throw .journal(error) }
+        do throws(RingError) { try ring.submitAndWait(timeoutNanoseconds: 10_000_000) } catch { throw .ring(error) }
+        while let completion = ring.nextCompletion() {
+            let (kind, number) = TokenKind.split(completion.token)
+            do throws(JournalError) {
+                _ = try journal.completed(token: kind == .journalSync ? sync : number, result: completion.result)
+            } catch { throw .journal(error) }
+        }
+    }
+}

@@ -1,0 +1,289 @@
+// The embedding API: an engine in the caller's process. Builds the cores, hands calls to them, stops them.
+
+internal import CSupport
+internal import Glibc
+public import SuanpanCore
+internal import SuanpanFront
+internal import SuanpanJournal
+internal import SuanpanLanes
+internal import SuanpanLedger
+internal import SuanpanShard
+internal import Synchronization
+
+/// A sharded, durable ledger. Calls come from any thread or task, suspend, and never block a thread.
+///
+///     let engine = try Engine(.init(dataDirectory: "data", shards: 4))
+///     let results = try await engine.createTransfers([...])
+///     try await engine.close()
+public final class Engine: Sendable {
+    public let configuration: EngineConfiguration
+    private let routing: Routing
+    private let bells: [Doorbell]
+    private let callers: [CallerLane]
+    private let control: EngineControl
+    private let board: StatusBoard
+    private let resources: Mutex<EngineResources?>
+    private let callsOut = Atomic<Int>(0)
+    /// What the start found.
+    public let started: EngineStart
+
+    /// Calls under way; one more throws `busy`.
+    public static let callsMax = 4096
+
+    /// Opens the data directory, replays its logs and starts one thread per shard. Blocks meanwhile.
+    /// - Throws: `EngineError` with what is wrong and what to do; nothing was changed in a directory that is refused.
+    public init(_ configuration: EngineConfiguration) throws(EngineError) {
+        let begun = sp_monotonic_ns()
+        self.configuration = configuration
+        guard configuration.connectionsMax > 0 else { throw .configuration("connectionsMax must be at least 1") }
+        var cpus = [CInt](repeating: 0, count: 1024)
+        let allowed = unsafe max(1, Int(sp_allowed_cpus(&cpus, 1024)))
+        let box: DirectoryBox
+        let preparer: SegmentPreparer
+        do throws(JournalError) {
+            box = DirectoryBox(try Self.open(configuration, cpus: allowed))
+            preparer = try SegmentPreparer(box.directory)
+            try preparer.start()
+        } catch { throw .journal(error) }
+        let count = box.directory.shardCount
+        routing = box.directory.routing
+
+        let sockets = try Listeners(native: configuration.native, resp: configuration.resp)
+        let memory = configuration.memoryBytes ?? Machine.memoryBytes / 2
+        var facts = Machine.facts(dataDirectory: configuration.dataDirectory)
+        facts.version = Version.current
+        facts.durability = configuration.durability.rawValue
+        facts.shardCount = count
+        facts.salt = box.directory.salt
+        facts.slots = routing.slots
+        facts.nativePort = sockets.nativePort
+        facts.respPort = sockets.respPort
+        facts.memoryLimitBytes = memory
+        facts.startedAt = begun
+        board = StatusBoard(coreCount: count, facts: facts)
+        bells = (0..<count).map { _ in Doorbell() }
+        callers = (0..<count).map { _ in CallerLane() }
+        control = EngineControl(coreCount: count)
+
+        let lanes = LaneTable(coreCount: count)
+        let barrier = StartBarrier(count: count)
+        let start = StartBox(
+            StartState(
+                pairs: Array(repeating: [], count: count), decisions: Array(repeating: [], count: count),
+                limits: Array(repeating: nil, count: count), mustReplay: Array(repeating: false, count: count)))
+        var random = SystemRandomNumberGenerator()
+        let key = HashKey(a: random.next(), b: random.next())
+        var threads: [pthread_t] = []
+        for i in 0..<count {
+            let setup = CoreSetup(
+                id: ShardID(i), cpu: configuration.pinThreads && count <= allowed ? Int(cpus[i]) : nil,
+                configuration: configuration, directory: box.directory.shard(ShardID(i)),
+                wasEverAsynchronous: box.directory.wasEverAsynchronous, supply: preparer.supply(ShardID(i)),
+                routing: routing, key: key, memoryBytes: memory / count, bells: bells, callers: callers, board: board,
+                control: control, barrier: barrier, start: start, controlLanes: lanes.control,
+                requestLanes: lanes.requests, nativeListener: i == 0 ? sockets.nativeFD : -1,
+                respListener: i == 0 ? sockets.respFD : -1)
+            threads.append(Thread.start { CoreThread.run(setup) })
+        }
+        while start.state.withLock({ $0.readyCount < count && $0.failure == nil }) { sp_sleep_microseconds(500) }
+        if let failure = start.state.withLock({ $0.failure }) {
+            for thread in threads { pthread_join(thread, nil) }
+            sockets.close()
+            preparer.stop()
+            throw failure
+        }
+        let elapsed = (sp_monotonic_ns() - begun) / 1_000_000
+        board.setRecovered(elapsed)
+        started = start.state.withLock { s in
+            EngineStart(
+                shards: count, accounts: s.accounts, transfers: s.transfers, redone: s.redone, cuts: s.cuts,
+                recoveredMilliseconds: elapsed, clockBehindSeconds: s.time?.secondsAhead() ?? 0,
+                native: configuration.native.map { Endpoint(host: $0.host, port: sockets.nativePort) },
+                resp: configuration.resp.map { Endpoint(host: $0.host, port: sockets.respPort) })
+        }
+        resources = Mutex(
+            EngineResources(
+                directory: box, preparer: preparer, lanes: lanes, threads: threads, sockets: sockets))
+    }
+
+    private static func open(_ configuration: EngineConfiguration, cpus: Int) throws(JournalError) -> DataDirectory {
+        var directory = try DataDirectory(
+            path: configuration.dataDirectory, shards: configuration.shards, shardsDefault: min(cpus, Limits.shardsMax),
+            segmentBytes: configuration.segmentBytes)
+        if configuration.durability == .async { try directory.noteAsynchronous() }
+        return directory
+    }
+
+    /// Finishes what was taken, then stops: every answered call is durable. Later calls throw `closed`.
+    public func close() async throws(EngineError) {
+        guard let held = resources.withLock({ held in
+            let taken = held
+            held = nil
+            return taken
+        }) else { return }
+        await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
+            _ = Thread.start {
+                self.stop(held)
+                continuation.resume()
+            }
+        }
+    }
+
+    /// The same, blocking the calling thread: for a server's main thread.
+    public func closeBlocking() {
+        if let held = resources.withLock({ held in
+            let taken = held
+            held = nil
+            return taken
+        }) { stop(held) }
+    }
+
+    private func stop(_ held: EngineResources) {
+        control.stop(withinSeconds: 10)
+        for bell in bells { bell.ring() }
+        for thread in held.threads { pthread_join(thread, nil) }
+        held.sockets.close()
+        held.preparer.stop()
+    }
+
+    // MARK: Calls
+
+    /// Creates transfers; one result per event, in order. See SEMANTICS for the refusals.
+    /// - Parameter transfers: 1 to 8190.
+    /// - Throws: `busy` when too many calls are under way (nothing was executed), `closed`, `configuration`.
+    public func createTransfers(_ transfers: [Transfer]) async throws(EngineError) -> [EventResult] {
+        let call = try await run(.createTransfers, transfers) { $0.debitAccountID }
+        return (0..<transfers.count).map { call.result($0) }
+    }
+
+    /// Creates accounts; one result per event, in order.
+    public func createAccounts(_ accounts: [Account]) async throws(EngineError) -> [EventResult] {
+        let call = try await run(.createAccounts, accounts.map(\.bits)) { AccountID($0.id.value) }
+        return (0..<accounts.count).map { call.result($0) }
+    }
+
+    /// The accounts with these ids, in order; nil: unknown. Each is durable and waits for what is undecided on it.
+    /// - Parameter consistent: All as of one moment: not available yet, throws `configuration`.
+    public func accounts(_ ids: [AccountID], consistent: Bool = false) async throws(EngineError) -> [Account?] {
+        if consistent && ids.count > 1 {
+            throw .configuration("a consistent look-up of several accounts is not available in this version")
+        }
+        let call = try await run(.lookupAccounts, ids.map { Shard.readKey($0) }) { $0.debitAccountID }
+        return (0..<ids.count).map { call.result($0).isCreated ? Account(bits: call.event($0)) : nil }
+    }
+
+    /// The transfers with these debit accounts and ids, in order; nil: unknown.
+    public func transfers(_ ids: [(debit: AccountID, id: TransferID)]) async throws(EngineError) -> [Transfer?] {
+        let keys = ids.map { key in
+            var record = Shard.readKey(key.debit)
+            record.id = key.id
+            return record
+        }
+        let call = try await run(.lookupTransfers, keys) { $0.debitAccountID }
+        return (0..<ids.count).map { call.result($0).isCreated ? call.event($0) : nil }
+    }
+
+    /// INFO's text, for an embedder's own status page.
+    public func info(section: String? = nil) -> String { board.info(section: section) }
+
+    private func run(
+        _ kind: CallKind, _ events: [Transfer], account: (Transfer) -> AccountID
+    ) async throws(EngineError) -> Call {
+        guard resources.withLock({ $0 != nil }) else { throw .closed }
+        guard events.count <= Limits.eventsPerRequestMax else {
+            throw .configuration("\(events.count) events in one call: at most \(Limits.eventsPerRequestMax)")
+        }
+        var indices = [[UInt32]](repeating: [], count: routing.shardCount)
+        for (i, event) in events.enumerated() { indices[routing.shard(of: account(event)).index].append(UInt32(i)) }
+        let parts = indices.count { !$0.isEmpty }
+        guard parts > 0 else { return Call(kind: kind, events: [], parts: 1) {} }
+        guard callsOut.add(1, ordering: .relaxed).newValue <= Self.callsMax else {
+            callsOut.subtract(1, ordering: .relaxed)
+            throw .busy
+        }
+        defer { callsOut.subtract(1, ordering: .relaxed) }
+        return await withCheckedContinuation { continuation in
+            let holder = CallHolder()
+            let call = Call(kind: kind, events: events, parts: parts) { continuation.resume(returning: holder.take()) }
+            holder.put(call)
+            for (shard, list) in indices.enumerated() where !list.isEmpty {
+                callers[shard].push(CallPart(call: call, indices: list))
+                bells[shard].ring()
+            }
+        }
+    }
+}
+
+/// What an engine found when it started.
+public struct EngineStart: Sendable {
+    public let shards: Int
+    public let accounts: Int
+    public let transfers: UInt64
+    /// Crossing transfers that a crash had left decided and not credited: credited now.
+    public let redone: Int
+    /// What was cut off the logs' ends, as text.
+    public let cuts: [String]
+    public let recoveredMilliseconds: UInt64
+    /// The wall clock stands so far behind the ledger's last timestamp: it was set back.
+    public let clockBehindSeconds: UInt64
+    public let native: Endpoint?
+    public let resp: Endpoint?
+}
+
+/// Gives a call to its own completion, which is made before it.
+private final class CallHolder: Sendable {
+    private let call = Mutex<Call?>(nil)
+    func put(_ call: Call) { self.call.withLock { $0 = call } }
+    func take() -> Call {
+        call.withLock { held in
+            guard let taken = held else { SuanpanCore.stop("a call ended before it began") }
+            held = nil
+            return taken
+        }
+    }
+}
+
+/// What must outlive the cores.
+struct EngineResources: Sendable {
+    let directory: DirectoryBox
+    let preparer: SegmentPreparer
+    let lanes: LaneTable
+    let threads: [pthread_t]
+    let sockets: Listeners
+}
+
+/// Keeps a data directory's lock.
+final class DirectoryBox: Sendable {
+    let directory: DataDirectory
+    init(_ directory: consuming DataDirectory) { self.directory = directory }
+}
+
+/// The lanes between all cores, and their memory.
+final class LaneTable: Sendable {
+    /// [from][to]
+    let control: [[Lane?]]
+    let requests: [[Lane?]]
+    private let owners: [LaneBox]
+
+    private final class LaneBox: Sendable {
+        let owner: LaneOwner
+        init(cells: Int) { owner = LaneOwner(cells: cells) }
+    }
+
+    init(coreCount: Int) {
+        var owners: [LaneBox] = []
+        func table(_ cells: Int) -> [[Lane?]] {
+            (0..<coreCount).map { from in
+                (0..<coreCount).map { to in
+                    if from == to { return nil }
+                    let box = LaneBox(cells: cells)
+                    owners.append(box)
+                    return box.owner.lane
+                }
+            }
+        }
+        control = table(Front.controlCells(shardCount: coreCount))
+        requests = table(Front.requestCells)
+        self.owners = owners
+    }
+}

@@ -1,0 +1,34 @@
+// Why an engine did not start, or refused a call.
+
+public import SuanpanJournal
+public import SuanpanUring
+
+public enum EngineError: Error, Sendable, CustomStringConvertible {
+    /// The data directory: locked, damaged, of another shard count, not writable …
+    case journal(JournalError)
+    /// The ledger's files are whole and say something impossible.
+    case unsound(String)
+    /// Two shards' logs contradict each other.
+    case inconsistent(String)
+    case ring(RingError)
+    /// An address cannot be listened on.
+    case listen(Endpoint, String)
+    case configuration(String)
+    /// Nothing was executed; try again later.
+    case busy
+    case closed
+
+    public var description: String {
+        switch self {
+        case .journal(let error): "\(error)"
+        case .inconsistent(let what):
+            "\(what); restore the data directory from a backup; nothing was changed"
+        case .unsound(let what): "\(what)"
+        case .ring(let error): "\(error)"
+        case .listen(let endpoint, let why): "cannot listen on \(endpoint): \(why)"
+        case .configuration(let what): what
+        case .busy: "busy: too many calls under way; nothing was executed, try again"
+        case .closed: "the engine is closed"
+        }
+    }
+}

@@ -1,0 +1,189 @@
+// Offline proof of a data directory: every file is read, every checksum and chain checked, every record replayed, both
+// sides of every crossing transfer compared, and double entry added up. Writes nothing but the directory's LOCK.
+
+public import SuanpanCore
+internal import SuanpanJournal
+internal import SuanpanLedger
+internal import SuanpanShard
+
+public struct VerificationReport: Sendable {
+    public struct Ledger: Sendable {
+        public var ledger: UInt32
+        public var debitsPending, debitsPosted, creditsPending, creditsPosted: UInt128
+        public var isBalanced: Bool { debitsPending == creditsPending && debitsPosted == creditsPosted }
+    }
+    public struct Shard: Sendable {
+        public var firstLSN, lastLSN, groups, bytes: UInt64
+    }
+    public var balanced: Bool
+    public var ledgers: [Ledger]
+    public var accounts: UInt64
+    public var transfers: UInt64
+    public var shards: [Shard]
+}
+
+public enum Verifier {
+    /// Reads everything. Needs the memory of the ledger's tables, a shard at a time.
+    /// - Throws: The first damage, and where; `unsound` when sound files contradict the ledger's rules.
+    public static func verify(dataDirectory: String) throws(EngineError) -> VerificationReport {
+        let box = try DirectoryBox.open(existing: dataDirectory)
+        let count = box.directory.shardCount
+        var pairs: [[PairNumbers]] = []
+        var decisions: [[[Transfer]]] = []
+        var sums: [UInt32: VerificationReport.Ledger] = [:]
+        var report = VerificationReport(balanced: true, ledgers: [], accounts: 0, transfers: 0, shards: [])
+        for i in 0..<count {
+            var audit = Audit(id: ShardID(i), routing: box.directory.routing)
+            let summary: ReplaySummary
+            do throws(JournalError) {
+                summary = try Recovery.replay(box.directory.shard(ShardID(i)), into: &audit)
+            } catch { throw .journal(error) }
+            if let wrong = audit.brokenLimit() { throw .unsound("shard \(i): \(wrong)") }
+            pairs.append(audit.replay.pairs)
+            decisions.append(audit.replay.decisions)
+            report.accounts += UInt64(audit.replay.ledger.accounts.count)
+            report.transfers += audit.replay.ledger.transferCount
+            report.shards.append(
+                VerificationReport.Shard(
+                    firstLSN: summary.records > 0 ? 1 : 0, lastLSN: summary.lastLSN.value, groups: summary.groups,
+                    bytes: summary.bytes))
+            for slot in 0..<audit.replay.ledger.ledgerCount { add(audit.replay.ledger.totals(slot), to: &sums) }
+        }
+        try compare(pairs, decisions, &sums)
+        report.ledgers = sums.values.sorted { $0.ledger < $1.ledger }
+        report.balanced = report.ledgers.allSatisfy(\.isBalanced)
+        return report
+    }
+
+    private static func add(_ t: LedgerTotals, to sums: inout [UInt32: VerificationReport.Ledger]) {
+        var sum = sums[t.ledger] ?? empty(t.ledger)
+        sum.debitsPending &+= t.debitsPending
+        sum.debitsPosted &+= t.debitsPosted
+        sum.creditsPending &+= t.creditsPending
+        sum.creditsPosted &+= t.creditsPosted
+        sums[t.ledger] = sum
+    }
+
+    private static func empty(_ ledger: UInt32) -> VerificationReport.Ledger {
+        VerificationReport.Ledger(ledger: ledger, debitsPending: 0, debitsPosted: 0, creditsPending: 0, creditsPosted: 0)
+    }
+
+    /// Every commit applied was decided; what was decided and not yet applied (the next start redoes it) is counted.
+    private static func compare(
+        _ pairs: [[PairNumbers]], _ decisions: [[[Transfer]]], _ sums: inout [UInt32: VerificationReport.Ledger]
+    ) throws(EngineError) {
+        for debit in pairs.indices {
+            for credit in pairs.indices where credit != debit {
+                let decided = pairs[debit][credit].decided
+                let applied = pairs[credit][debit].applied
+                guard applied <= decided else {
+                    throw .unsound(
+                        "shard \(debit) is damaged: its log ends at decision \(decided) for shard \(credit), which has "
+                            + "applied decision \(applied); restore the data directory from a backup")
+                }
+                for t in decisions[debit][credit].suffix(Int(decided - applied)) {
+                    sums[t.ledger, default: empty(t.ledger)].creditsPosted &+= t.amount.value
+                }
+            }
+        }
+    }
+}
+
+/// Replays a shard and looks for what a sound log never holds.
+private struct Audit: ~Copyable, RecordVisitor {
+    var replay: LedgerReplay
+    private let id: ShardID
+    private let routing: Routing
+
+    init(id: ShardID, routing: Routing) {
+        self.id = id
+        self.routing = routing
+        replay = LedgerReplay(
+            id: id, shardCount: routing.shardCount, key: HashKey(a: 0x5EED, b: 0xF00D), memoryBytes: Machine.memoryBytes)
+    }
+
+    mutating func visit(_ record: LogRecord, lsn: LSN, position: LogPosition) throws(JournalError) {
+        let t = record.body
+        switch record.kind {
+        case .transfer, .decision, .refusal:
+            try expect(routing.shard(of: t.debitAccountID) == id, "debit account \(t.debitAccountID.value) lives elsewhere", lsn)
+            var step = 0
+            let seen = replay.ledger.nextRemembered(replay.ledger.identityHash(t.debitAccountID, t.id), &step) != nil
+            try expect(!seen, "transfer \(t.id.value) of account \(t.debitAccountID.value) is there twice", lsn)
+        case .credit:
+            try expect(routing.shard(of: t.creditAccountID) == id, "credit account \(t.creditAccountID.value) lives elsewhere", lsn)
+        case .account:
+            try expect(routing.shard(of: record.account.id) == id, "account \(record.account.id.value) lives elsewhere", lsn)
+        case nil: break
+        }
+        try replay.visit(record, lsn: lsn, position: position)
+    }
+
+    private func expect(_ holds: Bool, _ what: @autoclosure () -> String, _ lsn: LSN) throws(JournalError) {
+        if !holds { throw .invalidArgument("shard \(id.value), LSN \(lsn.value): \(what())") }
+    }
+
+    /// An account whose balances pass its limit, as text.
+    func brokenLimit() -> String? {
+        for i in 0..<replay.ledger.accounts.count {
+            let a = replay.ledger.accounts[i]
+            if a.flags.contains(.debitsMustNotExceedCredits) && a.debitsPending.value + a.debitsPosted.value > a.creditsPosted.value {
+                return "account \(a.id.value) has debited more than it was credited"
+            }
+            if a.flags.contains(.creditsMustNotExceedDebits) && a.creditsPending.value + a.creditsPosted.value > a.debitsPosted.value {
+                return "account \(a.id.value) was credited more than it has debited"
+            }
+        }
+        return nil
+    }
+}
+
+/// Offline export of what a directory holds.
+public enum Export {
+    /// Every account, shard by shard, in order of creation.
+    public static func accounts(dataDirectory: String, each: (Account) -> Void) throws(EngineError) {
+        try replayAll(dataDirectory) { replay in
+            for i in 0..<replay.ledger.accounts.count { each(replay.ledger.accounts[i]) }
+        }
+    }
+
+    /// Every accepted transfer, shard by shard, in the order of its debit account's log.
+    public static func transfers(dataDirectory: String, each: @escaping (Transfer) -> Void) throws(EngineError) {
+        let box = try DirectoryBox.open(existing: dataDirectory)
+        for i in 0..<box.directory.shardCount {
+            var printer = TransferExport(each: each)
+            do throws(JournalError) {
+                _ = try Recovery.replay(box.directory.shard(ShardID(i)), into: &printer)
+            } catch { throw .journal(error) }
+        }
+    }
+
+    private static func replayAll(_ path: String, _ body: (borrowing LedgerReplay) -> Void) throws(EngineError) {
+        let box = try DirectoryBox.open(existing: path)
+        let count = box.directory.shardCount
+        for i in 0..<count {
+            var replay = LedgerReplay(
+                id: ShardID(i), shardCount: count, key: HashKey(a: 1, b: 2), memoryBytes: Machine.memoryBytes)
+            do throws(JournalError) {
+                _ = try Recovery.replay(box.directory.shard(ShardID(i)), into: &replay)
+            } catch { throw .journal(error) }
+            body(replay)
+        }
+    }
+}
+
+private struct TransferExport: RecordVisitor {
+    let each: (Transfer) -> Void
+    mutating func visit(_ record: LogRecord, lsn: LSN, position: LogPosition) throws(JournalError) {
+        if record.kind == .transfer || record.kind == .decision { each(record.body) }
+    }
+}
+
+extension DirectoryBox {
+    /// Opens a directory that must be there already.
+    static func open(existing path: String) throws(EngineError) -> DirectoryBox {
+        do throws(JournalError) { return DirectoryBox(try DataDirectory(path: path, create: false)) } catch {
+            throw .journal(error)
+        }
+    }
+}

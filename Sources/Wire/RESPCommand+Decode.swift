@@ -1,0 +1,196 @@
+// From arguments to a command: the names first, then a decoder of its own for each command of the ledger.
+
+internal import SuanpanCore
+
+extension RESPCommand {
+    /// Decodes the command that was parsed last.
+    /// - Parameter input: The bytes that were given to the parser.
+    /// - Complexity: O(bytes of the arguments); allocates nothing.
+    public static func decode(_ arguments: inout RESPArguments, _ input: Span<UInt8>) -> RESPCommand {
+        if arguments.count == 0 { return .nothing }
+        do throws(RESPCommandError) {
+            if !arguments.isInline { return try decode(&arguments, source: input) }
+            // SAFETY: decoding writes the table's ids only, never its scratch, so the span stays valid for the call.
+            return try decode(&arguments, source: unsafe Span(_unsafeBytes: arguments.scratch.unsafeBytes))
+        } catch {
+            return .refused(error)
+        }
+    }
+
+    private static func decode(
+        _ arguments: inout RESPArguments, source: Span<UInt8>
+    ) throws(RESPCommandError) -> RESPCommand {
+        let name = arguments[0]
+        if source.matches(name, "TRANSFER") {
+            var reader = ArgumentReader(arguments.count)
+            return .transfer(try reader.transfer(arguments, source))
+        }
+        return switch source.initial(of: name) {
+        case UInt8(ascii: "A"): try decodeAccount(&arguments, source)
+        case UInt8(ascii: "T"): try decodeTransfer(arguments, source)
+        default: try decodeConnection(arguments, source)
+        }
+    }
+
+    /// ACCOUNT.… and AUTH.
+    private static func decodeAccount(
+        _ arguments: inout RESPArguments, _ source: Span<UInt8>
+    ) throws(RESPCommandError) -> RESPCommand {
+        let name = arguments[0]
+        var reader = ArgumentReader(arguments.count)
+        if source.matches(name, "ACCOUNT.GET") { return try reader.accountGet(&arguments, source) }
+        if source.matches(name, "ACCOUNT.CREATE") { return .accountCreate(try reader.accountCreate(arguments, source)) }
+        if source.matches(name, "ACCOUNT.TRANSFERS") {
+            return .accountTransfers(try reader.accountTransfers(arguments, source))
+        }
+        if source.matches(name, "ACCOUNT.FREEZE") { return try reader.freeze(arguments, source, freezes: true) }
+        if source.matches(name, "ACCOUNT.UNFREEZE") { return try reader.freeze(arguments, source, freezes: false) }
+        if source.matches(name, "AUTH") {
+            try reader.expect(arguments, 2...3)
+            return arguments.count == 2
+                ? .auth(user: nil, password: arguments[1]) : .auth(user: arguments[1], password: arguments[2])
+        }
+        throw RESPCommandError(.unknownCommand, name)
+    }
+
+    /// TRANSFER.… and TOTALS.
+    private static func decodeTransfer(
+        _ arguments: borrowing RESPArguments, _ source: Span<UInt8>
+    ) throws(RESPCommandError) -> RESPCommand {
+        let name = arguments[0]
+        var reader = ArgumentReader(arguments.count)
+        if source.matches(name, "TRANSFER.GET") {
+            try reader.expect(arguments, 2...3)
+            let id = TransferID(try reader.number(arguments, source, .id))
+            if reader.isAtEnd { return .transferGet(id, debit: nil) }
+            return .transferGet(id, debit: AccountID(try reader.number(arguments, source, .debit)))
+        }
+        if source.matches(name, "TRANSFER.POST") {
+            return .transfer(try reader.resolution(arguments, source, .postPending))
+        }
+        if source.matches(name, "TRANSFER.VOID") {
+            return .transfer(try reader.resolution(arguments, source, .voidPending))
+        }
+        if source.matches(name, "TOTALS") {
+            try reader.expect(arguments, 1...1)
+            return .totals
+        }
+        throw RESPCommandError(.unknownCommand, name)
+    }
+
+    private static func decodeConnection(
+        _ arguments: borrowing RESPArguments, _ source: Span<UInt8>
+    ) throws(RESPCommandError) -> RESPCommand {
+        let name = arguments[0]
+        let reader = ArgumentReader(arguments.count)
+        if source.matches(name, "PING") {
+            try reader.expect(arguments, 1...2)
+            return .ping(arguments.count == 2 ? arguments[1] : nil)
+        }
+        if source.matches(name, "MULTI") {
+            try reader.expect(arguments, 1...1)
+            return .multi
+        }
+        if source.matches(name, "EXEC") {
+            try reader.expect(arguments, 1...1)
+            return .exec
+        }
+        if source.matches(name, "DISCARD") {
+            try reader.expect(arguments, 1...1)
+            return .discard
+        }
+        if source.matches(name, "ECHO") {
+            try reader.expect(arguments, 2...2)
+            return .echo(arguments[1])
+        }
+        if source.matches(name, "INFO") { return .info(section: arguments.count > 1 ? arguments[1] : nil) }
+        if source.matches(name, "HELLO") { return .hello(try hello(arguments, source)) }
+        if source.matches(name, "CLIENT") { return .client(try client(arguments, source)) }
+        if source.matches(name, "COMMAND") { return .command(try command(arguments, source)) }
+        if source.matches(name, "CONFIG") {
+            try reader.expect(arguments, 2...RESPArguments.countMax)
+            guard source.matches(arguments[1], "GET") else { throw RESPCommandError(.unknownSubcommand, arguments[1]) }
+            try reader.expect(arguments, 3...RESPArguments.countMax)
+            return .configGet
+        }
+        if source.matches(name, "SELECT") {
+            try reader.expect(arguments, 2...2)
+            guard let database = source.unsigned(arguments[1]), database == 0 else {
+                throw RESPCommandError(.databaseOutOfRange, arguments[1])
+            }
+            return .select(0)
+        }
+        if source.matches(name, "RESET") { return .reset }
+        if source.matches(name, "QUIT") { return .quit }
+        throw RESPCommandError(.unknownCommand, name)
+    }
+
+    /// HELLO [version [AUTH user password] [SETNAME name]]
+    private static func hello(
+        _ arguments: borrowing RESPArguments, _ source: Span<UInt8>
+    ) throws(RESPCommandError) -> RESPHello {
+        var hello = RESPHello()
+        if arguments.count == 1 { return hello }
+        guard let version = source.unsigned(arguments[1]) else {
+            throw RESPCommandError(.protocolVersionNotANumber, arguments[1])
+        }
+        hello.version = version == 2 ? .two : version == 3 ? .three : nil
+        if hello.version == nil { throw RESPCommandError(.unsupportedProtocol, arguments[1]) }
+        var i = 2
+        while i < arguments.count {
+            let option = arguments[i]
+            if source.matches(option, "AUTH"), i + 2 < arguments.count {
+                hello.user = arguments[i + 1]
+                hello.password = arguments[i + 2]
+                i += 3
+            } else if source.matches(option, "SETNAME"), i + 1 < arguments.count {
+                hello.clientName = try clientName(arguments[i + 1], source)
+                i += 2
+            } else {
+                throw RESPCommandError(.syntax, option)
+            }
+        }
+        return hello
+    }
+
+    private static func clientName(
+        _ argument: RESPArgument, _ source: Span<UInt8>
+    ) throws(RESPCommandError) -> RESPClientName {
+        guard let name = RESPClientName(source, argument) else { throw RESPCommandError(.invalidClientName, argument) }
+        return name
+    }
+
+    private static func client(
+        _ arguments: borrowing RESPArguments, _ source: Span<UInt8>
+    ) throws(RESPCommandError) -> RESPClientCommand {
+        guard arguments.count > 1 else { throw RESPCommandError(.wrongArgumentCount, arguments[0]) }
+        let subcommand = arguments[1]
+        let count = arguments.count
+        if source.matches(subcommand, "ID"), count == 2 { return .id }
+        if source.matches(subcommand, "INFO"), count == 2 { return .info }
+        if source.matches(subcommand, "LIST") { return .list }
+        if source.matches(subcommand, "GETNAME"), count == 2 { return .getName }
+        if source.matches(subcommand, "SETNAME"), count == 3 { return .setName(try clientName(arguments[2], source)) }
+        if source.matches(subcommand, "SETINFO"), count == 4 { return .accepted }
+        if source.matches(subcommand, "NO-EVICT"), count == 3 { return .accepted }
+        if source.matches(subcommand, "NO-TOUCH"), count == 3 { return .accepted }
+        throw RESPCommandError(.unknownSubcommand, subcommand)
+    }
+
+    private static func command(
+        _ arguments: borrowing RESPArguments, _ source: Span<UInt8>
+    ) throws(RESPCommandError) -> RESPCommandCommand {
+        if arguments.count == 1 { return .all }
+        let subcommand = arguments[1]
+        if source.matches(subcommand, "COUNT") { return .count }
+        if source.matches(subcommand, "DOCS") { return .docs }
+        if source.matches(subcommand, "INFO") { return .info }
+        if source.matches(subcommand, "LIST") { return .list }
+        throw RESPCommandError(.unknownSubcommand, subcommand)
+    }
+}
+
+extension Span where Element == UInt8 {
+    /// The first letter of a name, as a capital; 0 where it is empty.
+    fileprivate func initial(of name: RESPArgument) -> UInt8 { name.length == 0 ? 0 : self[name.offset] & ~0x20 }
+}

@@ -1,0 +1,185 @@
+// What a RESP client asks for, as plain values. The grammar is INTERFACES' table; Docs/Protocol.md says it to clients.
+
+public import SuanpanCore
+
+/// One command, decoded. Slices point into the source of its arguments and die with it; everything else is a copy that
+/// may wait in a queue.
+@frozen public enum RESPCommand: BitwiseCopyable, Sendable {
+    /// An empty line or array: no reply.
+    case nothing
+
+    // The ledger
+    case accountCreate(Account)
+    /// So many ids stand in the table (`RESPArguments.accountID`).
+    case accountGet(count: Int)
+    /// Sets (`freezes`) or lifts the freeze of these sides: `debitsFrozen`, `creditsFrozen` or both.
+    case accountFreeze(AccountID, sides: AccountFlags, freezes: Bool)
+    case accountTransfers(AccountTransfersFilter)
+    /// A plain or pending transfer, and TRANSFER.POST and .VOID, which are transfers with these flags.
+    case transfer(Transfer)
+    case transferGet(TransferID, debit: AccountID?)
+    case totals
+    case multi
+    case exec
+    case discard
+
+    // The connection
+    case ping(RESPArgument?)
+    case echo(RESPArgument)
+    case hello(RESPHello)
+    case auth(user: RESPArgument?, password: RESPArgument)
+    case select(UInt64)
+    case reset
+    case quit
+    case info(section: RESPArgument?)
+    case client(RESPClientCommand)
+    /// COMMAND; the reply reads names from the arguments behind the subcommand.
+    case command(RESPCommandCommand)
+    /// CONFIG GET; the reply reads the names from the arguments.
+    case configGet
+
+    /// Not understood; nothing was executed. `RESPEncoder.error` words it.
+    case refused(RESPCommandError)
+}
+
+/// HELLO: the protocol asked for, credentials and a name where given.
+@frozen public struct RESPHello: BitwiseCopyable, Sendable {
+    public var version: RESPVersion?
+    public var user: RESPArgument?
+    public var password: RESPArgument?
+    public var clientName: RESPClientName?
+}
+
+@frozen public enum RESPVersion: UInt8, BitwiseCopyable, Sendable {
+    case two = 2
+    case three = 3
+}
+
+@frozen public enum RESPClientCommand: BitwiseCopyable, Sendable {
+    case id
+    case info
+    case list
+    case getName
+    case setName(RESPClientName)
+    /// SETINFO, NO-EVICT, NO-TOUCH: accepted, without effect here.
+    case accepted
+}
+
+@frozen public enum RESPCommandCommand: BitwiseCopyable, Sendable {
+    case all
+    case count
+    case docs
+    case info
+    case list
+}
+
+/// A client's own name for its connection: up to 32 printable bytes, kept inline.
+@frozen public struct RESPClientName: BitwiseCopyable, Sendable, Equatable {
+    public static let bytesMax = 32
+    var low: UInt128 = 0
+    var high: UInt128 = 0
+
+    public init() {}
+    public var isEmpty: Bool { low == 0 }
+
+    /// Nil where the bytes are too many, or spaces or controls are among them.
+    init?(_ bytes: Span<UInt8>, _ argument: RESPArgument) {
+        if argument.length > Self.bytesMax { return nil }
+        for i in 0..<argument.length {
+            let byte = bytes[argument.offset + i]
+            if byte < 0x21 || byte > 0x7E { return nil }
+            if i < 16 { low |= UInt128(byte) << UInt128(i * 8) } else { high |= UInt128(byte) << UInt128(i * 8 - 128) }
+        }
+    }
+
+    /// Calls `body` with each byte of the name.
+    func forEachByte(_ body: (UInt8) -> Void) {
+        for half in [low, high] {
+            var rest = half
+            while rest != 0 {
+                body(UInt8(truncatingIfNeeded: rest))
+                rest >>= 8
+            }
+        }
+    }
+}
+
+/// ACCOUNT.TRANSFERS: which transfers of an account, in which order. Nothing given means everything.
+@frozen public struct AccountTransfersFilter: BitwiseCopyable, Sendable, Equatable {
+    public static let limitDefault: UInt32 = 100
+    public var account: AccountID
+    /// Both bounds are included.
+    public var from = Timestamp.zero
+    public var to = Timestamp(.max)
+    public var limit = Self.limitDefault
+    /// Transfers that debit, that credit the account.
+    public var debits = true
+    public var credits = true
+    /// Latest first.
+    public var isReversed = false
+
+    public init(account: AccountID) { self.account = account }
+}
+
+/// Why a command was not understood, with the argument at fault.
+@frozen public struct RESPCommandError: Error, BitwiseCopyable, Sendable {
+    @frozen public enum Kind: BitwiseCopyable, Sendable {
+        /// The argument is the command's name.
+        case unknownCommand
+        case wrongArgumentCount
+        /// The second argument of a command that has subcommands; the argument is that.
+        case unknownSubcommand
+        /// The argument is the token that has no place there.
+        case syntax
+        case notUnsigned(RESPField)
+        case unknownFlag
+        case unsupportedProtocol
+        case protocolVersionNotANumber
+        case databaseOutOfRange
+        case invalidClientName
+        case notSupported
+    }
+    public var kind: Kind
+    public var argument: RESPArgument
+    init(_ kind: Kind, _ argument: RESPArgument) {
+        self.kind = kind
+        self.argument = argument
+    }
+}
+
+/// A number in a command: what the error message calls it, and how wide it is.
+@frozen public enum RESPField: UInt8, BitwiseCopyable, Sendable {
+    case id, debit, credit, account, pendingID, amount, data128
+    case data64, from, to
+    case data32, timeout, ledger, limit
+    case code
+
+    var bits: Int {
+        switch self {
+        case .id, .debit, .credit, .account, .pendingID, .amount, .data128: 128
+        case .data64, .from, .to: 64
+        case .data32, .timeout, .ledger, .limit: 32
+        case .code: 16
+        }
+    }
+
+    var name: StaticString {
+        switch self {
+        case .id: "id"
+        case .debit: "debit account"
+        case .credit: "credit account"
+        case .account: "account"
+        case .pendingID: "pending_id"
+        case .amount: "amount"
+        case .data128: "DATA128"
+        case .data64: "DATA64"
+        case .from: "FROM"
+        case .to: "TO"
+        case .data32: "DATA32"
+        case .timeout: "timeout"
+        case .ledger: "ledger"
+        case .limit: "LIMIT"
+        case .code: "code"
+        }
+    }
+}

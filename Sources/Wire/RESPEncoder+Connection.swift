@@ -1,0 +1,165 @@
+// Replies that make Redis clients feel at home: HELLO, CLIENT, CONFIG GET, COMMAND. All of them are off the hot path.
+
+internal import SuanpanCore
+
+extension RESPEncoder {
+    /// HELLO: what the server is. Encode with the version that was just agreed on.
+    public func hello(connectionID: UInt64, serverVersion: String, into out: inout OutputBuffer) {
+        map(7, into: &out)
+        bulk("server", into: &out)
+        bulk("suanpan", into: &out)
+        bulk("version", into: &out)
+        bulk(text: serverVersion, into: &out)
+        bulk("proto", into: &out)
+        integer(UInt64(version.rawValue), into: &out)
+        bulk("id", into: &out)
+        integer(connectionID, into: &out)
+        bulk("mode", into: &out)
+        bulk("standalone", into: &out)
+        bulk("role", into: &out)
+        bulk("master", into: &out)
+        bulk("modules", into: &out)
+        array(0, into: &out)
+    }
+
+    /// CLIENT …, of the connection that asks; LIST tells of that one only. SETNAME: keep the name, then encode.
+    public func client(
+        _ command: RESPClientCommand, connectionID: UInt64, name: RESPClientName, into out: inout OutputBuffer
+    ) {
+        switch command {
+        case .id:
+            integer(connectionID, into: &out)
+        case .info, .list:
+            var line = "id=\(connectionID) name="
+            name.forEachByte { line.unicodeScalars.append(Unicode.Scalar($0)) }
+            line += " db=0 resp=\(version.rawValue)\n"
+            verbatim(text: line, into: &out)
+        case .getName:
+            if name.isEmpty { return null(into: &out) }
+            var text = ""
+            name.forEachByte { text.unicodeScalars.append(Unicode.Scalar($0)) }
+            bulk(text: text, into: &out)
+        case .setName, .accepted:
+            ok(into: &out)
+        }
+    }
+
+    /// CONFIG GET: the few parameters that tools ask for. `*` asks for all.
+    /// - Parameter isSynced: True where answers wait for the device.
+    public func configGet(
+        _ arguments: borrowing RESPArguments, input: Span<UInt8>, isSynced: Bool, into out: inout OutputBuffer
+    ) {
+        let parameters: [(StaticString, StaticString)] = [
+            // As Redis with its append-only file says it: no snapshots by time, every write in the log.
+            ("SAVE", ""), ("APPENDONLY", "yes"), ("APPENDFSYNC", isSynced ? "always" : "everysec"),
+            ("DATABASES", "1"),
+        ]
+        let asked = arguments.withSource(input) { source in
+            parameters.map { parameter in
+                (2..<arguments.count).contains {
+                    source.matches(arguments[$0], parameter.0) || source.matches(arguments[$0], "*")
+                }
+            }
+        }
+        map(asked.count { $0 }, into: &out)
+        for (parameter, isAsked) in zip(parameters, asked) where isAsked {
+            bulk(text: "\(parameter.0)".lowercased(), into: &out)
+            bulk(parameter.1, into: &out)
+        }
+    }
+
+    /// COMMAND and its subcommands.
+    public func command(
+        _ command: RESPCommandCommand, _ arguments: borrowing RESPArguments, input: Span<UInt8>,
+        into out: inout OutputBuffer
+    ) {
+        let table = RESPCommandDescription.all
+        switch command {
+        case .count:
+            integer(UInt64(table.count), into: &out)
+        case .all:
+            array(table.count, into: &out)
+            for description in table { entry(description, into: &out) }
+        case .list:
+            array(table.count, into: &out)
+            for description in table { bulk(text: description.name, into: &out) }
+        case .info where arguments.count == 2:
+            array(table.count, into: &out)
+            for description in table { entry(description, into: &out) }
+        case .info:
+            array(arguments.count - 2, into: &out)
+            for i in 2..<arguments.count {
+                if let description = Self.description(arguments[i], arguments, input) {
+                    entry(description, into: &out)
+                } else {
+                    nullArray(into: &out)
+                }
+            }
+        case .docs:
+            let asked =
+                arguments.count == 2
+                ? table : (2..<arguments.count).compactMap { Self.description(arguments[$0], arguments, input) }
+            map(asked.count, into: &out)
+            for description in asked { docs(description, into: &out) }
+        }
+    }
+
+    private static func description(
+        _ argument: RESPArgument, _ arguments: borrowing RESPArguments, _ input: Span<UInt8>
+    ) -> RESPCommandDescription? {
+        var name = ""
+        arguments.withSource(input) { source in
+            for i in 0..<min(argument.length, 32) {
+                name.unicodeScalars.append(Unicode.Scalar(source[argument.offset + i]))
+            }
+        }
+        name = name.lowercased()
+        return RESPCommandDescription.all.first { $0.name == name }
+    }
+
+    /// name, arity, flags, first key, last key, step, categories, tips, key specifications, subcommands.
+    private func entry(_ description: RESPCommandDescription, into out: inout OutputBuffer) {
+        array(10, into: &out)
+        bulk(text: description.name, into: &out)
+        out.append(UInt8(ascii: ":"))
+        if description.isVariadic { out.append(UInt8(ascii: "-")) }
+        out.append(decimal: UInt64(description.wordsMin))
+        out.append("\r\n")
+        set(1, into: &out)
+        simple(description.writes ? "write" : "readonly", into: &out)
+        for _ in 0..<3 { integer(0, into: &out) }
+        for _ in 0..<4 { array(0, into: &out) }
+    }
+
+    private func docs(_ description: RESPCommandDescription, into out: inout OutputBuffer) {
+        bulk(text: description.name, into: &out)
+        map(description.arguments.isEmpty ? 3 : 4, into: &out)
+        bulk("summary", into: &out)
+        bulk(text: description.summary, into: &out)
+        bulk("since", into: &out)
+        bulk("1.0.0", into: &out)
+        bulk("group", into: &out)
+        bulk(text: description.group, into: &out)
+        if description.arguments.isEmpty { return }
+        bulk("arguments", into: &out)
+        array(description.arguments.count, into: &out)
+        for argument in description.arguments {
+            let hasFlags = argument.isOptional || argument.isMultiple
+            map(2 + (argument.token == nil ? 0 : 1) + (hasFlags ? 1 : 0), into: &out)
+            bulk("name", into: &out)
+            bulk(text: argument.name, into: &out)
+            bulk("type", into: &out)
+            bulk(argument.isToken ? "pure-token" : "string", into: &out)
+            if let token = argument.token {
+                bulk("token", into: &out)
+                bulk(text: token, into: &out)
+            }
+            if hasFlags {
+                bulk("flags", into: &out)
+                set((argument.isOptional ? 1 : 0) + (argument.isMultiple ? 1 : 0), into: &out)
+                if argument.isOptional { simple("optional", into: &out) }
+                if argument.isMultiple { simple("multiple", into: &out) }
+            }
+        }
+    }
+}

@@ -1,0 +1,166 @@
+// Replies of the ledger's commands: results, accounts, transfers, totals.
+
+public import SuanpanCore
+
+/// What was to be created: decides how success is answered.
+@frozen public enum Creation: BitwiseCopyable, Sendable {
+    case account
+    case transfer
+}
+
+/// One ledger's sums over all its accounts.
+@frozen public struct LedgerTotals: BitwiseCopyable, Sendable, Equatable {
+    public var ledger: UInt32
+    public var debitsPending = Amount.zero
+    public var debitsPosted = Amount.zero
+    public var creditsPending = Amount.zero
+    public var creditsPosted = Amount.zero
+    public init(ledger: UInt32) { self.ledger = ledger }
+}
+
+extension RESPEncoder {
+    /// The answer to a creation: the timestamp (`OK` for an account), where it exists already the same as the first
+    /// time, or the refusal's name with a sentence.
+    @inline(__always)
+    public func encode(
+        result: EventResult, of creation: Creation, retryAfterMilliseconds: UInt32 = 1, into out: inout OutputBuffer
+    ) {
+        if _fastPath(result.isCreated || result.rawCode == ResultCode.exists.rawValue) {
+            if creation == .transfer { integer(result.timestamp.nanoseconds, into: &out) } else { ok(into: &out) }
+        } else {
+            refusal(result, retryAfterMilliseconds: retryAfterMilliseconds, into: &out)
+        }
+    }
+
+    private func refusal(_ result: EventResult, retryAfterMilliseconds: UInt32, into out: inout OutputBuffer) {
+        guard let code = result.code else {
+            out.append("-ERR unknown result ")
+            out.append(decimal: UInt64(result.rawCode))
+            out.append("\r\n")
+            return
+        }
+        if code == .busy { return busy(retryAfterMilliseconds: retryAfterMilliseconds, into: &out) }
+        if code == .idAlreadyFailed, let reason = result.reason, reason.isFinalRefusal {
+            // `-NAME text` of the reason becomes `-ID_ALREADY_FAILED name text`.
+            out.append("-ID_ALREADY_FAILED ")
+            out.append(refusal: reason.errorReply)
+            return
+        }
+        out.append(code.errorReply)
+    }
+
+    /// A map with the field names of SEMANTICS; numbers as decimal bulk strings, flags as names between commas.
+    public func encode(account: Account, into out: inout OutputBuffer) {
+        map(12, into: &out)
+        field("id", account.id.value, into: &out)
+        field("debits_pending", account.debitsPending.value, into: &out)
+        field("debits_posted", account.debitsPosted.value, into: &out)
+        field("credits_pending", account.creditsPending.value, into: &out)
+        field("credits_posted", account.creditsPosted.value, into: &out)
+        field("user_data_128", account.userData128, into: &out)
+        field("user_data_64", UInt128(account.userData64), into: &out)
+        field("user_data_32", UInt128(account.userData32), into: &out)
+        field("ledger", UInt128(account.ledger), into: &out)
+        field("code", UInt128(account.code), into: &out)
+        out.append("$5\r\nflags\r\n")
+        flags(account.flags.rawValue, Self.accountFlagName, into: &out)
+        field("timestamp", UInt128(account.timestamp.nanoseconds), into: &out)
+    }
+
+    /// A map as for accounts.
+    public func encode(transfer: Transfer, into out: inout OutputBuffer) {
+        map(13, into: &out)
+        field("id", transfer.id.value, into: &out)
+        field("debit_account_id", transfer.debitAccountID.value, into: &out)
+        field("credit_account_id", transfer.creditAccountID.value, into: &out)
+        field("amount", transfer.amount.value, into: &out)
+        field("pending_id", transfer.pendingID.value, into: &out)
+        field("user_data_128", transfer.userData128, into: &out)
+        field("user_data_64", UInt128(transfer.userData64), into: &out)
+        field("user_data_32", UInt128(transfer.userData32), into: &out)
+        field("timeout", UInt128(transfer.timeout), into: &out)
+        field("ledger", UInt128(transfer.ledger), into: &out)
+        field("code", UInt128(transfer.code), into: &out)
+        out.append("$5\r\nflags\r\n")
+        flags(transfer.flags.rawValue, Self.transferFlagName, into: &out)
+        field("timestamp", UInt128(transfer.timestamp.nanoseconds), into: &out)
+    }
+
+    /// One element of TOTALS, whose reply is an array of them.
+    public func encode(totals: LedgerTotals, into out: inout OutputBuffer) {
+        map(5, into: &out)
+        field("ledger", UInt128(totals.ledger), into: &out)
+        field("debits_pending", totals.debitsPending.value, into: &out)
+        field("debits_posted", totals.debitsPosted.value, into: &out)
+        field("credits_pending", totals.creditsPending.value, into: &out)
+        field("credits_posted", totals.creditsPosted.value, into: &out)
+    }
+
+    private func field(_ name: StaticString, _ value: UInt128, into out: inout OutputBuffer) {
+        bulk(name, into: &out)
+        bulk(decimal: value, into: &out)
+    }
+
+    private func flags(_ bits: UInt16, _ name: (Int) -> StaticString, into out: inout OutputBuffer) {
+        var count = 0
+        for bit in 0..<16 where bits & (1 << bit) != 0 { count += name(bit).utf8CodeUnitCount + (count == 0 ? 0 : 1) }
+        bulkHeader(count, into: &out)
+        var isFirst = true
+        for bit in 0..<16 where bits & (1 << bit) != 0 {
+            if !isFirst { out.append(UInt8(ascii: ",")) }
+            out.append(name(bit))
+            isFirst = false
+        }
+        out.append("\r\n")
+    }
+
+    /// As `AccountFlags.names`, without the array.
+    static func accountFlagName(_ bit: Int) -> StaticString {
+        switch bit {
+        case 0: "linked"
+        case 1: "debits_must_not_exceed_credits"
+        case 2: "credits_must_not_exceed_debits"
+        case 3: "history"
+        case 4: "closed"
+        case 5: "debits_frozen"
+        case 6: "credits_frozen"
+        case 7: "striped"
+        default: "unknown"
+        }
+    }
+
+    /// As `TransferFlags.names`, without the array.
+    static func transferFlagName(_ bit: Int) -> StaticString {
+        switch bit {
+        case 0: "linked"
+        case 1: "pending"
+        case 2: "post_pending"
+        case 3: "void_pending"
+        case 4: "balancing_debit"
+        case 5: "balancing_credit"
+        case 6: "closing_debit"
+        case 7: "closing_credit"
+        case 8: "imported"
+        default: "unknown"
+        }
+    }
+}
+
+extension OutputBuffer {
+    /// Appends `-NAME text\r\n` as `name text\r\n`.
+    fileprivate mutating func append(refusal reply: StaticString) {
+        let first = count
+        append(reply)
+        withMutableBytes { bytes in
+            // Move over the `-` and lower the name.
+            var inName = true
+            for i in first..<(bytes.count - 1) {
+                var byte = bytes[i + 1]
+                if byte == 0x20 { inName = false }
+                if inName, byte >= 0x41, byte <= 0x5A { byte += 0x20 }
+                bytes[i] = byte
+            }
+        }
+        truncate(to: count - 1)
+    }
+}
