@@ -94,6 +94,7 @@ let package = Package(
 
         tests("Core", ["SuanpanCore"]),
         tests("Wire", ["SuanpanCore", "SuanpanWire"]),
+        tests("Load", ["SuanpanLoad", "SuanpanCore", "SuanpanWire"]),
         tests("Command", ["SuanpanCommand", "Suanpan", "SuanpanCore"]),
     ]
 )

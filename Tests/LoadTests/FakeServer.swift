@@ -220,7 +220,9 @@ final class FakeServer: Sendable {
     /// Nil: the connection ends here.
     private func transfers(_ header: FrameHeader, _ body: UnsafeRawBufferPointer, _ routing: Routing) -> [UInt8]? {
         let count = Int(header.count)
-        if !behaviour.remembers { return results(header, [EventResult](repeating: EventResult(.created), count: count)) }
+        if !behaviour.remembers {
+            return results(header, [EventResult](repeating: EventResult(.created), count: count))
+        }
         let first = body.loadUnaligned(as: Transfer.self)
         let isFunding = first.amount.value == 1 << 60
         var number = -1
@@ -230,7 +232,10 @@ final class FakeServer: Sendable {
                 $0.transferRequests += 1
                 return $0.transferRequests - 1
             }
-            if let stall = behaviour.stall, number >= stall.at, seen.withLock({ s in defer { s.stalled = true }; return !s.stalled })
+            if let stall = behaviour.stall, number >= stall.at,
+                seen.withLock({ s in
+                    defer { s.stalled = true }; return !s.stalled
+                })
             {
                 Thread.sleep(forTimeInterval: stall.seconds)
             }
@@ -301,7 +306,9 @@ final class FakeServer: Sendable {
         guard let head = line(), head.first == "*", let count = Int(head.dropFirst()) else { return nil }
         var words: [String] = []
         for _ in 0..<count {
-            guard let head = line(), let length = Int(head.dropFirst()), at + length + 2 <= bytes.count else { return nil }
+            guard let head = line(), let length = Int(head.dropFirst()), at + length + 2 <= bytes.count else {
+                return nil
+            }
             words.append(String(decoding: bytes[at..<at + length], as: UTF8.self))
             if bytes[at + length] != 13 || bytes[at + length + 1] != 10 { problem("bulk string of a wrong length") }
             at += length + 2
@@ -317,7 +324,8 @@ final class FakeServer: Sendable {
         switch words[0] {
         case "AUTH": return words[1] == behaviour.password ? "+OK\r\n" : "-WRONGPASS no\r\n"
         case "INFO":
-            let text = "# Server\r\nversion:0.0-fake\r\ndurability:sync\r\nshards:\(behaviour.shards)\r\n"
+            let text =
+                "# Server\r\nversion:0.0-fake\r\ndurability:sync\r\nshards:\(behaviour.shards)\r\n"
                 + "salt:0123456789abcdef0011223344556677\r\n"
             return "$\(text.utf8.count)\r\n\(text)\r\n"
         case "ACCOUNT.CREATE":
@@ -327,7 +335,8 @@ final class FakeServer: Sendable {
             }
         case "TRANSFER":
             let t = Transfer(
-                id: TransferID(number(words[1])), debit: AccountID(number(words[2])), credit: AccountID(number(words[3])),
+                id: TransferID(number(words[1])), debit: AccountID(number(words[2])),
+                credit: AccountID(number(words[3])),
                 amount: Amount(number(words[4])), ledger: UInt32(words[5])!, code: UInt16(words[6])!,
                 flags: words.count > 7 ? .pending : [])
             let isFunding = t.amount.value == 1 << 60

@@ -27,7 +27,9 @@ private func withRun(
 
 @Suite(.serialized) struct LoadRunTests {
     @Test func closedLoopSendsExactlyTheTransfersAsked() throws {
-        try withRun { $0.transfers = 20_001 } check: { report, seen in
+        try withRun {
+            $0.transfers = 20_001
+        } check: { report, seen in
             #expect(report.failure == nil)
             #expect(report.accepted == 20_001 && seen.transfers == 20_001)
             #expect(seen.ids.count == 20_001 + 200, "ids are unique, the fundings' too")
@@ -35,7 +37,29 @@ private func withRun(
             #expect(report.refused.isEmpty && report.busy == 0 && report.errors == 0)
             #expect(report.seconds.reduce(0) { $0 + $1.accepted } == 20_001)
             #expect(report.batch == 8190 && report.shards == 2 && report.durability == "sync")
-            #expect(report.server.bytes_per_transfer == 144)
+            #expect(report.server.bytesPerTransfer == 144)
+        }
+    }
+
+    /// The fields of the contract, read back by another parser than the writer's.
+    @Test func jsonHasTheFieldsOfTheContract() throws {
+        try withRun {
+            $0.transfers = 10_000
+        } check: { report, _ in
+            let json = try JSONSerialization.jsonObject(with: Data(report.json()))
+            let fields = try #require(json as? [String: Any])
+            let names = [
+                "tps", "offered_tps", "accepted", "refused", "busy", "errors", "duration_s", "latency_ms", "batch",
+                "connections", "in_flight", "accounts", "durability", "shards", "seed", "machine", "version", "server",
+                "seconds",
+            ]
+            for name in names { #expect(fields[name] != nil, "\(name)") }
+            func keys(_ name: String) -> Set<String> { Set((fields[name] as? [String: Any] ?? [:]).keys) }
+            #expect(keys("latency_ms") == ["p50", "p90", "p99", "p999", "max"])
+            #expect(keys("machine") == ["cpu", "cores", "kernel", "filesystem", "sync_ms"])
+            #expect(keys("server") == ["cpu_s", "bytes_per_transfer"])
+            let first = try #require((fields["seconds"] as? [[String: Any]])?.first)
+            #expect(Set(first.keys) == ["t", "offered", "accepted", "busy", "p50", "p99"])
         }
     }
 
@@ -58,7 +82,9 @@ private func withRun(
         defer { server.stop() }
         var options = LoadOptions(target: server.target)
         options.password = "guess"
-        #expect(throws: LoadError.server(target: server.target, problem: "answered authenticate with not_authenticated")) {
+        #expect(
+            throws: LoadError.server(target: server.target, problem: "answered authenticate with not_authenticated")
+        ) {
             try Load.run(options, live: false)
         }
     }
@@ -136,7 +162,7 @@ private func withRun(
             #expect(report.failure == nil && report.unsent == 0)
             #expect(report.accepted == UInt64(seen.transfers) && (800...1200).contains(report.accepted))
             // 30% of the transfers fell into the stall: the slowest tenth waited at least half of it.
-            #expect(report.latency_ms.p90 > 150 && report.latency_ms.max >= 299)
+            #expect(report.latencyMilliseconds.p90 > 150 && report.latencyMilliseconds.max >= 299)
         }
     }
 
@@ -147,8 +173,9 @@ private func withRun(
             $0.inFlight = 1
             $0.accounts = 20
         } check: { report, seen in
-            #expect(report.unsent > 300 && report.accepted + report.unsent == report.seconds.reduce(0) { $0 + $1.offered })
-            #expect(report.latency_ms.p50 > 1_000, "the unsent count with the time they waited")
+            #expect(
+                report.unsent > 300 && report.accepted + report.unsent == report.seconds.reduce(0) { $0 + $1.offered })
+            #expect(report.latencyMilliseconds.p50 > 1_000, "the unsent count with the time they waited")
         }
     }
 

@@ -1,8 +1,9 @@
 // Goal: profiles are read strictly and give the rates they promise; options are checked; draws have their distribution.
 // Method: literal files, and sums over many draws of a fixed seed.
 
-@testable import SuanpanLoad
 import Testing
+
+@testable import SuanpanLoad
 
 private func problem(_ json: String) -> String {
     do {
@@ -58,7 +59,8 @@ struct ProfileTests {
             ),
         ]
         for (json, expected) in cases { #expect(problem(json) == expected) }
-        #expect(problem(#"{"name":"x","base_rate":1,"fases":[]}"#).hasPrefix("profile sale.json: field 'fases' is unknown"))
+        #expect(
+            problem(#"{"name":"x","base_rate":1,"fases":[]}"#).hasPrefix("profile sale.json: field 'fases' is unknown"))
         #expect(throws: LoadError.self) { try Profile.load("no-such") }
         #expect(throws: LoadError.self) { try Profile.load("./no-such.json") }
     }
@@ -81,9 +83,18 @@ struct ProfileTests {
         #expect(message { $0.batch = 8191 } == "--batch 8191: must be 1 to 8190")
         #expect(message { $0.connections = 0 }.hasPrefix("--connections 0"))
         #expect(message { $0.hotShare = 101 }.hasPrefix("--hot-share 101"))
-        #expect(message { $0.accounts = 3; $0.hotAccounts = 2 }.hasPrefix("--accounts 3: must be at least 4"))
-        #expect(message { $0.wire = .resp; $0.batch = 10 }.hasPrefix("--batch 10: RESP"))
-        #expect(message { $0.durationSeconds = 1; $0.transfers = 1 }.hasPrefix("--duration and --transfers"))
+        #expect(
+            message {
+                $0.accounts = 3; $0.hotAccounts = 2
+            }.hasPrefix("--accounts 3: must be at least 4"))
+        #expect(
+            message {
+                $0.wire = .resp; $0.batch = 10
+            }.hasPrefix("--batch 10: RESP"))
+        #expect(
+            message {
+                $0.durationSeconds = 1; $0.transfers = 1
+            }.hasPrefix("--duration and --transfers"))
         #expect(message { $0.rate = 0 }.hasPrefix("--rate 0"))
         #expect(message { $0.threads = 2 }.hasPrefix("--threads 2"))
         #expect(message { $0.password = String(repeating: "x", count: 200) }.hasPrefix("--password"))
@@ -94,7 +105,8 @@ struct ProfileTests {
         let schedule = try Schedule(
             phases: [
                 Phase(name: "idle", seconds: 2, rate: 0), Phase(name: "flat", seconds: 2, times: 1),
-                Phase(name: "up", seconds: 1, times: 100, ramp: .exponential), Phase(name: "hold", seconds: 1, times: 100),
+                Phase(name: "up", seconds: 1, times: 100, ramp: .exponential),
+                Phase(name: "hold", seconds: 1, times: 100),
                 Phase(name: "down", seconds: 2, times: 0, ramp: .linear),
             ], baseRate: 1_000)
         for batch in [1, 10] {
@@ -109,7 +121,8 @@ struct ProfileTests {
             }
             let expected: [Double] = [0, 0, 1_000, 1_000, 21_497, 100_000, 75_000, 25_000]
             for (second, (got, want)) in zip(perSecond, expected).enumerated() {
-                #expect(abs(got - want) <= 6 * (want * Double(batch)).squareRoot(), "second \(second): \(got) for \(want)")
+                #expect(
+                    abs(got - want) <= 6 * (want * Double(batch)).squareRoot(), "second \(second): \(got) for \(want)")
             }
         }
     }
@@ -131,7 +144,9 @@ struct ProfileTests {
         let harmonic = (1...1_000).reduce(0.0) { $0 + 1 / Double($1) }
         for rank in [0, 1, 9, 99, 999] {
             let expected = Double(draws) / harmonic / Double(rank + 1)
-            #expect(abs(counts[rank] - expected) < 6 * expected.squareRoot(), "rank \(rank): \(counts[rank]) for \(expected)")
+            #expect(
+                abs(counts[rank] - expected) < 6 * expected.squareRoot(),
+                "rank \(rank): \(counts[rank]) for \(expected)")
         }
     }
 
@@ -146,7 +161,8 @@ struct ProfileTests {
 
     @Test func numbersForPeople() {
         #expect(Format.grouped(1_234_567) == "1,234,567" && Format.grouped(12) == "12")
-        #expect(Format.number(0.0123) == "0.012" && Format.number(12.345) == "12.35" && Format.number(12345.6) == "12346")
+        #expect(
+            Format.number(0.0123) == "0.012" && Format.number(12.345) == "12.35" && Format.number(12345.6) == "12346")
         #expect(Format.number(-0.5) == "-0.500")
     }
 }
