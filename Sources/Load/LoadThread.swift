@@ -210,6 +210,8 @@ struct LoadThread: ~Copyable {
 
     /// What was due and never sent, by the schedule: counted, with the time it waited so far.
     private mutating func leaveUnsent(_ pace: inout Pace) {
+        // A closed loop has no due times: it owes nothing.
+        if pace.isClosed { return }
         let now = System.now - start
         while issued < transfersMax, pace.isDue(now) {
             let due = pace.take(now)

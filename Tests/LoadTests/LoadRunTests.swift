@@ -1,7 +1,9 @@
 // Goal: a load sends exactly what it says, counts what it is told, and ends in every case. Method: whole runs against a
 // server in this process that checks each frame and misbehaves on demand.
 
+import Dispatch
 import Foundation
+import Glibc
 import SuanpanCore
 import SuanpanLoad
 import Synchronization
@@ -192,6 +194,38 @@ private func withRun(
                 return
             }
             #expect(report.failure?.exitCode == 1)
+        }
+    }
+
+    /// A signal ends the sending, in a closed loop and in an open one, and the report is of what was sent until then.
+    @Test func aSignalEndsTheRunWithAReport() throws {
+        for rate in [nil, 2_000.0] {
+            let server = FakeServer()
+            defer { server.stop() }
+            let runner = Mutex<pthread_t?>(nil)
+            let report = Mutex<LoadReport?>(nil)
+            let done = DispatchSemaphore(value: 0)
+            var options = LoadOptions(target: server.target)
+            options.accounts = 20
+            options.batch = 1
+            options.durationSeconds = 60
+            options.rate = rate
+            let asked = options
+            Thread {
+                runner.withLock { $0 = pthread_self() }
+                do {
+                    let result = try Load.run(asked, live: false)
+                    report.withLock { $0 = result }
+                } catch { Issue.record("\(error)") }
+                done.signal()
+            }.start()
+            while server.seen.withLock({ $0.transfers }) < 100 { usleep(1_000) }
+            // To the waiting thread itself: the other threads of this process do not hold the signal back.
+            pthread_kill(try #require(runner.withLock { $0 }), SIGTERM)
+            try #require(done.wait(timeout: .now() + 10) == .success, "the run goes on")
+            let result = try #require(report.withLock { $0 })
+            let transfers = server.seen.withLock { $0.transfers }
+            #expect(result.failure == nil && result.accepted == UInt64(transfers) && transfers >= 100)
         }
     }
 
