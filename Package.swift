@@ -96,6 +96,7 @@ let package = Package(
         tests("Core", ["SuanpanCore"]),
         tests("Wire", ["SuanpanCore", "SuanpanWire"]),
         tests("Client", ["SuanpanClient", "Suanpan", "SuanpanCore", "SuanpanWire"]),
+        tests("Load", ["SuanpanLoad", "SuanpanCore", "SuanpanWire"]),
         tests("Command", ["SuanpanCommand", "Suanpan", "SuanpanCore"]),
     ]
 )

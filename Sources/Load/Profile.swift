@@ -102,7 +102,7 @@ public struct Profile: Sendable, Equatable {
         case .typeMismatch(let type, let context): return "\(path(context)) must be a \(name(of: type))"
         case .valueNotFound(let type, let context): return "\(path(context)) is null, not a \(name(of: type))"
         case .dataCorrupted(let context):
-            return context.codingPath.isEmpty && context.underlyingError != nil
+            return context.codingPath.isEmpty
                 ? "is not valid JSON" : "\(path(context)) \(context.debugDescription)"
         @unknown default: return "\(error)"
         }
