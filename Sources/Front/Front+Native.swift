@@ -21,7 +21,13 @@ extension Front {
                 endFrame(c)
                 continue
             }
-            guard connections[c].state == .open, connections[c].input.count >= FrameHeader.bytes else { return handed }
+            guard connections[c].state == .open else { return handed }
+            // A stranger is told at the first word, not when a whole header has come.
+            if connections[c].input.count >= 4 && load(UInt32.self, c, 0) != FrameHeader.magic {
+                refuseFrame(c, .malformed, FrameHeader(0, requestID: 0))
+                return handed
+            }
+            guard connections[c].input.count >= FrameHeader.bytes else { return handed }
             let header = load(FrameHeader.self, c, 0)
             if let status = header.requestRefusal() {
                 refuseFrame(c, status, header)
@@ -201,10 +207,8 @@ extension Front {
     /// A frame that cannot be accepted: a typed reply, then the end. Others do not notice.
     private mutating func refuseFrame(_ c: Int, _ status: Status, _ header: FrameHeader) {
         statistics.malformed += 1
-        let isOurs = header.magic == FrameHeader.magic
         Self.appendStatus(
-            status, operation: isOurs ? header.rawOperation : 0, requestID: isOurs ? header.requestID : 0,
-            to: &connections[c].output)
+            status, operation: header.rawOperation, requestID: header.requestID, to: &connections[c].output)
         connections[c].input.removeAll()
         drain(c)
     }

@@ -277,7 +277,9 @@ extension Front {
             let name = section.map { argument in text(argument, input) }
             encoder.verbatim(text: configuration.board.info(section: name), into: &connections[c].output)
         case .client(let client):
-            encoder.client(client, connectionID: connectionID, name: RESPClientName(), into: &connections[c].output)
+            if case .setName(let name) = client { connections[c].clientName = name }
+            encoder.client(
+                client, connectionID: connectionID, name: connections[c].clientName, into: &connections[c].output)
         case .command(let command):
             append(c, input) { bytes, arguments, out in
                 encoder.command(command, arguments, input: bytes, into: &out)
@@ -329,6 +331,7 @@ extension Front {
             encoder(c).notAuthenticated(into: &connections[c].output)
             return
         }
+        if let name = hello.clientName { connections[c].clientName = name }
         if let version = hello.version { connections[c].respVersion = version.rawValue }
         encoder(c).hello(
             connectionID: UInt64(stream(c)), serverVersion: configuration.board.facts.version,

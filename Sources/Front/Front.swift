@@ -215,14 +215,18 @@ public struct Front: ~Copyable {
             closeIfReleased(c)
         } else if result > 0 || result == -ENOBUFS || result == -ECANCELED || result == -EINTR {
             rearm(c, &ring)
+        } else if result == 0 && connections[c].state == .open {
+            // The peer sends no more, and may still read: what it has sent is answered first.
+            connections[c].inputEnded = true
+            makeReady(c)
         } else {
-            // The peer has closed, or the connection broke: nobody is left to answer.
+            // The connection broke: nobody is left to answer.
             shut(c)
         }
     }
 
     mutating func rearm(_ c: Int, _ ring: inout Ring) {
-        if connections[c].state == .open && !connections[c].receiveArmed
+        if connections[c].state == .open && !connections[c].receiveArmed && !connections[c].inputEnded
             && connections[c].input.count < Self.inputBytesMax
         {
             armReceive(c, &ring)
@@ -343,6 +347,12 @@ public struct Front: ~Copyable {
                 case .resp: budget -= try workRESP(c, &shard)
                 }
             }
+            // Nothing more comes, and what came is handled: answer what is owed, then close.
+            if connections[c].inputEnded && !connections[c].isReady && !connections[c].isStalled
+                && connections[c].current == 0
+            {
+                drain(c)
+            }
             if connections[c].state == .closing { closeIfReleased(c) } else { sendOutput(c, &ring) }
             rearm(c, &ring)
             connections[c].giveBackIdleMemory(above: keptBytes)
@@ -367,6 +377,15 @@ public struct Front: ~Copyable {
             }
         }
         return owing
+    }
+
+    /// Closes every connection: the core ends, and its ring with it.
+    public mutating func closeAll() {
+        for c in 0..<connections.count where connections[c].state != .free {
+            Glibc.shutdown(connections[c].fd, CInt(SHUT_RDWR))
+            close(connections[c].fd)
+            connections[c].state = .free
+        }
     }
 
     /// Takes no new work. True when everything taken has been answered and sent.

@@ -92,7 +92,10 @@ struct CoreLoop: ~Copyable {
             try writeLog()
             flush()
             if now &- publishedAt > Self.publishEvery { publish() }
-            if shared.control.isStopping, try stop() { return }
+            if shared.control.isStopping, try stop() {
+                front.closeAll()
+                return
+            }
             if progress || front.hasWork || hasReleasable || shard.hasWork {
                 try submit(poll: true)
             } else {
