@@ -87,7 +87,7 @@ median() { printf '%s\n' "$@" | sort -g | awk '{ v[NR] = $1 } END { print v[int(
 ratio() { awk -v a="$1" -v b="$2" 'BEGIN { if (b > 0) printf "%.2f\n", a / b; else print "none" }'; }
 json_field() { /usr/bin/python3 -c 'import json, sys; v = json.load(open(sys.argv[1]))
 for key in sys.argv[2].split("."): v = v[key]
-print(v)' "$1" "$2"; }
+print(f"{v:.0f}" if isinstance(v, float) and v >= 1000 else v)' "$1" "$2"; }
 
 # What every recorded figure must say. $1: durability.
 print_machine() {
