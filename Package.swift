@@ -52,7 +52,8 @@ let package = Package(
         stage(
             "Front",
             [
-                "SuanpanCore", "SuanpanWire", "SuanpanLanes", "SuanpanUring", "SuanpanJournal", "SuanpanShard", "CSupport",
+                "SuanpanCore", "SuanpanWire", "SuanpanLanes", "SuanpanUring", "SuanpanJournal", "SuanpanShard",
+                "CSupport",
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
             ]),
         .target(
@@ -97,3 +98,10 @@ let package = Package(
         tests("Command", ["SuanpanCommand", "Suanpan", "SuanpanCore"]),
     ]
 )
+
+// Benchmarks are built on demand only: SUANPAN_BENCHMARKS=1, see `make bench`.
+if Context.environment["SUANPAN_BENCHMARKS"] != nil {
+    package.targets.append(
+        .executableTarget(
+            name: "suanpan-benchmarks", dependencies: ["Suanpan", "SuanpanCore"], path: "Benchmarks/InProcess"))
+}

@@ -179,7 +179,8 @@ public struct RawRegion: ~Copyable {
     public borrowing func withBytes<Result>(_ offset: Int, _ length: Int, _ body: (Span<UInt8>) -> Result) -> Result {
         invariant(offset >= 0 && length >= 0 && offset <= count - length, "range \(offset)+\(length) of \(count)")
         // SAFETY: the range was checked; the span cannot outlive the call.
-        let bytes = unsafe UnsafeBufferPointer(start: (base + offset).assumingMemoryBound(to: UInt8.self), count: length)
+        let bytes = unsafe UnsafeBufferPointer(
+            start: (base + offset).assumingMemoryBound(to: UInt8.self), count: length)
         return body(unsafe Span(_unsafeElements: bytes))
     }
 }

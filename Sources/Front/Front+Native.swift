@@ -190,7 +190,9 @@ extension Front {
 
     // MARK: Replies
 
-    private mutating func reply(_ c: Int, _ status: Status, _ header: FrameHeader, text: String = "", retryAfter: UInt32 = 0) {
+    private mutating func reply(
+        _ c: Int, _ status: Status, _ header: FrameHeader, text: String = "", retryAfter: UInt32 = 0
+    ) {
         Self.appendStatus(
             status, operation: header.rawOperation, requestID: header.requestID, retryAfter: retryAfter, text: text,
             to: &connections[c].output)
@@ -245,7 +247,9 @@ extension Front {
             connections[c].output.append(record: header)
             if requests[r].allCreated {
                 connections[c].output.reserve(count * 8)
-                for i in 0..<count { connections[c].output.append(record: pool.result(buffer, i).timestamp.nanoseconds) }
+                for i in 0..<count {
+                    connections[c].output.append(record: pool.result(buffer, i).timestamp.nanoseconds)
+                }
             } else {
                 pool.append(results: count, buffer, to: &connections[c].output)
             }

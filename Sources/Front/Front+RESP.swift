@@ -24,7 +24,8 @@ extension Front {
                 makeReady(c)
                 break
             }
-            guard connections[c].openRequests < Self.pipelineMax, connections[c].output.count < Self.outputBytesMax else {
+            guard connections[c].openRequests < Self.pipelineMax, connections[c].output.count < Self.outputBytesMax
+            else {
                 stall(c)
                 break
             }
@@ -55,7 +56,9 @@ extension Front {
         return handled
     }
 
-    private mutating func parse(_ parser: inout RESPParser, _ input: borrowing OutputBuffer, authenticated: Bool) -> RESPParsed {
+    private mutating func parse(_ parser: inout RESPParser, _ input: borrowing OutputBuffer, authenticated: Bool)
+        -> RESPParsed
+    {
         input.withBytes { parser.parse($0, into: &arguments, authenticated: authenticated) }
     }
 
@@ -65,7 +68,9 @@ extension Front {
     }
 
     /// Runs the command just parsed. Returns false when it must be read again later; nothing has happened then.
-    private mutating func run(_ c: Int, _ input: borrowing OutputBuffer, _ shard: inout Shard) throws(JournalError) -> Bool {
+    private mutating func run(_ c: Int, _ input: borrowing OutputBuffer, _ shard: inout Shard) throws(JournalError)
+        -> Bool
+    {
         let command = input.withBytes { RESPCommand.decode(&arguments, $0) }
         if !connections[c].isAuthenticated {
             switch command {
@@ -80,14 +85,17 @@ extension Front {
         case .nothing:
             return true
         case .transfer(let t):
-            return try start(c, .respTransfer, .createTransfers, t, routing.shard(of: t.debitAccountID),
+            return try start(
+                c, .respTransfer, .createTransfers, t, routing.shard(of: t.debitAccountID),
                 t.debitAccountID, t.creditAccountID, &shard)
         case .accountCreate(let account):
-            return try start(c, .respAccountCreate, .createAccounts, account.bits, routing.shard(of: account.id),
+            return try start(
+                c, .respAccountCreate, .createAccounts, account.bits, routing.shard(of: account.id),
                 account.id, account.id, &shard)
         case .accountGet(count: 1):
             let id = arguments.accountID(0)
-            return try start(c, .respAccountGet, .lookupAccounts, Shard.readKey(id), routing.shard(of: id), id, id, &shard)
+            return try start(
+                c, .respAccountGet, .lookupAccounts, Shard.readKey(id), routing.shard(of: id), id, id, &shard)
         case .accountGet(let count):
             return try startMany(c, count, &shard)
         case .transferGet(let id, let debit):
@@ -153,7 +161,9 @@ extension Front {
         var needed = [Int](repeating: 0, count: routing.shardCount)
         for i in 0..<count { needed[routing.shard(of: arguments.accountID(i)).index] += 1 }
         for (s, n) in needed.enumerated() where s != core.index && eventsOut[s] + n > Self.eventsOutMax { return false }
-        guard let r = makeRequest(.respAccountGetMany, connection: c, count: count, bytes: count * ResultPool.recordStride)
+        guard
+            let r = makeRequest(
+                .respAccountGetMany, connection: c, count: count, bytes: count * ResultPool.recordStride)
         else { return busy(c) }
         requests[Int(r)].coordinator = core.value
         requests[Int(r)].firstAccount = AccountID(0)
@@ -209,7 +219,8 @@ extension Front {
         let encoder = encoder(c)
         switch requests[r].kind {
         case .respTransfer: encoder.encode(result: pool.result(buffer, 0), of: .transfer, into: &connections[c].output)
-        case .respAccountCreate: encoder.encode(result: pool.result(buffer, 0), of: .account, into: &connections[c].output)
+        case .respAccountCreate:
+            encoder.encode(result: pool.result(buffer, 0), of: .account, into: &connections[c].output)
         case .respAccountGet: encodeAccount(c, buffer, 0)
         case .respAccountGetMany:
             guard requests[r].allCreated else {
@@ -250,7 +261,9 @@ extension Front {
         case .hello(let hello): answerHello(c, hello, input)
         case .auth(_, let password): answerAuthentication(c, password, input)
         case .select(let database):
-            if database == 0 { encoder.ok(into: &connections[c].output) } else {
+            if database == 0 {
+                encoder.ok(into: &connections[c].output)
+            } else {
                 encoder.error("ERR DB index is out of range", into: &connections[c].output)
             }
         case .reset:
@@ -285,7 +298,8 @@ extension Front {
 
     /// Writes a reply that quotes the command.
     private mutating func append(
-        _ c: Int, _ input: borrowing OutputBuffer, _ body: (Span<UInt8>, borrowing RESPArguments, inout OutputBuffer) -> Void
+        _ c: Int, _ input: borrowing OutputBuffer,
+        _ body: (Span<UInt8>, borrowing RESPArguments, inout OutputBuffer) -> Void
     ) {
         var out = OutputBuffer()
         swap(&out, &connections[c].output)
@@ -323,7 +337,9 @@ extension Front {
 
     private mutating func answerAuthentication(_ c: Int, _ password: RESPArgument, _ input: borrowing OutputBuffer) {
         if configuration.password.isEmpty { return encoder(c).noPasswordSet(into: &connections[c].output) }
-        guard passwordMatches(bytes(password, input)) else { return encoder(c).wrongPassword(into: &connections[c].output) }
+        guard passwordMatches(bytes(password, input)) else {
+            return encoder(c).wrongPassword(into: &connections[c].output)
+        }
         connections[c].isAuthenticated = true
         encoder(c).ok(into: &connections[c].output)
     }

@@ -292,7 +292,9 @@ extension Front {
         while let part = parts.first {
             let r: UInt32
             if connectionlessRequest == 0 {
-                guard let made = makeRequest(.embedded, connection: -1, count: part.indices.count, bytes: 0) else { return }
+                guard let made = makeRequest(.embedded, connection: -1, count: part.indices.count, bytes: 0) else {
+                    return
+                }
                 r = made
                 partRequests[r] = part
                 connectionlessRequest = r + 1

@@ -174,7 +174,9 @@ public struct Front: ~Copyable {
         }
         text.withBytes { bytes in
             // SAFETY: the bytes live for the call; the client is told on a best-effort basis before the close.
-            unsafe bytes.withUnsafeBytes { _ = unsafe Glibc.send(fd, $0.baseAddress, $0.count, CInt(MSG_NOSIGNAL) | CInt(MSG_DONTWAIT)) }
+            unsafe bytes.withUnsafeBytes {
+                _ = unsafe Glibc.send(fd, $0.baseAddress, $0.count, CInt(MSG_NOSIGNAL) | CInt(MSG_DONTWAIT))
+            }
         }
         close(fd)
     }
@@ -200,7 +202,7 @@ public struct Front: ~Copyable {
             }
             buffers.recycle(id)
         }
-        if completion.hasMore { 
+        if completion.hasMore {
             if connections[c].input.count >= Self.inputBytesMax && !connections[c].receiveCancelled {
                 ring.cancel(token: TokenKind.receive.token(number), ownToken: TokenKind.cancel.token())
                 connections[c].receiveCancelled = true
@@ -243,7 +245,9 @@ public struct Front: ~Copyable {
 
     /// Hands the connection's output to the ring, one send at a time.
     mutating func sendOutput(_ c: Int, _ ring: inout Ring) {
-        guard !connections[c].sendInFlight, connections[c].state == .open || connections[c].state == .draining else { return }
+        guard !connections[c].sendInFlight, connections[c].state == .open || connections[c].state == .draining else {
+            return
+        }
         if connections[c].sending.isEmpty {
             if connections[c].output.isEmpty {
                 if connections[c].state == .draining && connections[c].openRequests == 0 { shut(c) }
@@ -321,7 +325,8 @@ public struct Front: ~Copyable {
     /// - Parameter eventsMax: About how many events to hand in before other work gets its turn.
     // Do not rename: Perf/ finds it by this symbol.
     @inline(never)
-    public mutating func work(_ shard: inout Shard, ring: inout Ring, now: UInt64, eventsMax: Int) throws(JournalError) {
+    public mutating func work(_ shard: inout Shard, ring: inout Ring, now: UInt64, eventsMax: Int) throws(JournalError)
+    {
         self.now = now
         try workParts(&shard)
         var turns = ready.count

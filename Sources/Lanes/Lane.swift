@@ -128,8 +128,10 @@ public struct Lane: BitwiseCopyable, @unchecked Sendable {
     @inlinable @inline(__always)
     public func peekRecord(ahead k: Int) -> Transfer? {
         let at = unsafe consumer.pointee.position &+ UInt64(k * Self.recordCells)
-        guard unsafe consumer.pointee.other &- consumer.pointee.position > UInt64(k * Self.recordCells) else { return nil }
-        return unsafe record(at &+ 1)
+        guard unsafe consumer.pointee.other &- consumer.pointee.position > UInt64(k * Self.recordCells) else {
+            return nil
+        }
+        return record(at &+ 1)
     }
 
     /// Takes the message just peeked. Its cells go back to the producer with `release`.
@@ -161,7 +163,8 @@ public struct Lane: BitwiseCopyable, @unchecked Sendable {
 
     /// Cells waiting, as the consumer sees them.
     @inlinable public var depth: Int {
-        unsafe Int(producer.pointee.published.load(ordering: .relaxed) &- consumer.pointee.published.load(ordering: .relaxed))
+        unsafe Int(
+            producer.pointee.published.load(ordering: .relaxed) &- consumer.pointee.published.load(ordering: .relaxed))
     }
 
     @inlinable @inline(__always)

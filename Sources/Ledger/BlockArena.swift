@@ -18,7 +18,9 @@ struct BlockArena: ~Copyable {
         for page in pages { unsafe sp_unmap(UnsafeMutableRawPointer(bitPattern: page), 1 << 21) }
     }
 
-    private static func shift(_ bytes: Int) -> Int { max(smallestShift, Int.bitWidth - (bytes - 1).leadingZeroBitCount) }
+    private static func shift(_ bytes: Int) -> Int {
+        max(smallestShift, Int.bitWidth - (bytes - 1).leadingZeroBitCount)
+    }
 
     /// A zero-filled block of at least `bytes`; nil when the machine has none.
     mutating func allocate(_ bytes: Int) -> UnsafeMutableRawPointer? {

@@ -151,6 +151,23 @@ public struct Ledger: ~Copyable {
         states.prefetch(index.index)
     }
 
+    /// Asks for the index lines that replaying a record will touch.
+    public func prefetch(_ record: borrowing LogRecord) {
+        let debit = record.body.debitAccountID
+        let id = record.body.id
+        let credit = record.body.creditAccountID
+        prefetchAccount(hash: accountHash(debit))
+        prefetchAccount(hash: accountHash(credit))
+        prefetchIdentity(hash: identityHash(debit, id))
+    }
+
+    /// Asks for the accounts of a record whose index lines have been asked for.
+    public func prefetchAccounts(_ record: borrowing LogRecord) {
+        if record.rawKind == RecordKind.account.rawValue { return }
+        if let debit = guess(hash: accountHash(record.body.debitAccountID)) { prefetch(debit) }
+        if let credit = guess(hash: accountHash(record.body.creditAccountID)) { prefetch(credit) }
+    }
+
     @inline(__always)
     public func account(_ index: AccountIndex) -> Account { accounts[index.index] }
 
@@ -261,22 +278,34 @@ public struct Ledger: ~Copyable {
         switch record.kind {
         case .account:
             if find(record.account.id) != nil { return "account \(record.account.id.value) is created twice" }
-            if !apply(account: record.account, lsn: lsn) { return "there is no memory for account \(record.account.id.value)" }
+            if !apply(account: record.account, lsn: lsn) {
+                return "there is no memory for account \(record.account.id.value)"
+            }
         case .transfer:
-            guard let debit = find(t.debitAccountID) else { return "debit account \(t.debitAccountID.value) does not exist" }
-            guard let credit = find(t.creditAccountID) else { return "credit account \(t.creditAccountID.value) does not exist" }
+            guard let debit = find(t.debitAccountID) else {
+                return "debit account \(t.debitAccountID.value) does not exist"
+            }
+            guard let credit = find(t.creditAccountID) else {
+                return "credit account \(t.creditAccountID.value) does not exist"
+            }
             applyDebit(debit, t.amount)
             applyCredit(credit, t.amount)
             rememberCreated(identityHash(t.debitAccountID, t.id), position: position)
         case .decision:
-            guard let debit = find(t.debitAccountID) else { return "debit account \(t.debitAccountID.value) does not exist" }
+            guard let debit = find(t.debitAccountID) else {
+                return "debit account \(t.debitAccountID.value) does not exist"
+            }
             applyDebit(debit, t.amount)
             rememberCreated(identityHash(t.debitAccountID, t.id), position: position)
         case .credit:
-            guard let credit = find(t.creditAccountID) else { return "credit account \(t.creditAccountID.value) does not exist" }
+            guard let credit = find(t.creditAccountID) else {
+                return "credit account \(t.creditAccountID.value) does not exist"
+            }
             applyCredit(credit, t.amount)
         case .refusal:
-            guard let reason = ResultCode(rawValue: record.rawReason) else { return "refusal reason \(record.rawReason) is unknown" }
+            guard let reason = ResultCode(rawValue: record.rawReason) else {
+                return "refusal reason \(record.rawReason) is unknown"
+            }
             rememberRefused(identityHash(t.debitAccountID, t.id), reason, position: position)
         case nil:
             return "record kind \(record.rawKind) is unknown"

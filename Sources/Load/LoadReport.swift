@@ -69,7 +69,8 @@ public struct LoadReport: Sendable, Encodable {
     // `failure`, `target` and `connectionsLost` are for people: the exit code and `errors` say it to programs.
     private enum CodingKeys: String, CodingKey {
         case tps, offered_tps, accepted, exists, refused, busy, errors, unsent, duration_s, latency_ms, loop, profile,
-            `protocol`, batch, connections, in_flight, accounts, hot_share, hot_accounts, cross_shard, durability, shards,
+            `protocol`, batch, connections, in_flight, accounts, hot_share, hot_accounts, cross_shard, durability,
+            shards,
             seed, machine, version, server, generator, seconds
     }
 
@@ -145,7 +146,9 @@ public struct LoadReport: Sendable, Encodable {
                 p99: row.milliseconds(99))
         }
         // Whole seconds only at the end: an empty last row says nothing.
-        while let last = seconds.last, last.offered == 0 && last.accepted == 0 && last.busy == 0 { seconds.removeLast() }
+        while let last = seconds.last, last.offered == 0 && last.accepted == 0 && last.busy == 0 {
+            seconds.removeLast()
+        }
         target = plan.target
         connectionsLost = results.reduce(0) { $0 + $1.connectionsLost }
         failure = results.lazy.compactMap(\.failure).first
@@ -208,12 +211,16 @@ public struct LoadReport: Sendable, Encodable {
             "p50 \(ms(latency_ms.p50))  p90 \(ms(latency_ms.p90))  p99 \(ms(latency_ms.p99))  p99.9 \(ms(latency_ms.p999))"
                 + "  max \(ms(latency_ms.max)) ms"
                 + (loop == "closed" ? "" : ", from the time due"))
-        for (name, count) in refused.sorted(by: { $0.key < $1.key }) { line("refused", "\(Format.grouped(count)) \(name)") }
+        for (name, count) in refused.sorted(by: { $0.key < $1.key }) {
+            line("refused", "\(Format.grouped(count)) \(name)")
+        }
         if refused["reserved_flag"] != nil {
             line("", "reserved_flag: this server has no pending transfers yet (--pending)")
         }
         if exists > 0 { line("exists", Format.grouped(exists)) }
-        if busy > 0 { line("busy", "\(Format.grouped(busy)) (not executed\(loop == "closed" ? "" : ", not repeated"))") }
+        if busy > 0 {
+            line("busy", "\(Format.grouped(busy)) (not executed\(loop == "closed" ? "" : ", not repeated"))")
+        }
         if unsent > 0 {
             line("unsent", "\(Format.grouped(unsent)) were due but found no free place; latency counts their waiting")
         }

@@ -92,7 +92,8 @@ struct LoadThread: ~Copyable {
     var failure: LoadError?
 
     init(
-        _ plan: LoadPlan, address: SocketAddress, control: RunControl, workload: consuming Workload, connections count: Int,
+        _ plan: LoadPlan, address: SocketAddress, control: RunControl, workload: consuming Workload,
+        connections count: Int,
         transfersMax: UInt64
     ) throws(LoadError) {
         self.plan = plan

@@ -71,8 +71,9 @@ public struct Profile: Sendable, Equatable {
             return try Profile(json: standard, source: "\(nameOrFile) (built in)")
         }
         guard let bytes = System.readFile(nameOrFile) else {
-            throw .usage("profile \(nameOrFile): cannot be read; give an existing JSON file or one of "
-                + standardNames.joined(separator: ", "))
+            throw .usage(
+                "profile \(nameOrFile): cannot be read; give an existing JSON file or one of "
+                    + standardNames.joined(separator: ", "))
         }
         return try Profile(json: bytes, source: nameOrFile)
     }
@@ -88,7 +89,11 @@ public struct Profile: Sendable, Equatable {
         func path(_ context: DecodingError.Context, _ last: (any CodingKey)? = nil) -> String {
             var out = ""
             for key in context.codingPath + (last.map { [$0] } ?? []) {
-                if let index = key.intValue { out += "[\(index)]" } else { out += (out.isEmpty ? "" : ".") + key.stringValue }
+                if let index = key.intValue {
+                    out += "[\(index)]"
+                } else {
+                    out += (out.isEmpty ? "" : ".") + key.stringValue
+                }
             }
             return out.isEmpty ? "the file" : "field '\(out)'"
         }

@@ -212,7 +212,9 @@ struct Setup: ~Copyable {
         let reply = try socket.receive(exactly: FrameHeader.bytes)
         // SAFETY: exactly a header's bytes were received; a header is plain bytes.
         let answer = unsafe reply.withUnsafeBytes { unsafe $0.loadUnaligned(as: FrameHeader.self) }
-        if let problem = answer.refusal() { throw failed("sent a frame that is \(problem.name); is this a native port?") }
+        if let problem = answer.refusal() {
+            throw failed("sent a frame that is \(problem.name); is this a native port?")
+        }
         let rest = try socket.receive(exactly: Int(answer.bodyLength))
         let crc = unsafe rest.withUnsafeBytes { unsafe Checksum.crc32c($0) }
         guard crc == answer.bodyChecksum else { throw failed("sent a body with a wrong checksum") }

@@ -96,7 +96,8 @@ extension Shard {
         let from = Int(message.from)
         let p = Int(message.slot) + from * Self.slotCount
         invariant(participants[p].state == .reserved && participants[p].voteSent, "a commit without a vote")
-        invariant(message.sequence == peers[from].applied + 1, "commit \(message.sequence) after \(peers[from].applied)")
+        invariant(
+            message.sequence == peers[from].applied + 1, "commit \(message.sequence) after \(peers[from].applied)")
         clock.observe(message.time)
         peers[from].applied = message.sequence
         participants[p].transfer.timestamp = Timestamp(message.time)

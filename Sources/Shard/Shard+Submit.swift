@@ -137,7 +137,9 @@ extension Shard {
         var step = 0
         while let known = ledger.nextRemembered(hash, &step) {
             let record = try journal.read(LogPosition(known.position))
-            if record.body.id == id && record.body.debitAccountID == debit && known.refusal == nil { return record.body }
+            if record.body.id == id && record.body.debitAccountID == debit && known.refusal == nil {
+                return record.body
+            }
         }
         return nil
     }
@@ -203,7 +205,9 @@ extension Shard {
 
     /// Records and applies a transfer within this shard.
     @inline(__always)
-    mutating func accept(_ t: borrowing Transfer, _ hash: UInt64, _ debit: AccountIndex, _ credit: AccountIndex) -> Timestamp {
+    mutating func accept(_ t: borrowing Transfer, _ hash: UInt64, _ debit: AccountIndex, _ credit: AccountIndex)
+        -> Timestamp
+    {
         var accepted = copy t
         accepted.timestamp = clock.next()
         let position = journal.append(LogRecord(.transfer, accepted))
@@ -262,7 +266,8 @@ extension Shard {
         var link = identityHeads[Int(truncatingIfNeeded: hash) & (Self.slotCount - 1)]
         while link != 0 {
             let i = Int(link - 1)
-            if slots[i].identityHash == hash && slots[i].transfer.id == id && slots[i].transfer.debitAccountID == debit {
+            if slots[i].identityHash == hash && slots[i].transfer.id == id && slots[i].transfer.debitAccountID == debit
+            {
                 return link - 1
             }
             link = slots[i].identityNext
@@ -295,7 +300,9 @@ extension Shard {
 
     // MARK: Waiters
 
-    mutating func makeWaiter(_ kind: WaiterKind, _ t: borrowing Transfer, _ origin: Origin, barrier: UInt64 = 0) -> UInt32 {
+    mutating func makeWaiter(_ kind: WaiterKind, _ t: borrowing Transfer, _ origin: Origin, barrier: UInt64 = 0)
+        -> UInt32
+    {
         let w = freeWaiters.take()
         waiters[Int(w)] = Waiter(transfer: copy t, origin: origin, barrier: barrier, next: 0, kind: kind)
         return w + 1

@@ -40,7 +40,9 @@ extension CoreLoop {
         board.set(core, .restarts, shard.statistics.restarts)
         board.set(core, .redone, shard.statistics.redone)
         var depth = 0
-        for other in 0..<shared.coreCount where other != core { depth += requestsIn[other].depth + controlIn[other].depth }
+        for other in 0..<shared.coreCount where other != core {
+            depth += requestsIn[other].depth + controlIn[other].depth
+        }
         board.set(core, .queueDepth, UInt64(depth))
 
         let counters = shard.journal.counters
@@ -67,7 +69,8 @@ extension CoreLoop {
     }
 
     private static func publish(
-        _ board: StatusBoard, _ core: Int, _ times: inout DurationHistogram, _ p50: Metric, _ p99: Metric, _ most: Metric
+        _ board: StatusBoard, _ core: Int, _ times: inout DurationHistogram, _ p50: Metric, _ p99: Metric,
+        _ most: Metric
     ) {
         // The last numbers stay while nothing new was measured.
         guard !times.isEmpty else { return }

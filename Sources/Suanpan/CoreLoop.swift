@@ -172,7 +172,9 @@ struct CoreLoop: ~Copyable {
                 case .result: front.receiveResult(message)
                 case .record: front.receiveRecord(message, lane.peekRecord())
                 case .adopt:
-                    guard let door = Door(rawValue: message.operation) else { SuanpanCore.stop("door \(message.operation)") }
+                    guard let door = Door(rawValue: message.operation) else {
+                        SuanpanCore.stop("door \(message.operation)")
+                    }
                     front.adopt(CInt(bitPattern: message.slot), door, ring: &ring)
                 case .prepare:
                     isTaken = shard.canReceive
@@ -261,7 +263,9 @@ struct CoreLoop: ~Copyable {
         // The second look: a message flushed before the flag was seen is found here; one after it rings.
         for core in 0..<shared.coreCount where core != id.index {
             let blocked = !shard.canReceive
-            if (!controlIn[core].isEmpty && !blocked) || (!requestsIn[core].isEmpty && !front.hasStalled && shard.acceptsRequests) {
+            if (!controlIn[core].isEmpty && !blocked)
+                || (!requestsIn[core].isEmpty && !front.hasStalled && shard.acceptsRequests)
+            {
                 bell.didWake()
                 return try submit(poll: true)
             }
@@ -273,7 +277,9 @@ struct CoreLoop: ~Copyable {
         var timeout: UInt64?
         if shard.journal.wantsIdleGroup {
             timeout = Self.idleGroupAfter
-        } else if owing || shared.control.isStopping || shard.journal.isDiskFull || shard.clock.now > shared.time.at(now) {
+        } else if owing || shared.control.isStopping || shard.journal.isDiskFull
+            || shard.clock.now > shared.time.at(now)
+        {
             timeout = shared.control.isStopping ? 1_000_000 : 100_000_000
         } else if publishedAt != 0 {
             // Once more after the last activity, then no longer.
@@ -299,7 +305,9 @@ struct CoreLoop: ~Copyable {
             try writeLog()
         }
         while shard.journal.writesInFlight > 0 {
-            do throws(RingError) { try ring.submitAndWait(timeoutNanoseconds: 100_000_000) } catch { throw .ring(error) }
+            do throws(RingError) { try ring.submitAndWait(timeoutNanoseconds: 100_000_000) } catch {
+                throw .ring(error)
+            }
             _ = try takeCompletions()
             if shared.control.isOverdue(now &- 5_000_000_000) { break }
         }

@@ -137,7 +137,11 @@ enum CoreThread {
     private static func run(
         _ setup: CoreSetup, _ replay: inout LedgerReplay, upTo limit: LSN?
     ) throws(EngineError) -> ReplaySummary {
-        do throws(JournalError) { return try Recovery.replay(setup.directory, upTo: limit, into: &replay) } catch {
+        do throws(JournalError) {
+            let summary = try Recovery.replay(setup.directory, upTo: limit, into: &replay)
+            try replay.finish()
+            return summary
+        } catch {
             throw .journal(error)
         }
     }
@@ -179,7 +183,8 @@ enum CoreThread {
             }
             let lost = Int(applied - decided)
             guard lost <= replay.credits[peer].count else {
-                return .inconsistent("shard \(i) has applied \(lost) decisions that shard \(peer) has lost: more than kept")
+                return .inconsistent(
+                    "shard \(i) has applied \(lost) decisions that shard \(peer) has lost: more than kept")
             }
             let first = replay.credits[peer][replay.credits[peer].count - lost]
             let before = LSN(first.value - 1)
@@ -220,7 +225,8 @@ enum CoreThread {
             let missing = Int(all[peer][i].decided - all[i][peer].applied)
             let kept = decisions[peer][i]
             guard missing <= kept.count else {
-                throw .inconsistent("shard \(i) lacks \(missing) decisions of shard \(peer): more than can be under way")
+                throw .inconsistent(
+                    "shard \(i) lacks \(missing) decisions of shard \(peer): more than can be under way")
             }
             for transfer in kept.suffix(missing) {
                 pairs[peer].applied += 1

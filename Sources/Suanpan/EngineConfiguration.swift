@@ -18,7 +18,12 @@ public struct Endpoint: Sendable, Equatable, CustomStringConvertible {
     }
     public var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
     /// True where only processes of this machine can connect.
-    public var isLoopback: Bool { host == "localhost" || host == "::1" || host.hasPrefix("127.") }
+    public var isLoopback: Bool { host == "localhost" || host == "::1" || isLoopbackIPv4 }
+    /// 127.a.b.c, and no name that begins like it.
+    private var isLoopbackIPv4: Bool {
+        let parts = host.split(separator: ".", omittingEmptySubsequences: false)
+        return parts.count == 4 && parts[0] == "127" && parts.allSatisfy { UInt8($0) != nil }
+    }
 }
 
 public struct EngineConfiguration: Sendable {

@@ -39,7 +39,9 @@ public enum Server {
 
     private static func describe(_ start: EngineStart) -> ServerReady {
         var notes = start.cuts
-        if start.redone > 0 { notes.append("\(start.redone) crossing transfers decided before the stop were credited now") }
+        if start.redone > 0 {
+            notes.append("\(start.redone) crossing transfers decided before the stop were credited now")
+        }
         if start.clockBehindSeconds > 0 {
             notes.append(
                 "the machine's clock stands \(start.clockBehindSeconds) s behind the ledger's last timestamp (was it set "

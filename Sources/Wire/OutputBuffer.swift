@@ -84,7 +84,8 @@ public struct OutputBuffer: ~Copyable {
     public func load<Value: BitwiseCopyable>(_ type: Value.Type, at offset: Int) -> Value {
         invariant(offset >= 0 && offset <= count - MemoryLayout<Value>.size, "read past the end")
         // SAFETY: the range was checked to lie within the bytes written; loading needs no alignment.
-        return unsafe UnsafeRawPointer(base.unsafelyUnwrapped + start).loadUnaligned(fromByteOffset: offset, as: Value.self)
+        return unsafe UnsafeRawPointer(base.unsafelyUnwrapped + start).loadUnaligned(
+            fromByteOffset: offset, as: Value.self)
     }
 
     // MARK: Appending

@@ -47,7 +47,8 @@ internal import SuanpanCore
 
     /// An argument sent back: ECHO, PING with a message.
     public func bulk(
-        _ argument: RESPArgument, of arguments: borrowing RESPArguments, input: Span<UInt8>, into out: inout OutputBuffer
+        _ argument: RESPArgument, of arguments: borrowing RESPArguments, input: Span<UInt8>,
+        into out: inout OutputBuffer
     ) {
         bulkHeader(argument.length, into: &out)
         arguments.withSource(input) { source in
@@ -138,17 +139,22 @@ internal import SuanpanCore
     ///   - arguments: The table that the command was decoded from, unchanged since.
     ///   - input: The bytes it was parsed from.
     public func error(
-        _ error: RESPCommandError, of arguments: borrowing RESPArguments, input: Span<UInt8>, into out: inout OutputBuffer
+        _ error: RESPCommandError, of arguments: borrowing RESPArguments, input: Span<UInt8>,
+        into out: inout OutputBuffer
     ) {
         switch error.kind {
         case .unknownCommand:
-            quote("-ERR unknown command '", error.argument, "'; COMMAND DOCS lists those there are", arguments, input, &out)
+            quote(
+                "-ERR unknown command '", error.argument, "'; COMMAND DOCS lists those there are", arguments, input,
+                &out)
         case .wrongArgumentCount:
             out.append("-ERR wrong number of arguments for '")
             append(error.argument, lowercased: true, arguments, input, &out)
             out.append("' command")
         case .unknownSubcommand:
-            quote("-ERR unknown subcommand or wrong number of arguments for '", error.argument, "'", arguments, input, &out)
+            quote(
+                "-ERR unknown subcommand or wrong number of arguments for '", error.argument, "'", arguments, input,
+                &out)
         case .syntax:
             quote("-ERR syntax error near '", error.argument, "'", arguments, input, &out)
         case .notUnsigned(let field):

@@ -59,7 +59,8 @@ private func request(_ bytes: [UInt8], end: Int? = nil) -> FrameParsed {
     refused(.malformed) { $0.count = 1 }
     refused(.tooLarge) { $0.count = 8191 }
     refused(.tooLarge, body: Array(repeating: 0, count: (1 << 20) + 1)) { _ in }
-    var bytes = frame(FrameHeader(Operation.createTransfers.rawValue, requestID: 9, count: 1), body: Array(repeating: 1, count: 128))
+    var bytes = frame(
+        FrameHeader(Operation.createTransfers.rawValue, requestID: 9, count: 1), body: Array(repeating: 1, count: 128))
     bytes[100] ^= 1
     #expect(request(bytes) == .refused(.checksumMismatch, requestID: 9))
     bytes[8] ^= 1

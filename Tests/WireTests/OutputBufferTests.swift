@@ -22,7 +22,8 @@ import Testing
                 buffer.append("-EXCEEDS")
                 model += Array("-EXCEEDS".utf8)
             case 3:
-                let value = UInt64.random(in: 0...UInt64.max, using: &random) >> UInt64.random(in: 0...63, using: &random)
+                let value =
+                    UInt64.random(in: 0...UInt64.max, using: &random) >> UInt64.random(in: 0...63, using: &random)
                 buffer.append(decimal: value)
                 model += Array("\(value)".utf8)
             case 4:

@@ -101,11 +101,14 @@ private func transfer(_ line: String) -> Transfer? {
     } else {
         Issue.record("not a hello")
     }
-    for line in ["PING", "ping hi", "ECHO a", "AUTH p", "AUTH u p", "QUIT", "RESET", "INFO", "INFO shards", "SELECT 0",
-        "COMMAND", "COMMAND COUNT", "COMMAND DOCS ping", "COMMAND INFO ping", "COMMAND LIST", "CLIENT ID", "CLIENT LIST",
-        "CLIENT SETINFO LIB-NAME x", "CLIENT SETNAME x", "CLIENT GETNAME", "CONFIG GET save appendonly", "MULTI", "EXEC",
-        "DISCARD", "TOTALS", "HELLO", "HELLO 2"]
-    {
+    for line in [
+        "PING", "ping hi", "ECHO a", "AUTH p", "AUTH u p", "QUIT", "RESET", "INFO", "INFO shards", "SELECT 0",
+        "COMMAND", "COMMAND COUNT", "COMMAND DOCS ping", "COMMAND INFO ping", "COMMAND LIST", "CLIENT ID",
+        "CLIENT LIST",
+        "CLIENT SETINFO LIB-NAME x", "CLIENT SETNAME x", "CLIENT GETNAME", "CONFIG GET save appendonly", "MULTI",
+        "EXEC",
+        "DISCARD", "TOTALS", "HELLO", "HELLO 2",
+    ] {
         #expect(refusal(line) == "", "\(line)")
     }
 }
@@ -143,7 +146,9 @@ private func transfer(_ line: String) -> Transfer? {
 func mistakesAreNamed(line: String, reply: String) { #expect(refusal(line) == reply) }
 
 @Test func whatIsRepeatedCannotBreakTheReply() {
-    #expect(decode(array(["a\r\n+OK\r\n"])).reply == "-ERR unknown command 'a??+OK??'; COMMAND DOCS lists those there are\r\n")
+    #expect(
+        decode(array(["a\r\n+OK\r\n"])).reply
+            == "-ERR unknown command 'a??+OK??'; COMMAND DOCS lists those there are\r\n")
     let long = String(repeating: "z", count: 100)
     #expect(decode(array([long])).reply.count < 150)
 }

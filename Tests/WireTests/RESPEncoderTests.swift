@@ -91,14 +91,16 @@ import Testing
 @Test func flagNamesAreThoseOfCore() {
     for (flag, name) in AccountFlags.names {
         let account = Account(id: AccountID(1), ledger: 1, code: 1, flags: flag)
-        #expect(written { $0.encode(account: account, into: &$1) }.contains("flags\r\n$\(name.utf8.count)\r\n\(name)\r\n"))
+        #expect(
+            written { $0.encode(account: account, into: &$1) }.contains("flags\r\n$\(name.utf8.count)\r\n\(name)\r\n"))
     }
     for (flag, name) in TransferFlags.names {
         let transfer = Transfer(
             id: TransferID(1), debit: AccountID(2), credit: AccountID(3), amount: Amount(4), ledger: 5, code: 6,
             flags: flag)
         #expect(
-            written { $0.encode(transfer: transfer, into: &$1) }.contains("flags\r\n$\(name.utf8.count)\r\n\(name)\r\n"))
+            written { $0.encode(transfer: transfer, into: &$1) }.contains("flags\r\n$\(name.utf8.count)\r\n\(name)\r\n")
+        )
     }
 }
 
@@ -122,7 +124,8 @@ import Testing
         expectOneValue(written(version) { $0.hello(connectionID: 1, serverVersion: "1", into: &$1) }, "HELLO")
         for command in [RESPClientCommand.id, .info, .list, .getName, .accepted] {
             expectOneValue(
-                written(version) { $0.client(command, connectionID: 1, name: RESPClientName(), into: &$1) }, "\(command)")
+                written(version) { $0.client(command, connectionID: 1, name: RESPClientName(), into: &$1) },
+                "\(command)")
         }
     }
     #expect(
