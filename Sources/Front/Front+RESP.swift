@@ -138,6 +138,7 @@ extension Front {
         _ c: Int, _ kind: RequestKind, _ operation: Operation, _ record: Transfer, _ target: ShardID, _ a: AccountID,
         _ b: AccountID, _ shard: inout Shard
     ) throws(JournalError) -> Bool {
+        if isDraining { return shuttingDown(c) }
         if routing.shardCount > 1 && connections[c].requestHead != 0 && mustHold(c, a, b, target) { return false }
         guard let r = makeRequest(kind, connection: c, count: 1, bytes: ResultPool.recordStride) else {
             return busy(c)
@@ -156,6 +157,7 @@ extension Front {
 
     /// ACCOUNT.GET of several accounts: handed in together, answered as an array.
     private mutating func startMany(_ c: Int, _ count: Int, _ shard: inout Shard) throws(JournalError) -> Bool {
+        if isDraining { return shuttingDown(c) }
         // Waits until everything before is answered: it may concern any of them.
         guard connections[c].openRequests == 0 else { return false }
         var needed = [Int](repeating: 0, count: routing.shardCount)
@@ -185,6 +187,13 @@ extension Front {
         guard connections[c].openRequests == 0 else { return false }
         statistics.busy += 1
         encoder(c).busy(retryAfterMilliseconds: 10, into: &connections[c].output)
+        return true
+    }
+
+    /// Nothing new is taken: said in its turn.
+    private mutating func shuttingDown(_ c: Int) -> Bool {
+        guard connections[c].openRequests == 0 else { return false }
+        encoder(c).shuttingDown(into: &connections[c].output)
         return true
     }
 

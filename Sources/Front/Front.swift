@@ -20,11 +20,17 @@ public struct FrontConfiguration: Sendable {
     public var password: [UInt8]
     /// Per core.
     public var connectionsMax: Int
+    /// A frame that does not get on for so long, or a client that takes nothing: the connection is closed.
+    public var progressTimeoutNanoseconds: UInt64
     public var board: StatusBoard
-    public init(routing: Routing, password: [UInt8], connectionsMax: Int, board: StatusBoard) {
+    public init(
+        routing: Routing, password: [UInt8], connectionsMax: Int, progressTimeoutNanoseconds: UInt64,
+        board: StatusBoard
+    ) {
         self.routing = routing
         self.password = password
         self.connectionsMax = connectionsMax
+        self.progressTimeoutNanoseconds = progressTimeoutNanoseconds
         self.board = board
     }
 }
@@ -96,8 +102,6 @@ public struct Front: ~Copyable {
     static var outputBytesMax: Int { 4 << 20 }
     /// Bytes received and not yet handled: two full frames.
     static var inputBytesMax: Int { 2 * (Limits.messageBodyBytesMax + FrameHeader.bytes) }
-    /// A frame that does not get on for so long, or a client that takes nothing: the connection is closed.
-    static var progressTimeout: UInt64 { 30_000_000_000 }
 
     /// New connections under way to one other core; more are served where they were accepted.
     static var adoptsMax: Int { 512 }
@@ -359,22 +363,29 @@ public struct Front: ~Copyable {
         }
     }
 
-    /// Closes connections that owe progress and made none. Cheap: at most once a second.
+    /// Closes connections that owe progress and made none. Cheap: at most once a second, or four times in a timeout.
     /// - Returns: True while some connection must be looked at again later.
     public mutating func sweep(now: UInt64) -> Bool {
-        guard now - lastSweep >= 1_000_000_000 else { return connections.count > freeConnections.count }
+        let timeout = configuration.progressTimeoutNanoseconds
+        guard now - lastSweep >= min(1_000_000_000, timeout / 4) else {
+            return connections.count > freeConnections.count
+        }
         lastSweep = now
         var owing = false
         for c in 0..<connections.count where connections[c].mustProgress {
             owing = true
-            guard now > connections[c].progressAt + Self.progressTimeout else { continue }
+            guard now > connections[c].progressAt + timeout else { continue }
             statistics.timeouts += 1
-            if connections[c].door == .native && !connections[c].sendInFlight && connections[c].state == .open {
-                Self.appendStatus(.timeout, operation: 0, requestID: 0, to: &connections[c].output)
-                drain(c)
-            } else {
+            guard !connections[c].sendInFlight && connections[c].state == .open else {
                 shut(c)
+                continue
             }
+            switch connections[c].door {
+            case .native: Self.appendStatus(.timeout, operation: 0, requestID: 0, to: &connections[c].output)
+            case .resp: encoder(c).timeout(into: &connections[c].output)
+            }
+            connections[c].input.removeAll()
+            drain(c)
         }
         return owing
     }

@@ -52,6 +52,10 @@ struct CoreLoop: ~Copyable {
     var sleeps: UInt64 = 0
     var nativeListener: CInt = -1
     var respListener: CInt = -1
+    /// A door whose last accept failed is tried again at this time.
+    var nativePaused = false
+    var respPaused = false
+    var acceptAgainAt: UInt64 = .max
 
     /// The record of a message that has none.
     let nothing = Shard.readKey(AccountID(0))
@@ -62,6 +66,7 @@ struct CoreLoop: ~Copyable {
     /// Quiet for so long, a core writes an empty group that proves its last ones durable.
     static var idleGroupAfter: UInt64 { 2_000_000 }
     static var publishEvery: UInt64 { 200_000_000 }
+    static var acceptPause: UInt64 { 100_000_000 }
 
     // MARK: The loop
 
@@ -70,8 +75,8 @@ struct CoreLoop: ~Copyable {
     @inline(never)
     mutating func run() throws(CoreError) {
         armBell()
-        if nativeListener >= 0 { ring.acceptMultishot(nativeListener, token: TokenKind.acceptNative.token()) }
-        if respListener >= 0 { ring.acceptMultishot(respListener, token: TokenKind.acceptRESP.token()) }
+        if nativeListener >= 0 { accept(.native) }
+        if respListener >= 0 { accept(.resp) }
         while true {
             ticks += 1
             now = sp_monotonic_ns()
@@ -91,6 +96,8 @@ struct CoreLoop: ~Copyable {
             try work()
             try writeLog()
             flush()
+            let owing = front.sweep(now: now)
+            if now > acceptAgainAt { acceptAgain() }
             if now &- publishedAt > Self.publishEvery { publish() }
             if shared.control.isStopping, try stop() {
                 front.closeAll()
@@ -99,7 +106,7 @@ struct CoreLoop: ~Copyable {
             if progress || front.hasWork || hasReleasable || shard.hasWork {
                 try submit(poll: true)
             } else {
-                try sleep()
+                try sleep(owing: owing || acceptAgainAt != .max)
             }
         }
     }
@@ -151,10 +158,24 @@ struct CoreLoop: ~Copyable {
     private mutating func accepted(_ completion: Completion, _ door: Door) {
         if completion.result >= 0 { front.accepted(completion.result, door, ring: &ring) }
         guard !completion.hasMore, !shared.control.isStopping else { return }
-        // Out of descriptors, for one: those who wait stay in the backlog until the next try.
+        if completion.result >= 0 { return accept(door) }
+        // Out of descriptors, for one: those who wait stay in the backlog; trying at once would spin.
+        if door == .native { nativePaused = true } else { respPaused = true }
+        acceptAgainAt = now &+ Self.acceptPause
+    }
+
+    private mutating func accept(_ door: Door) {
         let native = door == .native
         ring.acceptMultishot(
             native ? nativeListener : respListener, token: (native ? TokenKind.acceptNative : .acceptRESP).token())
+    }
+
+    private mutating func acceptAgain() {
+        if nativePaused { accept(.native) }
+        if respPaused { accept(.resp) }
+        nativePaused = false
+        respPaused = false
+        acceptAgainAt = .max
     }
 
     private mutating func armBell() {
@@ -294,8 +315,8 @@ struct CoreLoop: ~Copyable {
     }
 
     /// Waits in the kernel for a completion or the bell. Costs nothing while there is nothing to do.
-    private mutating func sleep() throws(CoreError) {
-        let owing = front.sweep(now: now)
+    /// - Parameter owing: Something must be looked at again soon, whatever happens.
+    private mutating func sleep(owing: Bool) throws(CoreError) {
         bell.willSleep()
         // The second look: a message flushed before the flag was seen is found here; one after it rings.
         for core in 0..<shared.coreCount where core != id.index {

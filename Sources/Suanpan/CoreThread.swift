@@ -259,6 +259,7 @@ enum CoreThread {
                 configuration: FrontConfiguration(
                     routing: setup.routing, password: Array((setup.configuration.password ?? "").utf8),
                     connectionsMax: max(1, setup.configuration.connectionsMax / setup.routing.shardCount),
+                    progressTimeoutNanoseconds: UInt64(setup.configuration.timeoutSeconds) * 1_000_000_000,
                     board: setup.board),
                 ring: &ring, requestLanes: setup.requestLanes[i], controlLanes: setup.controlLanes[i])
         } catch { throw .ring(error) }

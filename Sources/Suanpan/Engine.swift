@@ -36,6 +36,7 @@ public final class Engine: Sendable {
         let begun = sp_monotonic_ns()
         self.configuration = configuration
         guard configuration.connectionsMax > 0 else { throw .configuration("connectionsMax must be at least 1") }
+        guard configuration.timeoutSeconds > 0 else { throw .configuration("timeoutSeconds must be at least 1") }
         var cpus = [CInt](repeating: 0, count: 1024)
         let allowed = unsafe max(1, Int(sp_allowed_cpus(&cpus, 1024)))
         let box: DirectoryBox

@@ -43,6 +43,8 @@ public struct EngineConfiguration: Sendable {
     public var password: String?
     /// Connections over all cores; one more is refused.
     public var connectionsMax = 16_384
+    /// A client that has begun a request and does not get on with it for so long, or takes no reply: closed. At least 1.
+    public var timeoutSeconds = 30
     /// Pin each shard's thread to a CPU of its own, as far as there are CPUs.
     public var pinThreads = true
 
