@@ -1,7 +1,7 @@
 // Owners of memory: fixed arrays, chunked arrays, page-aligned buffers. Every unsafe access of the data structures
 // above is here, behind bounds that are checked in release builds too.
 
-internal import CSupport
+public import CSupport
 
 /// A fixed number of plain values, zero-filled, page-aligned, released in `deinit`.
 /// - Complexity: access O(1) with a bounds check; never grows.
@@ -39,7 +39,7 @@ public struct FixedArray<Element: BitwiseCopyable>: ~Copyable {
 
 extension FixedArray where Element: BitwiseCopyable {
     /// Asks for an element's cache lines ahead of their use; out of bounds: does nothing.
-    @inline(__always)
+    @inlinable @inline(__always)
     public func prefetch(_ index: Int) {
         guard UInt(bitPattern: index) < UInt(bitPattern: count) else { return }
         // SAFETY: the element is within the array; a prefetch reads nothing.
@@ -104,7 +104,7 @@ public struct ChunkedArray<Element: BitwiseCopyable>: ~Copyable {
     }
 
     /// Asks for the element's cache lines ahead of their use.
-    @inline(__always)
+    @inlinable @inline(__always)
     public func prefetch(_ index: Int) {
         let element = unsafe UnsafeRawPointer(address(index))
         unsafe sp_prefetch_write(element)

@@ -4,7 +4,6 @@
 //
 // Owned by the shard's thread.
 
-internal import CSupport
 public import SuanpanCore
 
 /// Where an account lives in this shard's memory. Stable for the life of the process.
@@ -15,14 +14,10 @@ public import SuanpanCore
     @inlinable public var index: Int { Int(value) }
 }
 
-/// What a shard keeps of an account beside the record.
+/// What a shard keeps of an account beside the record, and does not need to decide.
 @frozen public struct AccountState: BitwiseCopyable, Sendable {
     /// LSN of the creation in this shard's log: a vote on the account waits until it is durable.
     public var createdLSN: LSN
-    /// Slot of the ledger's running totals.
-    @usableFromInline var totals: UInt32
-    /// The shard's entry for what is undecided on the account, plus 1; 0: none.
-    public var undecided: UInt32
 }
 
 /// Sums over this shard's accounts of one ledger. Debits and credits are equal only over all shards.
@@ -62,16 +57,22 @@ public import SuanpanCore
 }
 
 public struct Ledger: ~Copyable {
-    public private(set) var accounts: ChunkedArray<Account>
-    public private(set) var states: ChunkedArray<AccountState>
-    private var accountIndex: HashIndex
-    private var identities: HashIndex
-    private var totalsTable: ChunkedArray<LedgerTotals>
+    /// The records; while the shard runs, `reserved` holds its entry for what is undecided on the account (plus 1; 0:
+    /// none), so that deciding touches no other line. `account(_:)` gives the record as it is.
+    @usableFromInline var accounts: ChunkedArray<Account>
+    @usableFromInline var states: ChunkedArray<AccountState>
+    @usableFromInline var accountIndex: HashIndex
+    @usableFromInline var identities: HashIndex
+    @usableFromInline var totalsTable: ChunkedArray<LedgerTotals>
     private var totalsIndex: HashIndex
-    private let key: HashKey
+    @usableFromInline let key: HashKey
+    /// The ledger whose totals were changed last, and their slot.
+    @usableFromInline var lastLedger: UInt32 = 0
+    @usableFromInline var lastTotals = 0
     /// Transfers accepted whose debit account lives here.
-    public private(set) var transferCount: UInt64 = 0
-    public private(set) var refusalCount: UInt64 = 0
+    public var transferCount: UInt64 { accepted }
+    @usableFromInline var accepted: UInt64 = 0
+    public internal(set) var refusalCount: UInt64 = 0
 
     /// - Parameters:
     ///   - key: Key of the in-memory tables; not the routing's, so that no client can aim at a bucket.
@@ -102,24 +103,24 @@ public struct Ledger: ~Copyable {
     // MARK: Finding
 
     /// - Complexity: O(1); allocates nothing.
-    @inline(__always)
+    @inlinable @inline(__always)
     public func find(_ id: AccountID) -> AccountIndex? { find(id, hash: accountHash(id)) }
 
     /// The account that probably has this hash: to be asked for ahead, and verified by `isAccount` when it is there.
-    @inline(__always)
+    @inlinable @inline(__always)
     public func guess(hash: UInt64) -> AccountIndex? {
         var step = 0
         return accountIndex.next(hash, &step).map { AccountIndex(Int($0 - 1)) }
     }
 
-    @inline(__always)
+    @inlinable @inline(__always)
     public func isAccount(_ index: AccountIndex, _ id: AccountID) -> Bool { accounts[index.index].id == id }
 
-    @inline(__always)
+    @inlinable @inline(__always)
     public func accountHash(_ id: AccountID) -> UInt64 { key.hash(id.value) }
 
     /// The same where the hash is known.
-    @inline(__always)
+    @inlinable @inline(__always)
     public func find(_ id: AccountID, hash: UInt64) -> AccountIndex? {
         var step = 0
         while let value = accountIndex.next(hash, &step) {
@@ -129,11 +130,11 @@ public struct Ledger: ~Copyable {
         return nil
     }
 
-    @inline(__always)
+    @inlinable @inline(__always)
     public func identityHash(_ debit: AccountID, _ id: TransferID) -> UInt64 { key.hash(debit, id) }
 
     /// The next remembered id with this hash; the caller compares its record, as equal hashes may differ in id.
-    @inline(__always)
+    @inlinable @inline(__always)
     public func nextRemembered(_ identityHash: UInt64, _ step: inout Int) -> RememberedID? {
         guard let packed = identities.next(identityHash, &step) else { return nil }
         return RememberedID(packed: packed)
@@ -141,15 +142,12 @@ public struct Ledger: ~Copyable {
 
     /// Asks for the index lines that finding will touch; the records themselves by `prefetch(account)`. Worth it for
     /// batches: the latencies overlap.
-    @inline(__always)
+    @inlinable @inline(__always)
     public func prefetchAccount(hash: UInt64) { accountIndex.prefetch(hash) }
-    @inline(__always)
+    @inlinable @inline(__always)
     public func prefetchIdentity(hash: UInt64) { identities.prefetch(hash) }
-    @inline(__always)
-    public func prefetch(_ index: AccountIndex) {
-        accounts.prefetch(index.index)
-        states.prefetch(index.index)
-    }
+    @inlinable @inline(__always)
+    public func prefetch(_ index: AccountIndex) { accounts.prefetch(index.index) }
 
     /// Asks for the index lines that replaying a record will touch.
     public func prefetch(_ record: borrowing LogRecord) {
@@ -168,12 +166,24 @@ public struct Ledger: ~Copyable {
         if let credit = guess(hash: accountHash(record.body.creditAccountID)) { prefetch(credit) }
     }
 
-    @inline(__always)
-    public func account(_ index: AccountIndex) -> Account { accounts[index.index] }
+    public var accountCount: Int { accounts.count }
 
-    @inlinable public func undecided(_ index: AccountIndex) -> UInt32 { states[index.index].undecided }
+    /// The record as it is.
+    public func account(_ index: AccountIndex) -> Account {
+        var account = accounts[index.index]
+        account.reserved = 0
+        return account
+    }
+
+    @inlinable public func flags(_ index: AccountIndex) -> AccountFlags { accounts[index.index].flags }
+    @inlinable public func createdLSN(_ index: AccountIndex) -> LSN { states[index.index].createdLSN }
+
+    /// The shard's entry for what is undecided on the account, plus 1; 0: none.
+    @inlinable @inline(__always)
+    public func undecided(_ index: AccountIndex) -> UInt32 { accounts[index.index].reserved }
+    @inlinable @inline(__always)
     public mutating func setUndecided(_ index: AccountIndex, _ value: UInt32) {
-        states[index.index].undecided = value
+        accounts[index.index].reserved = value
     }
 
     // MARK: Deciding. Groups 6 and 7 for a plain transfer.
@@ -182,7 +192,7 @@ public struct Ledger: ~Copyable {
     /// - Parameters:
     ///   - reservedDebits: Undecided debits assumed to be accepted.
     ///   - expectedCredits: Undecided credits assumed to be accepted.
-    @inline(__always)
+    @inlinable @inline(__always)
     public func debitRefusal(
         _ index: AccountIndex, _ t: borrowing Transfer, reservedDebits: UInt128, expectedCredits: UInt128
     ) -> ResultCode {
@@ -203,7 +213,7 @@ public struct Ledger: ~Copyable {
     }
 
     /// The credit side's refusal, or `.created`; the mirror of the debit side's.
-    @inline(__always)
+    @inlinable @inline(__always)
     public func creditRefusal(
         _ index: AccountIndex, _ t: borrowing Transfer, reservedCredits: UInt128, expectedDebits: UInt128
     ) -> ResultCode {
@@ -227,10 +237,10 @@ public struct Ledger: ~Copyable {
 
     /// Adds an account. False: no memory (nothing changed).
     public mutating func apply(account: Account, lsn: LSN) -> Bool {
-        guard let totals = totalsSlot(account.ledger) else { return false }
+        guard totalsSlot(account.ledger) != nil else { return false }
         let index = accounts.count
         guard accounts.append(account) else { return false }
-        guard states.append(AccountState(createdLSN: lsn, totals: UInt32(totals), undecided: 0)) else {
+        guard states.append(AccountState(createdLSN: lsn)) else {
             stop("out of memory: the state of an account")
         }
         guard accountIndex.insert(key.hash(account.id.value), UInt64(index) + 1) else {
@@ -240,27 +250,27 @@ public struct Ledger: ~Copyable {
     }
 
     /// Debits a posted amount.
-    @inline(__always)
+    @inlinable @inline(__always)
     public mutating func applyDebit(_ index: AccountIndex, _ amount: Amount) {
         accounts[index.index].debitsPosted.value &+= amount.value
-        totalsTable[Int(states[index.index].totals)].debitsPosted &+= amount.value
+        totalsTable[totals(accounts[index.index].ledger)].debitsPosted &+= amount.value
     }
 
     /// Credits a posted amount.
-    @inline(__always)
+    @inlinable @inline(__always)
     public mutating func applyCredit(_ index: AccountIndex, _ amount: Amount) {
         accounts[index.index].creditsPosted.value &+= amount.value
-        totalsTable[Int(states[index.index].totals)].creditsPosted &+= amount.value
+        totalsTable[totals(accounts[index.index].ledger)].creditsPosted &+= amount.value
     }
 
     /// Remembers an accepted transfer's id at its debit account's shard.
     /// - Parameter position: Of its record, in units of 16 bytes.
-    @inline(__always)
+    @inlinable @inline(__always)
     public mutating func rememberCreated(_ identityHash: UInt64, position: UInt64) {
         guard identities.insert(identityHash, RememberedID.created(at: position).packed) else {
             stop("out of memory: remembered ids")
         }
-        transferCount += 1
+        accepted += 1
     }
 
     /// Remembers that an id was refused for good.
@@ -314,6 +324,20 @@ public struct Ledger: ~Copyable {
     }
 
     // MARK: Totals
+
+    @inlinable @inline(__always)
+    mutating func totals(_ ledger: UInt32) -> Int {
+        if _fastPath(ledger == lastLedger) { return lastTotals }
+        return findTotals(ledger)
+    }
+
+    @usableFromInline
+    mutating func findTotals(_ ledger: UInt32) -> Int {
+        guard let slot = totalsSlot(ledger) else { stop("out of memory: the totals of a ledger") }
+        lastLedger = ledger
+        lastTotals = slot
+        return slot
+    }
 
     private mutating func totalsSlot(_ ledger: UInt32) -> Int? {
         let hash = key.hash(UInt128(ledger))

@@ -40,8 +40,8 @@ extension Shard {
         }
         participants[p].account = credit
 
-        let created = ledger.states[credit.index].createdLSN
-        let flags = ledger.accounts[credit.index].flags
+        let created = ledger.createdLSN(credit)
+        let flags = ledger.flags(credit)
         let u = ledger.undecided(credit)
         let reserved = u == 0 ? 0 : undecided[Int(u - 1)].reservedCredits
         let queued = u != 0 && undecided[Int(u - 1)].waitList.head != 0

@@ -31,7 +31,7 @@ extension CoreLoop {
         board.set(core, .stalls, f.stalls)
         board.set(core, .timeouts, f.timeouts)
 
-        board.set(core, .accounts, UInt64(shard.ledger.accounts.count))
+        board.set(core, .accounts, UInt64(shard.ledger.accountCount))
         board.set(core, .transfers, transfers)
         board.set(core, .refusals, shard.ledger.refusalCount)
         board.set(core, .ledgerBytes, UInt64(shard.ledger.memoryBytes))

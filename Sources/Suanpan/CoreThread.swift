@@ -149,7 +149,7 @@ enum CoreThread {
     private static func publish(_ setup: CoreSetup, _ replay: borrowing LedgerReplay, _ replayed: ReplaySummary) {
         let pairs = replay.pairs
         let decisions = replay.decisions
-        let accounts = replay.ledger.accounts.count
+        let accounts = replay.ledger.accountCount
         let transfers = replay.ledger.transferCount
         setup.start.state.withLock { s in
             let i = setup.id.index

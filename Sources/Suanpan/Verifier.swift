@@ -41,7 +41,7 @@ public enum Verifier {
             if let wrong = audit.brokenLimit() { throw .unsound("shard \(i): \(wrong)") }
             pairs.append(audit.replay.pairs)
             decisions.append(audit.replay.decisions)
-            report.accounts += UInt64(audit.replay.ledger.accounts.count)
+            report.accounts += UInt64(audit.replay.ledger.accountCount)
             report.transfers += audit.replay.ledger.transferCount
             report.shards.append(
                 VerificationReport.Shard(
@@ -134,8 +134,8 @@ private struct Audit: ~Copyable, RecordVisitor {
 
     /// An account whose balances pass its limit, as text.
     func brokenLimit() -> String? {
-        for i in 0..<replay.ledger.accounts.count {
-            let a = replay.ledger.accounts[i]
+        for i in 0..<replay.ledger.accountCount {
+            let a = replay.ledger.account(AccountIndex(i))
             if a.flags.contains(.debitsMustNotExceedCredits)
                 && a.debitsPending.value + a.debitsPosted.value > a.creditsPosted.value
             {
@@ -156,7 +156,7 @@ public enum Export {
     /// Every account, shard by shard, in order of creation.
     public static func accounts(dataDirectory: String, each: (Account) -> Void) throws(EngineError) {
         try replayAll(dataDirectory) { replay in
-            for i in 0..<replay.ledger.accounts.count { each(replay.ledger.accounts[i]) }
+            for i in 0..<replay.ledger.accountCount { each(replay.ledger.account(AccountIndex(i))) }
         }
     }
 
