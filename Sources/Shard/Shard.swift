@@ -183,6 +183,9 @@ public struct Shard: ~Copyable {
         canReceive && !(selfQueue.isEmpty && dirtyQueue.isEmpty) || (hasRoom && !againQueue.isEmpty)
     }
 
+    /// Transfers are open here, or their credits are: other shards will say more.
+    public var hasOpenTransfers: Bool { freeSlots.count < Self.slotCount || freeUndecided.count < undecided.count }
+
     /// A request of another core would not be turned away for lack of room.
     public var acceptsRequests: Bool { hasRoom && againQueue.isEmpty }
 

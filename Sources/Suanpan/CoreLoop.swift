@@ -41,6 +41,9 @@ struct CoreLoop: ~Copyable {
     let callers: CallerLane
     var bellWord = RawRegion(count: 64)
 
+    /// By core: the first request waiting was turned away in this turn.
+    var requestsStalled = FixedArray<Bool>(count: Limits.shardsMax)
+
     /// When each write under way was submitted, by its token.
     var writeStarted = FixedArray<UInt64>(count: 64)
     var syncToken: UInt64 = 0
@@ -65,6 +68,8 @@ struct CoreLoop: ~Copyable {
     static var messagesAhead: Int { 32 }
     /// Quiet for so long, a core writes an empty group that proves its last ones durable.
     static var idleGroupAfter: UInt64 { 2_000_000 }
+    /// Looks at the lanes before sleep: some microseconds, a few times the cost of a message between cores.
+    static var spinsMax: Int { 300 }
     static var publishEvery: UInt64 { 200_000_000 }
     static var acceptPause: UInt64 { 100_000_000 }
 
@@ -261,6 +266,7 @@ struct CoreLoop: ~Copyable {
             let lane = requestsIn[core]
             var left = Self.messagesPerLane
             var isOpen = true
+            requestsStalled[core] = false
             while isOpen && left > 0 && lane.peek() != nil {
                 // In runs that the shard looks ahead at. Every message on this lane carries a record.
                 var run = 0
@@ -274,6 +280,7 @@ struct CoreLoop: ~Copyable {
                     do throws(JournalError) {
                         isOpen = try Front.serve(message, lane.peekRecord(), staged: k, &shard)
                     } catch { throw .journal(error) }
+                    requestsStalled[core] = !isOpen
                     guard isOpen else { break }
                     lane.take(message)
                     any = true
@@ -314,16 +321,28 @@ struct CoreLoop: ~Copyable {
         do throws(RingError) { try ring.submit(poll: poll) } catch { throw .ring(error) }
     }
 
+    /// Looks at the lanes for a moment before sleeping, while another core owes us an answer: being woken costs more.
+    private func spin() -> Bool {
+        guard shared.coreCount > 1 && shard.hasOpenTransfers else { return false }
+        for _ in 0..<Self.spinsMax {
+            for core in 0..<shared.coreCount where core != id.index {
+                if controlIn[core].peek() != nil && shard.canReceive { return true }
+            }
+            sp_spin_hint()
+        }
+        return false
+    }
+
     /// Waits in the kernel for a completion or the bell. Costs nothing while there is nothing to do.
     /// - Parameter owing: Something must be looked at again soon, whatever happens.
     private mutating func sleep(owing: Bool) throws(CoreError) {
+        if spin() { return try submit(poll: true) }
         bell.willSleep()
         // The second look: a message flushed before the flag was seen is found here; one after it rings.
+        // What could not be taken in this turn for lack of room is no reason: only a completion or a message gives room.
+        let blocked = !shard.canReceive
         for core in 0..<shared.coreCount where core != id.index {
-            let blocked = !shard.canReceive
-            if (!controlIn[core].isEmpty && !blocked)
-                || (!requestsIn[core].isEmpty && !front.hasStalled && shard.acceptsRequests)
-            {
+            if (!controlIn[core].isEmpty && !blocked) || (!requestsIn[core].isEmpty && !requestsStalled[core]) {
                 bell.didWake()
                 return try submit(poll: true)
             }

@@ -73,6 +73,7 @@ enum CoreThread {
             do throws(CoreError) { try loop.run() } catch {
                 stopProcess("shard \(setup.id.value): \(error)")
             }
+            invariant(setup.control.isStopping, "shard \(setup.id.value) ended while the engine serves")
         } catch {
             // Somebody could not start, and every core ends: the engine tells why.
             setup.start.state.withLock { $0.failure = $0.failure ?? error }

@@ -19,7 +19,7 @@ struct LedgerReplay: ~Copyable, RecordVisitor {
     private var aheadCount = 0
 
     private static var aheadMax: Int { 32 }
-    private struct Ahead: BitwiseCopyable {
+    struct Ahead: BitwiseCopyable {
         var record: LogRecord
         var lsn: LSN
         var position: LogPosition
