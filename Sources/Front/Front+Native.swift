@@ -9,15 +9,16 @@ extension Front {
     /// Handles the frames that a connection has received. Returns about how many events it handed in.
     mutating func workNative(_ c: Int, _ shard: inout Shard) throws(JournalError) -> Int {
         var handed = 0
-        while handed < Limits.eventsPerRequestMax {
+        while handed < Self.eventsPerTurn {
             if connections[c].current != 0 {
                 let before = connections[c].cursor
-                let whole = try handFrame(c, &shard)
+                let hasRoom = try handFrame(c, &shard, eventsMax: Self.eventsPerTurn - handed)
                 handed += connections[c].cursor - before
-                if !whole {
+                if !hasRoom {
                     stall(c)
                     return handed
                 }
+                if connections[c].cursor < Int(requests[Int(connections[c].current - 1)].count) { break }
                 endFrame(c)
                 continue
             }
@@ -117,12 +118,12 @@ extension Front {
         connections[c].cursor = 0
     }
 
-    /// Hands the events of the current frame to their shards. Returns false when one must be tried again later.
+    /// Hands the next events of the current frame to their shards. Returns false when one must be tried again later.
     // Do not rename: Perf/ finds it by this symbol.
     @inline(never)
-    private mutating func handFrame(_ c: Int, _ shard: inout Shard) throws(JournalError) -> Bool {
+    private mutating func handFrame(_ c: Int, _ shard: inout Shard, eventsMax: Int) throws(JournalError) -> Bool {
         let r = connections[c].current - 1
-        let count = Int(requests[Int(r)].count)
+        let count = min(Int(requests[Int(r)].count), connections[c].cursor + eventsMax)
         guard let operation = Operation(rawValue: UInt8(truncatingIfNeeded: requests[Int(r)].coordinator)) else {
             stop("a request without an operation")
         }

@@ -109,6 +109,8 @@ public struct Front: ~Copyable {
     public static func controlCells(shardCount: Int) -> Int {
         Shard.protocolCells(shardCount: shardCount) + eventsOutMax * Lane.recordCells + adoptsMax + 64
     }
+    /// Events handed in before the rest of the core gets its turn: short turns keep both sides of a crossing busy.
+    public static var eventsPerTurn: Int { 1024 }
     /// Cells of a request lane, and of the results coming back, between a front and a shard.
     public static var requestCells: Int { eventsOutMax * Lane.recordCells + 64 }
 

@@ -63,7 +63,7 @@ struct CoreLoop: ~Copyable {
     /// The record of a message that has none.
     let nothing = Shard.readKey(AccountID(0))
 
-    static var messagesPerLane: Int { 4096 }
+    static var messagesPerLane: Int { 1024 }
     /// Messages looked ahead at together.
     static var messagesAhead: Int { 32 }
     /// Quiet for so long, a core writes an empty group that proves its last ones durable.
@@ -121,7 +121,7 @@ struct CoreLoop: ~Copyable {
 
     private mutating func work() throws(CoreError) {
         do throws(JournalError) {
-            try front.work(&shard, ring: &ring, now: now, eventsMax: Limits.eventsPerRequestMax)
+            try front.work(&shard, ring: &ring, now: now, eventsMax: Front.eventsPerTurn)
             try shard.settle()
         } catch { throw .journal(error) }
     }
