@@ -211,6 +211,8 @@ enum CoreThread {
         let i = setup.id.index
         let (all, decisions, ceiling) = setup.start.state.withLock { ($0.pairs, $0.decisions, $0.ceiling) }
         var options = JournalOptions()
+        options.smallWritesInFlightMax = 1
+        options.earlyWriteBytes = 512 << 10
         options.durability = setup.configuration.durability == .sync ? .sync : .async
         var ring: Ring
         var journal: Journal
