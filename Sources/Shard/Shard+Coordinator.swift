@@ -118,6 +118,7 @@ extension Shard {
     /// younger transfers only, and by the order of the account they would wait for this older one.
     mutating func abortFollowers(_ slot: UInt32) {
         let entry = undecidedEntry(slots[Int(slot)].debit)
+        if isFaulty(.keepFollowers) { return }
         while undecided[entry].openTail != slot + 1 {
             let last = undecided[entry].openTail - 1
             let i = Int(last)
@@ -145,7 +146,7 @@ extension Shard {
         if peer == id {
             let position = journal.append(LogRecord(.transfer, slots[i].transfer))
             ledger.applyDebit(slots[i].debit, amount)
-            let participant = Int(slot) + id.index * Self.slotCount
+            let participant = Int(slot) + id.index * slotCount
             let credit = participants[participant].account
             ledger.applyCredit(credit, amount)
             ledger.rememberCreated(slots[i].identityHash, position: position.value)
@@ -169,7 +170,7 @@ extension Shard {
 
     /// Sends the commits of decisions that have become durable.
     mutating func sendCommits() {
-        let durable = journal.acknowledged
+        let durable = isFaulty(.commitBeforeDurable) ? journal.appended : journal.acknowledged
         while !decidedQueue.isEmpty, decidedQueue.first.lsn <= durable {
             let i = Int(decidedQueue.first.slot)
             slots[i].state = .committed
@@ -187,7 +188,10 @@ extension Shard {
 
     /// Answers a slot's request and frees it.
     mutating func finish(_ slot: UInt32, _ result: EventResult, _ lsn: LSN) {
-        answers.append(Answer(origin: slots[Int(slot)].origin, result: result, lsn: lsn))
+        answers.append(
+            Answer(
+                origin: slots[Int(slot)].origin, result: result,
+                lsn: isFaulty(.answerBeforeDurable) ? .zero : lsn))
         endIdentity(slot)
         endCaution(slot)
         resubmitAfter(slot)
@@ -203,7 +207,7 @@ extension Shard {
 
     /// Takes the slot out of the table of open identities: the log knows its id now.
     mutating func endIdentity(_ slot: UInt32) {
-        let bucket = Int(truncatingIfNeeded: slots[Int(slot)].identityHash) & (Self.slotCount - 1)
+        let bucket = Int(truncatingIfNeeded: slots[Int(slot)].identityHash) & (slotCount - 1)
         let after = slots[Int(slot)].identityNext
         openIdentityCount -= 1
         if identityHeads[bucket] == slot + 1 {
@@ -283,9 +287,9 @@ extension Shard {
             // Later credits are not waited for; debits that came in between may still fail, so nothing rests on them.
             let best = ledger.debitRefusal(
                 debit, t, reservedDebits: 0, expectedCredits: passed ? 0 : undecided[entry].reservedCredits)
-            if best != .created {
+            if best != .created || isFaulty(.refuseInsteadOfWait) {
                 removeParkedHead(entry)
-                finish(slot, refuse(t, slots[i].identityHash, best), journal.appended)
+                finish(slot, refuse(t, slots[i].identityHash, best != .created ? best : worst), journal.appended)
                 return true
             }
             if passed { slots[i].barrier = order + 1 }

@@ -21,7 +21,7 @@ extension Shard {
 
         // Group 5: seen before, or being decided now.
         let hash = ledger.identityHash(t.debitAccountID, t.id)
-        if openIdentityCount > 0, let slot = openSlot(hash, t) {
+        if openIdentityCount > 0, !isFaulty(.forgetOpenIDs), let slot = openSlot(hash, t) {
             wait(after: slot, .transfer, t, origin)
             return .deferred
         }
@@ -56,6 +56,7 @@ extension Shard {
         if worst != .created {
             let best = ledger.debitRefusal(debit, t, reservedDebits: 0, expectedCredits: reservedCredits)
             if best != .created { return .answered(refuse(t, hash, best)) }
+            if isFaulty(.refuseInsteadOfWait) { return .answered(refuse(t, hash, worst)) }
             return park(t, origin, hash, debit, peer)
         }
 
@@ -105,7 +106,7 @@ extension Shard {
         let u = ledger.undecided(index)
         if u == 0 { return .found(ledger.account(index)) }
         let entry = Int(u - 1)
-        if barrierPassed(entry, order + 1) { return .found(ledger.account(index)) }
+        if barrierPassed(entry, order + 1) || isFaulty(.readUndecided) { return .found(ledger.account(index)) }
         guard freeWaiters.count > 0 else { return .stalled }
         let waiter = makeWaiter(.accountRead, Self.readKey(account), origin, barrier: order + 1)
         if undecided[entry].readTail != 0 {
@@ -147,6 +148,7 @@ extension Shard {
 
     /// `exists…` or `id_already_failed` for a transfer seen before; nil for a new one.
     mutating func rememberedAnswer(_ hash: UInt64, _ t: Transfer) throws(JournalError) -> EventResult? {
+        if isFaulty(.forgetIDs) { return nil }
         var step = 0
         while let known = ledger.nextRemembered(hash, &step) {
             let record = try journal.read(LogPosition(known.position))
@@ -216,7 +218,7 @@ extension Shard {
     ) -> UInt32? {
         let p = peer.index
         guard peers[p].open < openPerPeerMax,
-            peers[p].decided &- peers[p].durableThere &+ UInt64(peers[p].open) < UInt64(Limits.redoPerPeerMax)
+            peers[p].decided &- peers[p].durableThere &+ UInt64(peers[p].open) < UInt64(redoPerPeerMax)
         else { return nil }
         peers[p].open += 1
         let slot = freeSlots.take()
@@ -232,7 +234,7 @@ extension Shard {
         slots[i].afterHead = 0
         slots[i].afterTail = 0
         slots[i].isCautious = false
-        let bucket = Int(truncatingIfNeeded: hash) & (Self.slotCount - 1)
+        let bucket = Int(truncatingIfNeeded: hash) & (slotCount - 1)
         slots[i].identityNext = identityHeads[bucket]
         identityHeads[bucket] = slot + 1
         openIdentityCount += 1
@@ -241,7 +243,7 @@ extension Shard {
 
     /// The slot that is deciding this identity now.
     func openSlot(_ hash: UInt64, _ t: Transfer) -> UInt32? {
-        var link = identityHeads[Int(truncatingIfNeeded: hash) & (Self.slotCount - 1)]
+        var link = identityHeads[Int(truncatingIfNeeded: hash) & (slotCount - 1)]
         while link != 0 {
             let i = Int(link - 1)
             if slots[i].identityHash == hash && slots[i].transfer.id == t.id
