@@ -125,7 +125,6 @@ extension Shard {
             invariant(slots[i].state != .decided, "a decided transfer is behind one that waits")
             unreserve(last, entry)
             slots[i].state = .aborting
-            slots[i].barrier = order + 1
             beCautious(last)
             prependParked(entry, last)
             statistics.restarts += 1
@@ -230,6 +229,7 @@ extension Shard {
         var waiter = slots[Int(slot)].afterHead
         while waiter != 0 {
             let next = waiters[Int(waiter - 1)].next
+            endWaiting(Int(waiter - 1))
             againQueue.append(waiter)
             waiter = next
         }
@@ -279,20 +279,18 @@ extension Shard {
         guard slots[i].state == .parked, !tailWaits(entry) else { return false }
         let t = slots[i].transfer
         let debit = slots[i].debit
-        let barrier = max(slots[i].barrier, undecided[entry].parkedBarrier)
-        let passed = barrierPassed(entry, barrier)
         let worst = ledger.debitRefusal(
             debit, t, reservedDebits: undecided[entry].reservedDebits, expectedCredits: 0)
         if worst != .created {
-            // Later credits are not waited for; debits that came in between may still fail, so nothing rests on them.
+            // All undecided credits count, later ones too: each may be decided already, and something seen here, or by a
+            // client, may have followed from it. They end, and what they bring stays, so this waits but a little longer.
             let best = ledger.debitRefusal(
-                debit, t, reservedDebits: 0, expectedCredits: passed ? 0 : undecided[entry].reservedCredits)
+                debit, t, reservedDebits: 0, expectedCredits: undecided[entry].reservedCredits)
             if best != .created || isFaulty(.refuseInsteadOfWait) {
                 removeParkedHead(entry)
                 finish(slot, refuse(t, slots[i].identityHash, best != .created ? best : worst), journal.appended)
                 return true
             }
-            if passed { slots[i].barrier = order + 1 }
             return false
         }
         removeParkedHead(entry)
@@ -310,8 +308,6 @@ extension Shard {
             }
         }
         reserve(slot)
-        // What is still parked came after this one, which is undecided now.
-        undecided[entry].parkedBarrier = order + 1
         return true
     }
 }

@@ -105,6 +105,7 @@ extension Shard {
             LogRecord(.credit, participants[p].transfer, peer: ShardID(from), sequence: message.sequence))
         peers[from].appliedLSN = journal.appended.value
         failpoint(.credited)
+        showToReads(p, message.time)
         ledger.applyCredit(participants[p].account, participants[p].transfer.amount)
         releaseCredit(p)
         send(Message(.applied, from: id, slot: message.slot), to: ShardID(from))

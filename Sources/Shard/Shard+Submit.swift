@@ -18,6 +18,10 @@ extension Shard {
     /// The same for a transfer whose own fields are sound.
     mutating func admit(_ t: Transfer, _ origin: Origin) throws(JournalError) -> Submission {
         guard hasRoom else { return .stalled }
+        if origin.stream != 0, let slot = slotToFollow(stream: origin.stream) {
+            wait(after: slot, .transfer, t, origin)
+            return .deferred
+        }
 
         // Group 5: seen before, or being decided now.
         let hash = ledger.identityHash(t.debitAccountID, t.id)
@@ -33,10 +37,6 @@ extension Shard {
         // Group 6.
         guard let debit = ledger.find(t.debitAccountID) else {
             return .answered(refuse(t, hash, .debitAccountNotFound))
-        }
-        if origin.stream != 0, cautionHead != 0, let slot = cautiousSlot(stream: origin.stream) {
-            wait(after: slot, .transfer, t, origin)
-            return .deferred
         }
         let peer = routing.shard(of: t.creditAccountID)
         let u = ledger.undecided(debit)
@@ -74,7 +74,17 @@ extension Shard {
     public mutating func submit(_ account: Account, _ origin: Origin) -> Submission {
         let bad = account.refusalByRequest()
         if bad != .created { return .answered(EventResult(bad)) }
+        guard origin.stream == 0 || againQueue.isEmpty else { return .stalled }
+        return admit(account, origin)
+    }
+
+    /// The same for an account whose own fields are sound.
+    mutating func admit(_ account: Account, _ origin: Origin) -> Submission {
         guard hasRoom else { return .stalled }
+        if origin.stream != 0, let slot = slotToFollow(stream: origin.stream) {
+            wait(after: slot, .account, account.bits, origin)
+            return .deferred
+        }
         if let index = ledger.find(account.id) {
             let existing = ledger.account(index)
             let code = account.comparedWithExisting(existing)
@@ -90,31 +100,40 @@ extension Shard {
         return .answered(EventResult(.created, timestamp: created.timestamp))
     }
 
-    /// The account as it stands; waits for what is undecided on it now.
+    /// The account as it stands now, by this shard's clock. Debits are decided here: what is undecided comes after this
+    /// read, unless it is of the same stream. Credits are decided elsewhere, perhaps already: the read waits for those that
+    /// are undecided now and shows the ones with an earlier timestamp. What ends meanwhile is never shown, as something
+    /// before it may still be under way.
     public mutating func lookup(_ account: AccountID, _ origin: Origin) -> Lookup {
         guard againQueue.isEmpty else { return .stalled }
         return read(account, origin)
     }
 
     mutating func read(_ account: AccountID, _ origin: Origin) -> Lookup {
-        guard let index = ledger.find(account) else { return .unknown }
-        if origin.stream != 0, cautionHead != 0, let slot = cautiousSlot(stream: origin.stream) {
+        if origin.stream != 0, let slot = slotToFollow(stream: origin.stream) {
             guard freeWaiters.count > 0 else { return .stalled }
             wait(after: slot, .accountRead, Self.readKey(account), origin)
             return .deferred
         }
+        guard let index = ledger.find(account) else { return .unknown }
         let u = ledger.undecided(index)
-        if u == 0 { return .found(ledger.account(index)) }
+        if u == 0 || isFaulty(.readUndecided) { return .found(ledger.account(index)) }
         let entry = Int(u - 1)
-        if barrierPassed(entry, order + 1) || isFaulty(.readUndecided) { return .found(ledger.account(index)) }
+        if origin.stream != 0, let slot = newestOpen(entry, stream: origin.stream) {
+            guard freeWaiters.count > 0 else { return .stalled }
+            wait(after: slot, .accountRead, Self.readKey(account), origin)
+            return .deferred
+        }
+        if undecided[entry].creditList.head == 0 { return .found(ledger.account(index)) }
         guard freeWaiters.count > 0 else { return .stalled }
-        let waiter = makeWaiter(.accountRead, Self.readKey(account), origin, barrier: order + 1)
+        let waiter = makeWaiter(.accountRead, Self.readKey(account), origin)
         if undecided[entry].readTail != 0 {
             waiters[Int(undecided[entry].readTail - 1)].next = waiter
         } else {
             undecided[entry].readHead = waiter
         }
         undecided[entry].readTail = waiter
+        if undecided[entry].readGroupTail == 0 { startReads(entry) }
         statistics.waits += 1
         return .deferred
     }
@@ -131,8 +150,9 @@ extension Shard {
         return nil
     }
 
-    /// True while the transfer is being decided: a look-up must not answer yet.
-    public func isUndecided(_ debit: AccountID, _ id: TransferID) -> Bool {
+    /// True while the transfer is being decided, or an earlier command of the stream waits: a look-up must not answer yet.
+    public func isUndecided(_ debit: AccountID, _ id: TransferID, stream: UInt32 = 0) -> Bool {
+        if stream != 0 && (!againQueue.isEmpty || slotToFollow(stream: stream) != nil) { return true }
         guard openIdentityCount > 0 else { return false }
         var key = Self.readKey(debit)
         key.id = id
@@ -272,7 +292,6 @@ extension Shard {
         let entry = undecidedEntry(debit)
         let i = Int(slot)
         slots[i].state = .parked
-        slots[i].barrier = order + 1
         beCautious(slot)
         appendParked(entry, slot)
         statistics.waits += 1
@@ -281,9 +300,10 @@ extension Shard {
 
     // MARK: Waiters
 
-    mutating func makeWaiter(_ kind: WaiterKind, _ t: Transfer, _ origin: Origin, barrier: UInt64 = 0) -> UInt32 {
+    mutating func makeWaiter(_ kind: WaiterKind, _ t: Transfer, _ origin: Origin) -> UInt32 {
         let w = freeWaiters.take()
-        waiters[Int(w)] = Waiter(transfer: t, origin: origin, barrier: barrier, next: 0, kind: kind)
+        waiters[Int(w)] = Waiter(
+            transfer: t, origin: origin, next: 0, after: 0, cautionNext: 0, cautionPrevious: 0, kind: kind)
         return w + 1
     }
 
@@ -297,19 +317,53 @@ extension Shard {
             slots[i].afterHead = waiter
         }
         slots[i].afterTail = waiter
+        let w = Int(waiter - 1)
+        waiters[w].after = slot + 1
+        if origin.stream != 0 {
+            waiters[w].cautionNext = waitingHead
+            if waitingHead != 0 { waiters[Int(waitingHead - 1)].cautionPrevious = waiter }
+            waitingHead = waiter
+        }
         statistics.waits += 1
+    }
+
+    /// Takes a waiter of a stream out of the list that later commands look at.
+    mutating func endWaiting(_ w: Int) {
+        guard waiters[w].origin.stream != 0 else { return }
+        let next = waiters[w].cautionNext
+        let previous = waiters[w].cautionPrevious
+        if next != 0 { waiters[Int(next - 1)].cautionPrevious = previous }
+        if previous != 0 { waiters[Int(previous - 1)].cautionNext = next } else { waitingHead = next }
     }
 
     // MARK: Order within a stream
 
-    /// The newest slot of the stream that a later command must not pass: one that holds nothing yet, or that will be
-    /// decided within this shard. (Crossing ones in order are seen by their reservations.)
-    func cautiousSlot(stream: UInt32) -> UInt32? {
-        var link = cautionHead
+    /// The slot that a command of the stream must wait for, so as not to pass an earlier one: one that waits for a slot,
+    /// holds nothing yet, or will be decided within this shard. (Crossing ones in order are seen by their reservations.)
+    func slotToFollow(stream: UInt32) -> UInt32? {
+        // Once one waits, all later ones do, for the same slot.
+        var link = waitingHead
+        while link != 0 {
+            let w = Int(link - 1)
+            if waiters[w].origin.stream == stream { return waiters[w].after - 1 }
+            link = waiters[w].cautionNext
+        }
+        link = cautionHead
         while link != 0 {
             let i = Int(link - 1)
             if slots[i].origin.stream == stream { return link - 1 }
             link = slots[i].cautionNext
+        }
+        return nil
+    }
+
+    /// The newest transfer of the stream that holds a debit of the account.
+    func newestOpen(_ entry: Int, stream: UInt32) -> UInt32? {
+        var link = undecided[entry].openTail
+        while link != 0 {
+            let i = Int(link - 1)
+            if slots[i].origin.stream == stream { return link - 1 }
+            link = slots[i].previous
         }
         return nil
     }

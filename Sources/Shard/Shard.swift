@@ -89,6 +89,8 @@ public struct Shard: ~Copyable {
     /// Heads of the chains of open identities, by hash.
     var identityHeads: FixedArray<UInt32>
     var cautionHead: UInt32 = 0
+    /// The newest waiter of a stream.
+    var waitingHead: UInt32 = 0
     /// Slots in the table of open identities.
     var openIdentityCount = 0
 
@@ -179,13 +181,17 @@ public struct Shard: ~Copyable {
     /// True when an event may be handed in: the log, slots and waiters have room for what it can cause at most.
     @inline(__always)
     var hasRoom: Bool {
-        journal.hasRoom(records: Self.recordsPerStep) && freeSlots.count > 0 && freeWaiters.count > 0
-            && freeUndecided.count > 2
+        hasRoomAgain && freeWaiters.count > 0
+    }
+
+    /// The same for an event that has a waiter already.
+    var hasRoomAgain: Bool {
+        journal.hasRoom(records: Self.recordsPerStep) && freeSlots.count > 0 && freeUndecided.count > 2
     }
 
     /// Something can go on at once: `settle` would find it.
     public var hasWork: Bool {
-        canReceive && !(selfQueue.isEmpty && dirtyQueue.isEmpty) || (hasRoom && !againQueue.isEmpty)
+        canReceive && !(selfQueue.isEmpty && dirtyQueue.isEmpty) || (hasRoomAgain && !againQueue.isEmpty)
     }
 
     /// A request of another core would not be turned away for lack of room.

@@ -34,6 +34,12 @@ struct Event {
         }
     }
 
+    /// A refusal that rests on the request alone: it has no place in time.
+    var isToldByRequest: Bool {
+        guard case .result(let result)? = reply else { return false }
+        return result.rawCode > 0 && result.rawCode < ResultCode.existsWithDifferentFlags.rawValue
+    }
+
     /// It changes nothing but what it was told.
     var isPure: Bool {
         guard case .result(let result)? = reply, let code = result.code else { return true }
@@ -125,9 +131,9 @@ struct Serialization {
     }
 
     private static func isOrdered(_ a: Event, _ b: Event, _ rule: OrderRule) -> Bool {
-        guard rule != .none, a.client == b.client, a.stream == b.stream, !a.isUnordered, !b.isUnordered, a.place < b.place else {
-            return false
-        }
+        guard rule != .none, a.client == b.client, a.stream == b.stream, !a.isUnordered, !b.isUnordered, a.place < b.place,
+            !a.isToldByRequest, !b.isToldByRequest
+        else { return false }
         if a.stream == 0 {
             guard a.request == b.request, case .transfer(let x) = a.question, case .transfer(let y) = b.question else {
                 return false

@@ -431,7 +431,7 @@ final class Simulation {
             trace("shard \(e.shard) takes \(e)")
             return true
         case .lookupTransfer(let debit, let id):
-            if node.shard.isUndecided(debit, id) { return false }
+            if node.shard.isUndecided(debit, id, stream: e.stream) { return false }
             node.shard.answerRecord(origin, try node.shard.lookupTransfer(debit, id))
             trace("shard \(e.shard) takes \(e)")
             return true
