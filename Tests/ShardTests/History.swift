@@ -24,6 +24,10 @@ struct Event {
     /// Place among the events of its stream.
     let place: Int
 
+    func isSame(_ other: Event) -> Bool {
+        client == other.client && stream == other.stream && request == other.request && place == other.place
+    }
+
     /// The accounts it concerns.
     var accounts: [AccountID] {
         switch question {
@@ -38,6 +42,27 @@ struct Event {
     var isToldByRequest: Bool {
         guard case .result(let result)? = reply else { return false }
         return result.rawCode > 0 && result.rawCode < ResultCode.existsWithDifferentFlags.rawValue
+    }
+
+    var identity: Identity? {
+        switch question {
+        case .transfer(let t): Identity(debit: t.debitAccountID, id: t.id)
+        case .lookupTransfer(let debit, let id): Identity(debit: debit, id: id)
+        default: nil
+        }
+    }
+
+    /// Refused on the ledger's state.
+    var isRefusal: Bool {
+        guard case .result(let result)? = reply else { return false }
+        return result.code?.isFinalRefusal == true
+    }
+
+    var isToldByRecord: Bool {
+        if case .lookupTransfer = question { return true }
+        guard case .result(let result)? = reply else { return false }
+        return result.rawCode >= ResultCode.existsWithDifferentFlags.rawValue
+            && result.rawCode <= ResultCode.idAlreadyFailed.rawValue
     }
 
     /// It changes nothing but what it was told.
@@ -90,6 +115,9 @@ struct Serialization {
 
     private let events: [Event]
     private let before: [UInt128]
+    /// By refusal: those before it in its connection. It takes no effect, so it may come before them, but its answer must
+    /// be the same with what they do.
+    private let seen: [UInt128]
     private let isEager: [Bool]
     private var model: Model
     private var tried: Set<UInt128> = []
@@ -99,7 +127,8 @@ struct Serialization {
     private(set) var longest: UInt128 = 0
 
     /// - Parameter events: Answered ones only, at most 128.
-    init(_ events: [Event], from model: Model, rule: OrderRule, stepsMax: Int) {
+    ///   - ignoring: A pair of events (by their begin) whose order within the connection is not asked for.
+    init(_ events: [Event], from model: Model, rule: OrderRule, stepsMax: Int, ignoring: (Event, Event)? = nil) {
         precondition(events.count <= 128, "a history of \(events.count)")
         // Who answered first is tried first.
         let sorted = events.sorted { ($0.responded!, $0.invoked) < ($1.responded!, $1.invoked) }
@@ -107,25 +136,25 @@ struct Serialization {
         self.model = model
         self.stepsMax = stepsMax
         var before = [UInt128](repeating: 0, count: sorted.count)
+        var seen = before
         for (j, b) in sorted.enumerated() {
             for (i, a) in sorted.enumerated() where i != j {
-                if a.responded! < b.invoked || Self.isOrdered(a, b, rule) { before[j] |= 1 << UInt128(i) }
+                if let ignoring, ignoring.0.isSame(a), ignoring.1.isSame(b) { continue }
+                if a.responded! < b.invoked {
+                    before[j] |= 1 << UInt128(i)
+                } else if Self.isOrdered(a, b, rule) {
+                    if b.isRefusal { seen[j] |= 1 << UInt128(i) } else { before[j] |= 1 << UInt128(i) }
+                }
             }
         }
         self.before = before
+        self.seen = seen
         var uses: [Identity: Int] = [:]
-        func identity(_ e: Event) -> Identity? {
-            switch e.question {
-            case .transfer(let t): Identity(debit: t.debitAccountID, id: t.id)
-            case .lookupTransfer(let debit, let id): Identity(debit: debit, id: id)
-            default: nil
-            }
-        }
-        for e in sorted { if let i = identity(e) { uses[i, default: 0] += 1 } }
+        for e in sorted { if let i = e.identity { uses[i, default: 0] += 1 } }
         // What changes nothing that another event looks at loses nothing by coming as soon as it can.
         isEager = sorted.map { e in
             if e.isPure { return true }
-            guard case .result(let r)? = e.reply, r.code?.isFinalRefusal == true, let i = identity(e) else { return false }
+            guard case .result(let r)? = e.reply, r.code?.isFinalRefusal == true, let i = e.identity else { return false }
             return uses[i] == 1
         }
     }
@@ -134,6 +163,8 @@ struct Serialization {
         guard rule != .none, a.client == b.client, a.stream == b.stream, !a.isUnordered, !b.isUnordered, a.place < b.place,
             !a.isToldByRequest, !b.isToldByRequest
         else { return false }
+        // An answer out of the record of an identity takes no effect: it has an order with its own identity's events only.
+        if a.isToldByRecord || b.isToldByRecord, a.identity == nil || a.identity != b.identity { return false }
         if a.stream == 0 {
             guard a.request == b.request, case .transfer(let x) = a.question, case .transfer(let y) = b.question else {
                 return false
@@ -142,6 +173,18 @@ struct Serialization {
         }
         if rule == .sharedCoordinator && a.shard == b.shard { return true }
         return a.accounts.contains { b.accounts.contains($0) }
+    }
+
+    /// Pairs whose order within a connection is asked for, and without which the history would be explained.
+    static func broken(_ events: [Event], from model: Model, rule: OrderRule) -> String {
+        var text = ""
+        for a in events {
+            for b in events where isOrdered(a, b, rule) && a.responded! >= b.invoked {
+                var search = Serialization(events, from: model, rule: rule, stepsMax: 20_000, ignoring: (a, b))
+                if search.search() == .explained { text += "order not kept:\n    \(a)\n    \(b)\n" }
+            }
+        }
+        return text
     }
 
     mutating func search() -> Verdict {
@@ -157,7 +200,7 @@ struct Serialization {
         if steps > stepsMax { return .undecided }
         for i in 0..<events.count where isEager[i] && isCandidate(i, done) {
             let e = events[i]
-            guard model.agrees(e.question, e.reply!) else { continue }
+            guard agrees(i, done) else { continue }
             model.apply(e.question, e.reply!)
             let verdict = search(done | 1 << UInt128(i), all)
             if verdict != .explained { model.revert(e.question, e.reply!) }
@@ -166,7 +209,7 @@ struct Serialization {
         var undecided = false
         for i in 0..<events.count where !isEager[i] && isCandidate(i, done) {
             let e = events[i]
-            guard model.agrees(e.question, e.reply!) else { continue }
+            guard agrees(i, done) else { continue }
             model.apply(e.question, e.reply!)
             switch search(done | 1 << UInt128(i), all) {
             case .explained: return .explained
@@ -179,6 +222,18 @@ struct Serialization {
         return .unexplained
     }
 
+    private mutating func agrees(_ i: Int, _ done: UInt128) -> Bool {
+        let e = events[i]
+        guard model.agrees(e.question, e.reply!) else { return false }
+        let missing = seen[i] & ~done
+        if missing == 0 { return true }
+        let earlier = events.indices.filter { missing & (1 << UInt128($0)) != 0 }
+        for a in earlier { model.apply(events[a].question, events[a].reply!) }
+        let stillAgrees = model.agrees(e.question, e.reply!)
+        for a in earlier { model.revert(events[a].question, events[a].reply!) }
+        return stillAgrees
+    }
+
     private func isCandidate(_ i: Int, _ done: UInt128) -> Bool {
         done & (1 << UInt128(i)) == 0 && before[i] & ~done == 0
     }
@@ -187,7 +242,13 @@ struct Serialization {
     var report: String {
         var text = "events, explained ones marked with +:\n"
         for (i, e) in events.enumerated() {
-            text += "\(longest & (1 << UInt128(i)) == 0 ? "  " : "+ ")\(e)\n"
+            text += "\(longest & (1 << UInt128(i)) == 0 ? "  " : "+ ")\(e)"
+            // What it must follow and had not.
+            let missing = before[i] & ~longest
+            if missing != 0 {
+                text += " after " + events.indices.filter { missing & (1 << UInt128($0)) != 0 }.prefix(4).map { "#\($0)" }.joined(separator: " ")
+            }
+            text += " #\(i) place \(e.place)\n"
         }
         return text
     }
