@@ -102,6 +102,27 @@ extension Shard {
 
     /// Makes all reads that wait a group: what they will show is fixed but for credits that are undecided now.
     mutating func startReads(_ entry: Int) {
+        // Those that follow a read of their stream may go on now.
+        var link = undecided[entry].readHead
+        undecided[entry].readHead = 0
+        undecided[entry].readTail = 0
+        while link != 0 {
+            let w = Int(link - 1)
+            let next = waiters[w].next
+            waiters[w].next = 0
+            endWaiting(w)
+            if waiters[w].isFollower {
+                againQueue.append(link)
+            } else {
+                if undecided[entry].readTail != 0 {
+                    waiters[Int(undecided[entry].readTail - 1)].next = link
+                } else {
+                    undecided[entry].readHead = link
+                }
+                undecided[entry].readTail = link
+            }
+            link = next
+        }
         undecided[entry].readGroupTail = undecided[entry].readTail
         undecided[entry].readTime = clock.now
         undecided[entry].readBarrier = order + 1

@@ -18,15 +18,15 @@ extension Shard {
     /// The same for a transfer whose own fields are sound.
     mutating func admit(_ t: Transfer, _ origin: Origin) throws(JournalError) -> Submission {
         guard hasRoom else { return .stalled }
-        if origin.stream != 0, let slot = slotToFollow(stream: origin.stream) {
-            wait(after: slot, .transfer, t, origin)
+        if origin.stream != 0, let obstacle = obstacle(stream: origin.stream) {
+            wait(for: obstacle, .transfer, t, origin)
             return .deferred
         }
 
         // Group 5: seen before, or being decided now.
         let hash = ledger.identityHash(t.debitAccountID, t.id)
         if openIdentityCount > 0, !isFaulty(.forgetOpenIDs), let slot = openSlot(hash, t) {
-            wait(after: slot, .transfer, t, origin)
+            wait(for: .slot(slot), .transfer, t, origin)
             return .deferred
         }
         if let known = try rememberedAnswer(hash, t) { return .answered(known) }
@@ -81,8 +81,8 @@ extension Shard {
     /// The same for an account whose own fields are sound.
     mutating func admit(_ account: Account, _ origin: Origin) -> Submission {
         guard hasRoom else { return .stalled }
-        if origin.stream != 0, let slot = slotToFollow(stream: origin.stream) {
-            wait(after: slot, .account, account.bits, origin)
+        if origin.stream != 0, let obstacle = obstacle(stream: origin.stream) {
+            wait(for: obstacle, .account, account.bits, origin)
             return .deferred
         }
         if let index = ledger.find(account.id) {
@@ -110,9 +110,9 @@ extension Shard {
     }
 
     mutating func read(_ account: AccountID, _ origin: Origin) -> Lookup {
-        if origin.stream != 0, let slot = slotToFollow(stream: origin.stream) {
+        if origin.stream != 0, let obstacle = obstacle(stream: origin.stream) {
             guard freeWaiters.count > 0 else { return .stalled }
-            wait(after: slot, .accountRead, Self.readKey(account), origin)
+            wait(for: obstacle, .accountRead, Self.readKey(account), origin)
             return .deferred
         }
         guard let index = ledger.find(account) else { return .unknown }
@@ -121,18 +121,13 @@ extension Shard {
         let entry = Int(u - 1)
         if origin.stream != 0, let slot = newestOpen(entry, stream: origin.stream) {
             guard freeWaiters.count > 0 else { return .stalled }
-            wait(after: slot, .accountRead, Self.readKey(account), origin)
+            wait(for: .slot(slot), .accountRead, Self.readKey(account), origin)
             return .deferred
         }
         if undecided[entry].creditList.head == 0 { return .found(ledger.account(index)) }
         guard freeWaiters.count > 0 else { return .stalled }
         let waiter = makeWaiter(.accountRead, Self.readKey(account), origin)
-        if undecided[entry].readTail != 0 {
-            waiters[Int(undecided[entry].readTail - 1)].next = waiter
-        } else {
-            undecided[entry].readHead = waiter
-        }
-        undecided[entry].readTail = waiter
+        appendRead(entry, waiter)
         if undecided[entry].readGroupTail == 0 { startReads(entry) }
         statistics.waits += 1
         return .deferred
@@ -152,7 +147,7 @@ extension Shard {
 
     /// True while the transfer is being decided, or an earlier command of the stream waits: a look-up must not answer yet.
     public func isUndecided(_ debit: AccountID, _ id: TransferID, stream: UInt32 = 0) -> Bool {
-        if stream != 0 && (!againQueue.isEmpty || slotToFollow(stream: stream) != nil) { return true }
+        if stream != 0 && (!againQueue.isEmpty || obstacle(stream: stream) != nil) { return true }
         guard openIdentityCount > 0 else { return false }
         var key = Self.readKey(debit)
         key.id = id
@@ -303,28 +298,52 @@ extension Shard {
     mutating func makeWaiter(_ kind: WaiterKind, _ t: Transfer, _ origin: Origin) -> UInt32 {
         let w = freeWaiters.take()
         waiters[Int(w)] = Waiter(
-            transfer: t, origin: origin, next: 0, after: 0, cautionNext: 0, cautionPrevious: 0, kind: kind)
+            transfer: t, origin: origin, next: 0, slot: 0, entry: 0, cautionNext: 0, cautionPrevious: 0, kind: kind,
+            isFollower: false)
         return w + 1
     }
 
-    /// Looks at the event again when the slot has ended.
-    mutating func wait(after slot: UInt32, _ kind: WaiterKind, _ t: Transfer, _ origin: Origin) {
+    /// Looks at the event again when what it waits for is over.
+    mutating func wait(for obstacle: Obstacle, _ kind: WaiterKind, _ t: Transfer, _ origin: Origin) {
         let waiter = makeWaiter(kind, t, origin)
-        let i = Int(slot)
-        if slots[i].afterTail != 0 {
-            waiters[Int(slots[i].afterTail - 1)].next = waiter
-        } else {
-            slots[i].afterHead = waiter
-        }
-        slots[i].afterTail = waiter
         let w = Int(waiter - 1)
-        waiters[w].after = slot + 1
-        if origin.stream != 0 {
-            waiters[w].cautionNext = waitingHead
-            if waitingHead != 0 { waiters[Int(waitingHead - 1)].cautionPrevious = waiter }
-            waitingHead = waiter
-        }
         statistics.waits += 1
+        switch obstacle {
+        case .reads(let entry):
+            waiters[w].isFollower = true
+            appendRead(entry, waiter)
+        case .slot(let slot):
+            let i = Int(slot)
+            if slots[i].afterTail != 0 {
+                waiters[Int(slots[i].afterTail - 1)].next = waiter
+            } else {
+                slots[i].afterHead = waiter
+            }
+            slots[i].afterTail = waiter
+            waiters[w].slot = slot + 1
+            beginWaiting(waiter)
+        }
+    }
+
+    /// Adds a read, or one that follows it, to those that wait at an entry.
+    mutating func appendRead(_ entry: Int, _ waiter: UInt32) {
+        waiters[Int(waiter - 1)].entry = UInt32(entry) + 1
+        if undecided[entry].readTail != 0 {
+            waiters[Int(undecided[entry].readTail - 1)].next = waiter
+        } else {
+            undecided[entry].readHead = waiter
+        }
+        undecided[entry].readTail = waiter
+        beginWaiting(waiter)
+    }
+
+    /// Later commands of its stream look out for it.
+    mutating func beginWaiting(_ waiter: UInt32) {
+        guard waiters[Int(waiter - 1)].origin.stream != 0 else { return }
+        waiters[Int(waiter - 1)].cautionPrevious = 0
+        waiters[Int(waiter - 1)].cautionNext = waitingHead
+        if waitingHead != 0 { waiters[Int(waitingHead - 1)].cautionPrevious = waiter }
+        waitingHead = waiter
     }
 
     /// Takes a waiter of a stream out of the list that later commands look at.
@@ -338,20 +357,22 @@ extension Shard {
 
     // MARK: Order within a stream
 
-    /// The slot that a command of the stream must wait for, so as not to pass an earlier one: one that waits for a slot,
-    /// holds nothing yet, or will be decided within this shard. (Crossing ones in order are seen by their reservations.)
-    func slotToFollow(stream: UInt32) -> UInt32? {
-        // Once one waits, all later ones do, for the same slot.
+    /// What a command of the stream must wait for, so as not to pass an earlier one: one that waits, holds nothing yet, or
+    /// will be decided within this shard. (Crossing ones in order are seen by their reservations.)
+    func obstacle(stream: UInt32) -> Obstacle? {
+        // Once one waits, all later ones do, for the same.
         var link = waitingHead
         while link != 0 {
             let w = Int(link - 1)
-            if waiters[w].origin.stream == stream { return waiters[w].after - 1 }
+            if waiters[w].origin.stream == stream {
+                return waiters[w].slot != 0 ? .slot(waiters[w].slot - 1) : .reads(Int(waiters[w].entry - 1))
+            }
             link = waiters[w].cautionNext
         }
         link = cautionHead
         while link != 0 {
             let i = Int(link - 1)
-            if slots[i].origin.stream == stream { return link - 1 }
+            if slots[i].origin.stream == stream { return .slot(link - 1) }
             link = slots[i].cautionNext
         }
         return nil

@@ -144,18 +144,30 @@ enum WaiterKind: UInt8, BitwiseCopyable {
     case accountRead
 }
 
-/// An event that will be looked at again when a slot has ended, or a read that its account's group answers. Holds nothing.
+/// What an event waits for, or a later command of its stream with it.
+enum Obstacle {
+    /// Until it ends.
+    case slot(UInt32)
+    /// Until the reads that wait at this entry begin.
+    case reads(Int)
+}
+
+/// An event that will be looked at again when its obstacle is gone, or a read that its account's group answers. Holds
+/// nothing.
 struct Waiter: BitwiseCopyable {
     /// The transfer, or the account seen as one; of a read, the account is its debit account.
     var transfer: Transfer
     var origin: Origin
     var next: UInt32
-    /// The slot it waits for, plus 1; 0: none.
-    var after: UInt32
+    /// The slot, or the entry with reads, that it waits for, plus 1; 0: none.
+    var slot: UInt32
+    var entry: UInt32
     /// Links of the list of waiters that later commands of their stream must not pass.
     var cautionNext: UInt32
     var cautionPrevious: UInt32
     var kind: WaiterKind
+    /// Among the reads of an entry: not one of them, but behind one of its stream.
+    var isFollower: Bool
 }
 
 /// An answer that may leave when the log is acknowledged up to `lsn`.

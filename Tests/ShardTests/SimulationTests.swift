@@ -42,6 +42,8 @@ import Testing
         var failures: [String] = []
         let began = Date()
         for seed in range {
+            let start = Date()
+            defer { if Date().timeIntervalSince(start) > 2 { print("seed \(seed) took \(Date().timeIntervalSince(start)) s") } }
             do { coverage.add(try Self.run(SimulationOptions(seed: seed)).0) } catch { failures.append("\(error)") }
             if failures.count >= 40 { break }
         }
