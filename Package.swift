@@ -18,7 +18,8 @@ func stage(_ folder: String, _ dependencies: [Target.Dependency]) -> Target {
 func tests(_ folder: String, _ dependencies: [Target.Dependency], resources: [Resource] = []) -> Target {
     .testTarget(
         name: "Suanpan\(folder)Tests", dependencies: dependencies, path: "Tests/\(folder)Tests",
-        resources: resources)
+        resources: resources,
+        swiftSettings: [.define("SUANPAN_FAILPOINTS", .when(configuration: .debug))])
 }
 
 let package = Package(
@@ -97,6 +98,9 @@ let package = Package(
         tests("Wire", ["SuanpanCore", "SuanpanWire"]),
         tests("Client", ["SuanpanClient", "Suanpan", "SuanpanCore", "SuanpanWire"]),
         tests("Load", ["SuanpanLoad", "SuanpanCore", "SuanpanWire"]),
+        tests("Lanes", ["SuanpanCore", "SuanpanLanes"]),
+        tests("Ledger", ["SuanpanCore", "SuanpanLedger"]),
+        tests("Shard", ["SuanpanCore", "SuanpanLedger", "SuanpanJournal", "SuanpanLanes", "SuanpanShard"]),
         tests("Command", ["SuanpanCommand", "Suanpan", "SuanpanCore"]),
     ]
 )

@@ -98,7 +98,7 @@ extension Front {
             }
             return true
         case .lookupTransfers:
-            if shard.isUndecided(record.debitAccountID, record.id) { return false }
+            if shard.isUndecided(record.debitAccountID, record.id, stream: origin.stream) { return false }
             let found = try shard.lookupTransfer(record.debitAccountID, record.id)
             completeRecord(r, index, found, lsn: shard.journal.appended.value)
             return true
@@ -133,7 +133,7 @@ extension Front {
             }
             return true
         case .lookupTransfers:
-            if shard.isUndecided(record.debitAccountID, record.id) { return false }
+            if shard.isUndecided(record.debitAccountID, record.id, stream: origin.stream) { return false }
             shard.answerRecord(origin, try shard.lookupTransfer(record.debitAccountID, record.id))
             return true
         default: stop("request with operation \(message.operation)")

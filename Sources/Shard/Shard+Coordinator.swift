@@ -125,13 +125,13 @@ extension Shard {
     /// younger transfers only, and by the order of the account they would wait for this older one.
     mutating func abortFollowers(_ slot: UInt32) {
         let entry = undecidedEntry(slots[Int(slot)].debit)
+        if isFaulty(.keepFollowers) { return }
         while undecided[entry].openTail != slot + 1 {
             let last = undecided[entry].openTail - 1
             let i = Int(last)
             invariant(slots[i].state != .decided, "a decided transfer is behind one that waits")
             unreserve(last, entry)
             slots[i].state = .aborting
-            slots[i].barrier = order + 1
             beCautious(last)
             prependParked(entry, last)
             statistics.restarts += 1
@@ -152,7 +152,7 @@ extension Shard {
         if peer == id {
             let position = journal.append(LogRecord(.transfer, slots[i].transfer))
             ledger.applyDebit(slots[i].debit, amount)
-            let participant = Int(slot) + id.index * Self.slotCount
+            let participant = Int(slot) + id.index * slotCount
             let credit = participants[participant].account
             ledger.applyCredit(credit, amount)
             ledger.rememberCreated(slots[i].identityHash, position: position.value)
@@ -178,7 +178,7 @@ extension Shard {
 
     /// Sends the commits of decisions that have become durable.
     mutating func sendCommits() {
-        let durable = journal.acknowledged
+        let durable = isFaulty(.commitBeforeDurable) ? journal.appended : journal.acknowledged
         while !decidedQueue.isEmpty, decidedQueue.first.lsn <= durable {
             let decision = decidedQueue.first
             var message = Message(.commit, from: id, slot: decision.slot)
@@ -195,7 +195,10 @@ extension Shard {
 
     /// Answers a slot's request and frees it.
     mutating func finish(_ slot: UInt32, _ result: EventResult, _ lsn: LSN) {
-        answers.append(Answer(origin: slots[Int(slot)].origin, result: result, lsn: lsn))
+        answers.append(
+            Answer(
+                origin: slots[Int(slot)].origin, result: result,
+                lsn: isFaulty(.answerBeforeDurable) ? .zero : lsn))
         endIdentity(slot)
         endCaution(slot)
         resubmitAfter(slot)
@@ -211,7 +214,7 @@ extension Shard {
 
     /// Takes the slot out of the table of open identities: the log knows its id now.
     mutating func endIdentity(_ slot: UInt32) {
-        let bucket = Int(truncatingIfNeeded: slots[Int(slot)].identityHash) & (Self.slotCount - 1)
+        let bucket = Int(truncatingIfNeeded: slots[Int(slot)].identityHash) & (slotCount - 1)
         let after = slots[Int(slot)].identityNext
         openIdentityCount -= 1
         if identityHeads[bucket] == slot + 1 {
@@ -234,6 +237,7 @@ extension Shard {
         var waiter = slots[Int(slot)].afterHead
         while waiter != 0 {
             let next = waiters[Int(waiter - 1)].next
+            endWaiting(Int(waiter - 1))
             againQueue.append(waiter)
             waiter = next
         }
@@ -283,20 +287,18 @@ extension Shard {
         guard slots[i].state == .parked, !tailWaits(entry) else { return false }
         let t = slots[i].transfer
         let debit = slots[i].debit
-        let barrier = max(slots[i].barrier, undecided[entry].parkedBarrier)
-        let passed = barrierPassed(entry, barrier)
         let worst = ledger.debitRefusal(
             debit, t, reservedDebits: undecided[entry].reservedDebits, expectedCredits: 0)
         if worst != .created {
-            // Later credits are not waited for; debits that came in between may still fail, so nothing rests on them.
+            // All undecided credits count, later ones too: each may be decided already, and something seen here, or by a
+            // client, may have followed from it. They end, and what they bring stays, so this waits but a little longer.
             let best = ledger.debitRefusal(
-                debit, t, reservedDebits: 0, expectedCredits: passed ? 0 : undecided[entry].reservedCredits)
-            if best != .created {
+                debit, t, reservedDebits: 0, expectedCredits: undecided[entry].reservedCredits)
+            if best != .created || isFaulty(.refuseInsteadOfWait) {
                 removeParkedHead(entry)
-                finish(slot, refuse(t, slots[i].identityHash, best), journal.appended)
+                finish(slot, refuse(t, slots[i].identityHash, best != .created ? best : worst), journal.appended)
                 return true
             }
-            if passed { slots[i].barrier = order + 1 }
             return false
         }
         removeParkedHead(entry)
@@ -314,8 +316,6 @@ extension Shard {
             }
         }
         reserve(slot)
-        // What is still parked came after this one, which is undecided now.
-        undecided[entry].parkedBarrier = order + 1
         return true
     }
 }

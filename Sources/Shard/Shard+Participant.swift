@@ -26,7 +26,7 @@ extension Shard {
 
     /// D asks for the credit of a transfer.
     mutating func prepare(_ message: Message, _ t: borrowing Transfer) {
-        let p = Int(message.slot) + Int(message.from) * Self.slotCount
+        let p = Int(message.slot) + Int(message.from) * slotCount
         invariant(participants[p].state == .free, "a prepare for a slot that is in use")
         participants[p].transfer = copy t
         participants[p].age = message.time
@@ -54,11 +54,12 @@ extension Shard {
         let expected = u == 0 ? 0 : undecided[Int(u - 1)].reservedDebits
         let best = ledger.creditRefusal(credit, t, reservedCredits: 0, expectedDebits: expected)
         if best != .created { return voteNo(p, best, journal.appended) }
+        if isFaulty(.refuseInsteadOfWait) { return voteNo(p, worst, journal.appended) }
 
         // The answer depends on what is undecided. It holds a debit at D: it may wait for younger ones only.
         let entry = undecidedEntry(credit)
         participants[p].barrier = order + 1
-        if hasOlder(entry, than: participants[p].age) {
+        if hasOlder(entry, than: participants[p].age) && !isFaulty(.waitWithoutDying) {
             participants[p].state = .dying
             Self.append(p, to: &undecided[entry].dyingList, in: &participants)
             answer(p, .letGo)
@@ -72,7 +73,7 @@ extension Shard {
 
     /// D lets go of a transfer: forget it, whatever was said in between.
     mutating func release(_ message: Message) {
-        let p = Int(message.slot) + Int(message.from) * Self.slotCount
+        let p = Int(message.slot) + Int(message.from) * slotCount
         switch participants[p].state {
         case .free: break
         case .refusing: participants[p].state = .free
@@ -94,7 +95,7 @@ extension Shard {
     /// D's decision is durable: record and apply the credit.
     mutating func commit(_ message: Message) {
         let from = Int(message.from)
-        let p = Int(message.slot) + from * Self.slotCount
+        let p = Int(message.slot) + from * slotCount
         invariant(participants[p].state == .reserved && participants[p].voteSent, "a commit without a vote")
         invariant(
             message.sequence == peers[from].applied + 1, "commit \(message.sequence) after \(peers[from].applied)")
@@ -105,6 +106,7 @@ extension Shard {
             LogRecord(.credit, participants[p].transfer, peer: ShardID(from), sequence: message.sequence))
         peers[from].appliedLSN = journal.appended.value
         failpoint(.credited)
+        showToReads(p, message.time)
         ledger.applyCredit(participants[p].account, participants[p].transfer.amount)
         releaseCredit(p)
         send(Message(.applied, from: id, slot: message.slot), to: ShardID(from))
@@ -142,7 +144,7 @@ extension Shard {
     }
 
     private mutating func vote(_ p: Int, _ code: ResultCode, _ lsn: LSN) {
-        if lsn <= journal.acknowledged && voteQueue.isEmpty {
+        if (lsn <= journal.acknowledged && voteQueue.isEmpty) || isFaulty(.voteBeforeDurable) {
             sendVote(p, code.rawValue)
         } else {
             // In order: a later vote's facts are durable no earlier.

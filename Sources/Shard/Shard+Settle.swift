@@ -110,18 +110,63 @@ extension Shard {
         return true
     }
 
+    /// Makes all reads that wait a group: what they will show is fixed but for credits that are undecided now.
+    mutating func startReads(_ entry: Int) {
+        // Those that follow a read of their stream may go on now.
+        var link = undecided[entry].readHead
+        undecided[entry].readHead = 0
+        undecided[entry].readTail = 0
+        while link != 0 {
+            let w = Int(link - 1)
+            let next = waiters[w].next
+            waiters[w].next = 0
+            endWaiting(w)
+            if waiters[w].isFollower {
+                againQueue.append(link)
+            } else {
+                if undecided[entry].readTail != 0 {
+                    waiters[Int(undecided[entry].readTail - 1)].next = link
+                } else {
+                    undecided[entry].readHead = link
+                }
+                undecided[entry].readTail = link
+            }
+            link = next
+        }
+        undecided[entry].readGroupTail = undecided[entry].readTail
+        undecided[entry].readTime = clock.now
+        undecided[entry].readBarrier = order + 1
+        undecided[entry].readAccount = ledger.account(undecided[entry].account)
+    }
+
+    /// A credit was decided at its coordinator: reads that began later show it.
+    mutating func showToReads(_ p: Int, _ timestamp: UInt64) {
+        let entry = Int(ledger.undecided(participants[p].account) - 1)
+        guard undecided[entry].readGroupTail != 0, participants[p].order < undecided[entry].readBarrier,
+            timestamp <= undecided[entry].readTime
+        else { return }
+        undecided[entry].readAccount.creditsPosted.value &+= participants[p].transfer.amount.value
+    }
+
+    /// Answers the reads for which every credit has ended that may be earlier; those that came meanwhile are next.
     mutating func answerReads(_ entry: Int) {
         while undecided[entry].readHead != 0 {
-            let waiter = undecided[entry].readHead
-            let w = Int(waiter - 1)
-            guard barrierPassed(entry, waiters[w].barrier) else { return }
-            undecided[entry].readHead = waiters[w].next
-            if waiters[w].next == 0 { undecided[entry].readTail = 0 }
-            recordAnswers.append(
-                RecordAnswer(
-                    origin: waiters[w].origin, found: true,
-                    record: ledger.account(undecided[entry].account).bits, lsn: journal.appended))
-            freeWaiters.give(UInt32(w))
+            if undecided[entry].readGroupTail == 0 { startReads(entry) }
+            let credit = undecided[entry].creditList.head
+            if credit != 0 && participants[Int(credit - 1)].order < undecided[entry].readBarrier { return }
+            var waiter: UInt32
+            repeat {
+                waiter = undecided[entry].readHead
+                let w = Int(waiter - 1)
+                undecided[entry].readHead = waiters[w].next
+                recordAnswers.append(
+                    RecordAnswer(
+                        origin: waiters[w].origin, found: true, record: undecided[entry].readAccount.bits,
+                        lsn: journal.appended))
+                freeWaiters.give(UInt32(w))
+            } while waiter != undecided[entry].readGroupTail
+            if undecided[entry].readHead == 0 { undecided[entry].readTail = 0 }
+            undecided[entry].readGroupTail = 0
         }
     }
 
@@ -147,7 +192,6 @@ extension Shard {
         invariant(
             undecided[entry].reservedDebits == 0 && undecided[entry].reservedCredits == 0,
             "money stays reserved where nothing is undecided")
-        undecided[entry].parkedBarrier = 0
         undecided[entry].isUsed = false
         ledger.setUndecided(undecided[entry].account, 0)
         freeUndecided.give(UInt32(entry))
@@ -161,17 +205,22 @@ extension Shard {
         let w = Int(waiter - 1)
         let transfer = waiters[w].transfer
         let origin = waiters[w].origin
+        // Its place may be the last one, and it may have to wait again.
+        freeWaiters.give(UInt32(w))
         switch waiters[w].kind {
-        case .transfer:
-            switch try admit(transfer, origin, hashed(transfer)) {
-            case .stalled: return false
+        case .transfer, .account:
+            let isAccount = waiters[w].kind == .account
+            switch isAccount
+                ? admit(Account(bits: transfer), origin) : try admit(transfer, origin, hashed(transfer))
+            {
+            case .stalled: return keepWaiter(w)
             case .deferred: break
             case .answered(let result):
                 answers.append(Answer(origin: origin, result: result, lsn: journal.appended))
             }
         case .accountRead:
             switch read(transfer.debitAccountID, origin) {
-            case .stalled: return false
+            case .stalled: return keepWaiter(w)
             case .deferred: break
             case .unknown:
                 recordAnswers.append(
@@ -182,8 +231,14 @@ extension Shard {
             }
         }
         againQueue.removeFirst()
-        freeWaiters.give(UInt32(w))
         return true
+    }
+
+    /// A stalled event keeps its waiter, the last one given back. Always false.
+    private mutating func keepWaiter(_ w: Int) -> Bool {
+        let same = freeWaiters.take()
+        invariant(Int(same) == w, "a stalled event lost its place")
+        return false
     }
 
     // MARK: Sending

@@ -68,9 +68,9 @@ extension Shard {
     public func lookAhead(_ message: Message, credit: AccountID) {
         switch message.kind {
         case .prepare:
-            participants.prefetch(Int(message.slot) + Int(message.from) * Self.slotCount)
+            participants.prefetch(Int(message.slot) + Int(message.from) * slotCount)
             ledger.prefetchAccount(hash: ledger.accountHash(credit))
-        case .commit: participants.prefetch(Int(message.slot) + Int(message.from) * Self.slotCount)
+        case .commit: participants.prefetch(Int(message.slot) + Int(message.from) * slotCount)
         case .voteYes, .voteNo, .applied: slots.prefetch(Int(message.slot))
         default: break
         }
@@ -82,7 +82,7 @@ extension Shard {
         switch message.kind {
         case .prepare:
             if let account = ledger.guess(hash: ledger.accountHash(credit)) { ledger.prefetch(account) }
-        case .commit: ledger.prefetch(participants[Int(message.slot) + Int(message.from) * Self.slotCount].account)
+        case .commit: ledger.prefetch(participants[Int(message.slot) + Int(message.from) * slotCount].account)
         case .voteYes:
             ledger.prefetchIdentity(hash: slots[Int(message.slot)].identityHash)
             ledger.prefetch(slots[Int(message.slot)].debit)
@@ -95,7 +95,7 @@ extension Shard {
     public func lookClosest(_ message: Message) {
         let account: AccountIndex
         switch message.kind {
-        case .commit: account = participants[Int(message.slot) + Int(message.from) * Self.slotCount].account
+        case .commit: account = participants[Int(message.slot) + Int(message.from) * slotCount].account
         case .voteYes: account = slots[Int(message.slot)].debit
         default: return
         }

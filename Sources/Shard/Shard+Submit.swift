@@ -30,11 +30,15 @@ extension Shard {
         _ t: borrowing Transfer, _ origin: Origin, _ found: Staged
     ) throws(JournalError) -> Submission {
         guard hasRoom else { return .stalled }
+        if origin.stream != 0, let obstacle = obstacle(stream: origin.stream) {
+            wait(for: obstacle, .transfer, t, origin)
+            return .deferred
+        }
 
         // Group 5: seen before, or being decided now.
         let hash = found.identityHash
-        if openIdentityCount > 0, let slot = openSlot(hash, t) {
-            wait(after: slot, .transfer, t, origin)
+        if openIdentityCount > 0, !isFaulty(.forgetOpenIDs), let slot = openSlot(hash, t) {
+            wait(for: .slot(slot), .transfer, t, origin)
             return .deferred
         }
         if let known = try rememberedAnswer(hash, t) { return .answered(known) }
@@ -45,10 +49,6 @@ extension Shard {
         // Group 6.
         guard let debit = find(t.debitAccountID, hash: found.debitHash, guess: found.debit) else {
             return .answered(refuse(t, hash, .debitAccountNotFound))
-        }
-        if origin.stream != 0, cautionHead != 0, let slot = cautiousSlot(stream: origin.stream) {
-            wait(after: slot, .transfer, t, origin)
-            return .deferred
         }
         let peer = found.peer
         let u = ledger.undecided(debit)
@@ -68,6 +68,7 @@ extension Shard {
         if worst != .created {
             let best = ledger.debitRefusal(debit, t, reservedDebits: 0, expectedCredits: reservedCredits)
             if best != .created { return .answered(refuse(t, hash, best)) }
+            if isFaulty(.refuseInsteadOfWait) { return .answered(refuse(t, hash, worst)) }
             return park(t, origin, hash, debit, peer)
         }
 
@@ -85,7 +86,17 @@ extension Shard {
     public mutating func submit(_ account: Account, _ origin: Origin) -> Submission {
         let bad = account.refusalByRequest()
         if bad != .created { return .answered(EventResult(bad)) }
+        guard origin.stream == 0 || againQueue.isEmpty else { return .stalled }
+        return admit(account, origin)
+    }
+
+    /// The same for an account whose own fields are sound.
+    mutating func admit(_ account: Account, _ origin: Origin) -> Submission {
         guard hasRoom else { return .stalled }
+        if origin.stream != 0, let obstacle = obstacle(stream: origin.stream) {
+            wait(for: obstacle, .account, account.bits, origin)
+            return .deferred
+        }
         if let index = ledger.find(account.id) {
             let existing = ledger.account(index)
             let code = account.comparedWithExisting(existing)
@@ -101,31 +112,35 @@ extension Shard {
         return .answered(EventResult(.created, timestamp: created.timestamp))
     }
 
-    /// The account as it stands; waits for what is undecided on it now.
+    /// The account as it stands now, by this shard's clock. Debits are decided here: what is undecided comes after this
+    /// read, unless it is of the same stream. Credits are decided elsewhere, perhaps already: the read waits for those that
+    /// are undecided now and shows the ones with an earlier timestamp. What ends meanwhile is never shown, as something
+    /// before it may still be under way.
     public mutating func lookup(_ account: AccountID, _ origin: Origin) -> Lookup {
         guard againQueue.isEmpty else { return .stalled }
         return read(account, origin)
     }
 
     mutating func read(_ account: AccountID, _ origin: Origin) -> Lookup {
-        guard let index = ledger.find(account) else { return .unknown }
-        if origin.stream != 0, cautionHead != 0, let slot = cautiousSlot(stream: origin.stream) {
+        if origin.stream != 0, let obstacle = obstacle(stream: origin.stream) {
             guard freeWaiters.count > 0 else { return .stalled }
-            wait(after: slot, .accountRead, Self.readKey(account), origin)
+            wait(for: obstacle, .accountRead, Self.readKey(account), origin)
             return .deferred
         }
+        guard let index = ledger.find(account) else { return .unknown }
         let u = ledger.undecided(index)
-        if u == 0 { return .found(ledger.account(index)) }
+        if u == 0 || isFaulty(.readUndecided) { return .found(ledger.account(index)) }
         let entry = Int(u - 1)
-        if barrierPassed(entry, order + 1) { return .found(ledger.account(index)) }
-        guard freeWaiters.count > 0 else { return .stalled }
-        let waiter = makeWaiter(.accountRead, Self.readKey(account), origin, barrier: order + 1)
-        if undecided[entry].readTail != 0 {
-            waiters[Int(undecided[entry].readTail - 1)].next = waiter
-        } else {
-            undecided[entry].readHead = waiter
+        if origin.stream != 0, let slot = newestOpen(entry, stream: origin.stream) {
+            guard freeWaiters.count > 0 else { return .stalled }
+            wait(for: .slot(slot), .accountRead, Self.readKey(account), origin)
+            return .deferred
         }
-        undecided[entry].readTail = waiter
+        if undecided[entry].creditList.head == 0 { return .found(ledger.account(index)) }
+        guard freeWaiters.count > 0 else { return .stalled }
+        let waiter = makeWaiter(.accountRead, Self.readKey(account), origin)
+        appendRead(entry, waiter)
+        if undecided[entry].readGroupTail == 0 { startReads(entry) }
         statistics.waits += 1
         return .deferred
     }
@@ -144,8 +159,9 @@ extension Shard {
         return nil
     }
 
-    /// True while the transfer is being decided: a look-up must not answer yet.
-    public func isUndecided(_ debit: AccountID, _ id: TransferID) -> Bool {
+    /// True while the transfer is being decided, or an earlier command of the stream waits: a look-up must not answer yet.
+    public func isUndecided(_ debit: AccountID, _ id: TransferID, stream: UInt32 = 0) -> Bool {
+        if stream != 0 && (!againQueue.isEmpty || obstacle(stream: stream) != nil) { return true }
         guard openIdentityCount > 0 else { return false }
         var key = Self.readKey(debit)
         key.id = id
@@ -161,6 +177,7 @@ extension Shard {
 
     /// `exists…` or `id_already_failed` for a transfer seen before; nil for a new one.
     mutating func rememberedAnswer(_ hash: UInt64, _ t: borrowing Transfer) throws(JournalError) -> EventResult? {
+        if isFaulty(.forgetIDs) { return nil }
         let id = t.id
         let debit = t.debitAccountID
         var step = 0
@@ -236,7 +253,7 @@ extension Shard {
     ) -> UInt32? {
         let p = peer.index
         guard peers[p].open < openPerPeerMax,
-            peers[p].decided &- peers[p].durableThere &+ UInt64(peers[p].open) < UInt64(Limits.redoPerPeerMax)
+            peers[p].decided &- peers[p].durableThere &+ UInt64(peers[p].open) < UInt64(redoPerPeerMax)
         else { return nil }
         peers[p].open += 1
         let slot = freeSlots.take()
@@ -252,7 +269,7 @@ extension Shard {
         slots[i].afterHead = 0
         slots[i].afterTail = 0
         slots[i].isCautious = false
-        let bucket = Int(truncatingIfNeeded: hash) & (Self.slotCount - 1)
+        let bucket = Int(truncatingIfNeeded: hash) & (slotCount - 1)
         slots[i].identityNext = identityHeads[bucket]
         identityHeads[bucket] = slot + 1
         openIdentityCount += 1
@@ -263,7 +280,7 @@ extension Shard {
     func openSlot(_ hash: UInt64, _ t: borrowing Transfer) -> UInt32? {
         let id = t.id
         let debit = t.debitAccountID
-        var link = identityHeads[Int(truncatingIfNeeded: hash) & (Self.slotCount - 1)]
+        var link = identityHeads[Int(truncatingIfNeeded: hash) & (slotCount - 1)]
         while link != 0 {
             let i = Int(link - 1)
             if slots[i].identityHash == hash && slots[i].transfer.id == id && slots[i].transfer.debitAccountID == debit
@@ -291,7 +308,6 @@ extension Shard {
         let entry = undecidedEntry(debit)
         let i = Int(slot)
         slots[i].state = .parked
-        slots[i].barrier = order + 1
         beCautious(slot)
         appendParked(entry, slot)
         statistics.waits += 1
@@ -300,37 +316,97 @@ extension Shard {
 
     // MARK: Waiters
 
-    mutating func makeWaiter(_ kind: WaiterKind, _ t: borrowing Transfer, _ origin: Origin, barrier: UInt64 = 0)
-        -> UInt32
-    {
+    mutating func makeWaiter(_ kind: WaiterKind, _ t: borrowing Transfer, _ origin: Origin) -> UInt32 {
         let w = freeWaiters.take()
-        waiters[Int(w)] = Waiter(transfer: copy t, origin: origin, barrier: barrier, next: 0, kind: kind)
+        waiters[Int(w)] = Waiter(
+            transfer: copy t, origin: origin, next: 0, slot: 0, entry: 0, cautionNext: 0, cautionPrevious: 0,
+            kind: kind,
+            isFollower: false)
         return w + 1
     }
 
-    /// Looks at the event again when the slot has ended.
-    mutating func wait(after slot: UInt32, _ kind: WaiterKind, _ t: borrowing Transfer, _ origin: Origin) {
+    /// Looks at the event again when what it waits for is over.
+    mutating func wait(for obstacle: Obstacle, _ kind: WaiterKind, _ t: borrowing Transfer, _ origin: Origin) {
         let waiter = makeWaiter(kind, t, origin)
-        let i = Int(slot)
-        if slots[i].afterTail != 0 {
-            waiters[Int(slots[i].afterTail - 1)].next = waiter
-        } else {
-            slots[i].afterHead = waiter
-        }
-        slots[i].afterTail = waiter
+        let w = Int(waiter - 1)
         statistics.waits += 1
+        switch obstacle {
+        case .reads(let entry):
+            waiters[w].isFollower = true
+            appendRead(entry, waiter)
+        case .slot(let slot):
+            let i = Int(slot)
+            if slots[i].afterTail != 0 {
+                waiters[Int(slots[i].afterTail - 1)].next = waiter
+            } else {
+                slots[i].afterHead = waiter
+            }
+            slots[i].afterTail = waiter
+            waiters[w].slot = slot + 1
+            beginWaiting(waiter)
+        }
+    }
+
+    /// Adds a read, or one that follows it, to those that wait at an entry.
+    mutating func appendRead(_ entry: Int, _ waiter: UInt32) {
+        waiters[Int(waiter - 1)].entry = UInt32(entry) + 1
+        if undecided[entry].readTail != 0 {
+            waiters[Int(undecided[entry].readTail - 1)].next = waiter
+        } else {
+            undecided[entry].readHead = waiter
+        }
+        undecided[entry].readTail = waiter
+        beginWaiting(waiter)
+    }
+
+    /// Later commands of its stream look out for it.
+    mutating func beginWaiting(_ waiter: UInt32) {
+        guard waiters[Int(waiter - 1)].origin.stream != 0 else { return }
+        waiters[Int(waiter - 1)].cautionPrevious = 0
+        waiters[Int(waiter - 1)].cautionNext = waitingHead
+        if waitingHead != 0 { waiters[Int(waitingHead - 1)].cautionPrevious = waiter }
+        waitingHead = waiter
+    }
+
+    /// Takes a waiter of a stream out of the list that later commands look at.
+    mutating func endWaiting(_ w: Int) {
+        guard waiters[w].origin.stream != 0 else { return }
+        let next = waiters[w].cautionNext
+        let previous = waiters[w].cautionPrevious
+        if next != 0 { waiters[Int(next - 1)].cautionPrevious = previous }
+        if previous != 0 { waiters[Int(previous - 1)].cautionNext = next } else { waitingHead = next }
     }
 
     // MARK: Order within a stream
 
-    /// The newest slot of the stream that a later command must not pass: one that holds nothing yet, or that will be
-    /// decided within this shard. (Crossing ones in order are seen by their reservations.)
-    func cautiousSlot(stream: UInt32) -> UInt32? {
-        var link = cautionHead
+    /// What a command of the stream must wait for, so as not to pass an earlier one: one that waits, holds nothing yet, or
+    /// will be decided within this shard. (Crossing ones in order are seen by their reservations.)
+    func obstacle(stream: UInt32) -> Obstacle? {
+        // Once one waits, all later ones do, for the same.
+        var link = waitingHead
+        while link != 0 {
+            let w = Int(link - 1)
+            if waiters[w].origin.stream == stream {
+                return waiters[w].slot != 0 ? .slot(waiters[w].slot - 1) : .reads(Int(waiters[w].entry - 1))
+            }
+            link = waiters[w].cautionNext
+        }
+        link = cautionHead
+        while link != 0 {
+            let i = Int(link - 1)
+            if slots[i].origin.stream == stream { return .slot(link - 1) }
+            link = slots[i].cautionNext
+        }
+        return nil
+    }
+
+    /// The newest transfer of the stream that holds a debit of the account.
+    func newestOpen(_ entry: Int, stream: UInt32) -> UInt32? {
+        var link = undecided[entry].openTail
         while link != 0 {
             let i = Int(link - 1)
             if slots[i].origin.stream == stream { return link - 1 }
-            link = slots[i].cautionNext
+            link = slots[i].previous
         }
         return nil
     }

@@ -71,17 +71,26 @@ public struct Shard: ~Copyable {
     public var answers = Queue<Answer>(capacity: 1 << 14)
     public var recordAnswers = Queue<RecordAnswer>(capacity: 64)
     public internal(set) var statistics = ShardStatistics()
+    #if SUANPAN_FAILPOINTS
+        /// The rule that a test has switched off.
+        public var fault: Fault?
+    #endif
 
     /// Protocol lanes to the other shards, by shard; the own place is never used.
     let lanes: FixedArray<Lane>
     var peers: FixedArray<PeerState>
+    /// Bounds of this shard's tables.
+    let slotCount: Int
     let openPerPeerMax: Int
+    let redoPerPeerMax: Int
 
     var slots: FixedArray<Slot>
     var freeSlots: FreeList
     /// Heads of the chains of open identities, by hash.
     var identityHeads: FixedArray<UInt32>
     var cautionHead: UInt32 = 0
+    /// The newest waiter of a stream.
+    var waitingHead: UInt32 = 0
     /// Slots in the table of open identities.
     var openIdentityCount = 0
 
@@ -123,7 +132,7 @@ public struct Shard: ~Copyable {
 
     /// Records that one step of the machine may append before it asks again.
     static var recordsPerStep: Int { 4 }
-    static var slotCount: Int { 1 << 14 }
+    static var slotCountDefault: Int { 1 << 14 }
 
     /// Credits between two shards: fewer when there are many, as lanes grow with their product.
     public static func openPerPeerMax(shardCount: Int) -> Int {
@@ -138,9 +147,10 @@ public struct Shard: ~Copyable {
     /// - Parameters:
     ///   - lanes: By shard, the protocol lane from this shard to it; this shard is the producer.
     ///   - pairs: Numbers of the commits between this shard and each other, as recovery found them.
+    ///   - bounds: Of the tables; nil: what an engine uses. Tests come to the bounds with small ones.
     public init(
         id: ShardID, routing: Routing, ledger: consuming Ledger, journal: consuming Journal, clock: HybridClock,
-        lanes: [Lane?], pairs: [PairNumbers]
+        lanes: [Lane?], pairs: [PairNumbers], bounds: ShardBounds? = nil
     ) {
         self.id = id
         self.routing = routing
@@ -148,7 +158,11 @@ public struct Shard: ~Copyable {
         self.ledger = ledger
         self.journal = journal
         self.clock = clock
-        openPerPeerMax = Self.openPerPeerMax(shardCount: routing.shardCount)
+        let bounds = bounds ?? ShardBounds(shardCount: routing.shardCount)
+        invariant(bounds.slots & (bounds.slots - 1) == 0, "\(bounds.slots) slots: not a power of two")
+        slotCount = bounds.slots
+        openPerPeerMax = bounds.openPerPeer
+        redoPerPeerMax = bounds.redoPerPeer
         var table = FixedArray<Lane>(count: shardCount)
         for (i, lane) in lanes.enumerated() { if let lane { table[i] = lane } }
         self.lanes = table
@@ -161,42 +175,69 @@ public struct Shard: ~Copyable {
             peers[i].mark = pair.applied
             peers[i].toldDurable = pair.applied
         }
-        slots = FixedArray(count: Self.slotCount)
-        freeSlots = FreeList(count: Self.slotCount)
-        identityHeads = FixedArray(count: Self.slotCount)
-        participants = FixedArray(count: Self.slotCount * shardCount)
-        undecided = FixedArray(count: Self.slotCount * 2 + openPerPeerMax * shardCount)
+        slots = FixedArray(count: slotCount)
+        freeSlots = FreeList(count: slotCount)
+        identityHeads = FixedArray(count: slotCount)
+        participants = FixedArray(count: slotCount * shardCount)
+        undecided = FixedArray(count: slotCount * 2 + openPerPeerMax * shardCount)
         freeUndecided = FreeList(count: undecided.count)
-        waiters = FixedArray(count: Self.slotCount)
-        freeWaiters = FreeList(count: Self.slotCount)
+        waiters = FixedArray(count: slotCount)
+        freeWaiters = FreeList(count: slotCount)
     }
 
     /// True when an event may be handed in: the log, slots and waiters have room for what it can cause at most.
     @inline(__always)
     var hasRoom: Bool {
-        journal.hasRoom(records: Self.recordsPerStep) && freeSlots.count > 0 && freeWaiters.count > 0
-            && freeUndecided.count > 2
+        hasRoomAgain && freeWaiters.count > 0
+    }
+
+    /// The same for an event that has a waiter already.
+    var hasRoomAgain: Bool {
+        journal.hasRoom(records: Self.recordsPerStep) && freeSlots.count > 0 && freeUndecided.count > 2
     }
 
     /// Something can go on at once: `settle` would find it.
     public var hasWork: Bool {
-        canReceive && !(selfQueue.isEmpty && dirtyQueue.isEmpty) || (hasRoom && !againQueue.isEmpty)
+        canReceive && !(selfQueue.isEmpty && dirtyQueue.isEmpty) || (hasRoomAgain && !againQueue.isEmpty)
     }
 
     /// Transfers are open here, or their credits are: other shards will say more.
-    public var hasOpenTransfers: Bool { freeSlots.count < Self.slotCount || freeUndecided.count < undecided.count }
+    public var hasOpenTransfers: Bool { freeSlots.count < slotCount || freeUndecided.count < undecided.count }
 
     /// A request of another core would not be turned away for lack of room.
     public var acceptsRequests: Bool { hasRoom && againQueue.isEmpty }
 
     /// Nothing is under way: every slot is free and nothing waits.
     public var isQuiet: Bool {
-        freeSlots.count == Self.slotCount && freeWaiters.count == Self.slotCount && answers.isEmpty
+        freeSlots.count == slotCount && freeWaiters.count == slotCount && answers.isEmpty
             && recordAnswers.isEmpty && voteQueue.isEmpty
     }
 
     public func pair(_ peer: Int) -> PairNumbers {
         PairNumbers(decided: peers[peer].decided, applied: peers[peer].applied)
+    }
+}
+
+/// How much a shard may have under way.
+public struct ShardBounds: Sendable {
+    /// Transfers that could not be decided at once, and as many events that wait for one; a power of two.
+    public var slots: Int
+    /// Of them, those whose credit side is one and the same shard.
+    public var openPerPeer: Int
+    /// Decisions not yet known durable at that shard.
+    public var redoPerPeer: Int
+
+    public init(slots: Int, openPerPeer: Int, redoPerPeer: Int) {
+        self.slots = slots
+        self.openPerPeer = openPerPeer
+        self.redoPerPeer = redoPerPeer
+    }
+
+    /// What an engine uses.
+    init(shardCount: Int) {
+        self.init(
+            slots: Shard.slotCountDefault, openPerPeer: Shard.openPerPeerMax(shardCount: shardCount),
+            redoPerPeer: Limits.redoPerPeerMax)
     }
 }
 

@@ -57,8 +57,6 @@ struct Slot: BitwiseCopyable {
     var age: UInt64
     /// Place among all that became undecided in this shard.
     var order: UInt64
-    /// Parked: what became undecided before this is waited for.
-    var barrier: UInt64
     var debit: AccountIndex
     /// Links of the debit account's open or parked list.
     var next: UInt32
@@ -125,11 +123,14 @@ struct UndecidedAccount: BitwiseCopyable {
     /// Participants that wait, in order; and those told to let go.
     var waitList: ParticipantList
     var dyingList: ParticipantList
-    /// Reads that wait.
+    /// Reads that wait, in order. Those up to `readGroupTail` (0: none) will be answered with `readAccount`: the account
+    /// as it stood at `readTime`, once all credits that were undecided then (before `readBarrier`) have ended.
     var readHead: UInt32
     var readTail: UInt32
-    /// Lower bound of the barrier of everything parked: raised when one that was parked before becomes undecided.
-    var parkedBarrier: UInt64
+    var readGroupTail: UInt32
+    var readTime: UInt64
+    var readBarrier: UInt64
+    var readAccount: Account
     var nextFree: UInt32
     var isDirty: Bool
     var isUsed: Bool
@@ -137,17 +138,34 @@ struct UndecidedAccount: BitwiseCopyable {
 
 enum WaiterKind: UInt8, BitwiseCopyable {
     case transfer
+    case account
     case accountRead
 }
 
-/// An event that will be looked at again when a slot or a barrier has passed. Holds nothing.
+/// What an event waits for, or a later command of its stream with it.
+enum Obstacle {
+    /// Until it ends.
+    case slot(UInt32)
+    /// Until the reads that wait at this entry begin.
+    case reads(Int)
+}
+
+/// An event that will be looked at again when its obstacle is gone, or a read that its account's group answers. Holds
+/// nothing.
 struct Waiter: BitwiseCopyable {
-    /// The transfer; of a read, the account is its debit account.
+    /// The transfer, or the account seen as one; of a read, the account is its debit account.
     var transfer: Transfer
     var origin: Origin
-    var barrier: UInt64
     var next: UInt32
+    /// The slot, or the entry with reads, that it waits for, plus 1; 0: none.
+    var slot: UInt32
+    var entry: UInt32
+    /// Links of the list of waiters that later commands of their stream must not pass.
+    var cautionNext: UInt32
+    var cautionPrevious: UInt32
     var kind: WaiterKind
+    /// Among the reads of an entry: not one of them, but behind one of its stream.
+    var isFollower: Bool
 }
 
 /// An answer that may leave when the log is acknowledged up to `lsn`.

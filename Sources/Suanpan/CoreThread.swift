@@ -222,31 +222,20 @@ enum CoreThread {
         } catch { throw .journal(error) }
 
         // Redo: decisions that are durable at their coordinator and not here.
+        // All decisions of ours are applied at their peers when every shard has come this far.
         var pairs = all[i]
-        var redone: UInt64 = 0
-        for peer in 0..<setup.routing.shardCount where peer != i {
-            let missing = Int(all[peer][i].decided - all[i][peer].applied)
-            let kept = decisions[peer][i]
-            guard missing <= kept.count else {
-                throw .inconsistent(
-                    "shard \(i) lacks \(missing) decisions of shard \(peer): more than can be under way")
-            }
-            for transfer in kept.suffix(missing) {
-                pairs[peer].applied += 1
-                redone += 1
-                let record = LogRecord(
-                    .credit, transfer, peer: ShardID(peer), sequence: pairs[peer].applied)
-                try append(record, &journal, &ring, ceiling)
-                let wrong = replay.ledger.replay(record, lsn: journal.appended, position: 0)
-                if let wrong { throw .inconsistent("shard \(i), redo of decision \(pairs[peer].applied): \(wrong)") }
-            }
+        let missing: [LogRecord]
+        do throws(JournalError) { missing = try replay.missingCredits(pairs: all, decisions: decisions) } catch {
+            throw .inconsistent("\(error)")
+        }
+        for record in missing {
+            try append(record, &journal, &ring, ceiling)
+            let wrong = replay.ledger.replay(record, lsn: journal.appended, position: 0)
+            if let wrong { throw .inconsistent("shard \(i), redo of decision \(record.sequence): \(wrong)") }
+            pairs[record.peer.index].applied = record.sequence
         }
         try flush(&journal, &ring, ceiling)
-        for peer in 0..<setup.routing.shardCount where peer != i {
-            // All decisions of ours are applied at their peers when every shard has come this far.
-            pairs[peer].decided = all[i][peer].decided
-        }
-        setup.start.state.withLock { $0.redone += Int(redone) }
+        setup.start.state.withLock { $0.redone += missing.count }
 
         let time = setup.start.state.withLock { s in
             let time = s.time ?? EngineTime(ceiling: ceiling)

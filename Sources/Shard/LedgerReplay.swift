@@ -1,18 +1,17 @@
 // Rebuilds one shard's ledger from its log, and keeps what the other shards may have to be told again: the last
 // decisions of crossing transfers, by the number of their pair.
 
-internal import SuanpanCore
-internal import SuanpanJournal
-internal import SuanpanLedger
-internal import SuanpanShard
+public import SuanpanCore
+public import SuanpanJournal
+public import SuanpanLedger
 
-struct LedgerReplay: ~Copyable, RecordVisitor {
-    var ledger: Ledger
-    var pairs: [PairNumbers]
+public struct LedgerReplay: ~Copyable, RecordVisitor {
+    public var ledger: Ledger
+    public private(set) var pairs: [PairNumbers]
     /// By peer: the last decisions taken here, oldest first; the newest is `pairs[peer].decided`.
-    var decisions: [[Transfer]]
+    public private(set) var decisions: [[Transfer]]
     /// By peer: LSNs of the last commits applied here, oldest first; the newest is `pairs[peer].applied`.
-    var credits: [[LSN]]
+    public private(set) var credits: [[LSN]]
     private let id: ShardID
     /// Records read and not yet applied: their index lines are asked for together, as in the shard.
     private var ahead = FixedArray<Ahead>(count: LedgerReplay.aheadMax)
@@ -25,7 +24,7 @@ struct LedgerReplay: ~Copyable, RecordVisitor {
         var position: LogPosition
     }
 
-    init(id: ShardID, shardCount: Int, key: HashKey, memoryBytes: Int) {
+    public init(id: ShardID, shardCount: Int, key: HashKey, memoryBytes: Int) {
         self.id = id
         ledger = Ledger(key: key, memoryBytes: memoryBytes)
         pairs = Array(repeating: PairNumbers(), count: shardCount)
@@ -33,7 +32,7 @@ struct LedgerReplay: ~Copyable, RecordVisitor {
         credits = Array(repeating: [], count: shardCount)
     }
 
-    mutating func visit(_ record: LogRecord, lsn: LSN, position: LogPosition) throws(JournalError) {
+    public mutating func visit(_ record: LogRecord, lsn: LSN, position: LogPosition) throws(JournalError) {
         ledger.prefetch(record)
         ahead[aheadCount] = Ahead(record: record, lsn: lsn, position: position)
         aheadCount += 1
@@ -41,7 +40,7 @@ struct LedgerReplay: ~Copyable, RecordVisitor {
     }
 
     /// Applies what was read ahead. Call it at the end of the replay.
-    mutating func finish() throws(JournalError) {
+    public mutating func finish() throws(JournalError) {
         for i in 0..<aheadCount { ledger.prefetchAccounts(ahead[i].record) }
         for i in 0..<aheadCount { try apply(ahead[i].record, ahead[i].lsn, ahead[i].position) }
         aheadCount = 0
@@ -69,7 +68,33 @@ struct LedgerReplay: ~Copyable, RecordVisitor {
     }
 
     /// The ledger as rebuilt.
-    consuming func intoLedger() -> Ledger { ledger }
+    public consuming func intoLedger() -> Ledger { ledger }
+
+    /// Redo: the records that this shard's log lacks, of decisions that are durable at their coordinators, in the order
+    /// of their numbers. Append each, make all durable, then open.
+    /// - Parameters:
+    ///   - pairs: By shard, then by peer, as every shard's replay found them.
+    ///   - decisions: Likewise.
+    /// - Throws: When a coordinator has not kept a decision that is missing here.
+    public func missingCredits(
+        pairs all: [[PairNumbers]], decisions: [[[Transfer]]]
+    ) throws(JournalError) -> [LogRecord] {
+        var records: [LogRecord] = []
+        for peer in 0..<pairs.count where peer != id.index {
+            let applied = pairs[peer].applied
+            let missing = Int(all[peer][id.index].decided - applied)
+            let kept = decisions[peer][id.index]
+            guard missing <= kept.count else {
+                throw .invalidArgument(
+                    "shard \(id.value) lacks \(missing) decisions of shard \(peer): more than can be under way")
+            }
+            for (i, transfer) in kept.suffix(missing).enumerated() {
+                records.append(
+                    LogRecord(.credit, transfer, peer: ShardID(peer), sequence: applied + 1 + UInt64(i)))
+            }
+        }
+        return records
+    }
 
     private func checkedPeer(_ record: LogRecord, _ lsn: LSN) throws(JournalError) -> Int {
         guard record.peer.index < pairs.count, record.peer != id else {
