@@ -171,14 +171,7 @@ extension Front {
             for k in 0..<run {
                 let t = load(Transfer.self, c, FrameHeader.bytes + i * 128)
                 if targets[k] == core {
-                    let origin = Origin(
-                        core: core.value, operation: Operation.createTransfers.rawValue, request: r,
-                        index: UInt32(truncatingIfNeeded: i), stream: 0)
-                    switch try shard.submit(t, origin, staged: k) {
-                    case .answered(let result): complete(Int(r), i, result, lsn: shard.journal.appended.value)
-                    case .deferred: break
-                    case .stalled: return false
-                    }
+                    guard try handStaged(k, t, r, i, &shard) else { return false }
                 } else {
                     guard try hand(.createTransfers, t, to: targets[k], r, i, stream: 0, &shard) else { return false }
                 }

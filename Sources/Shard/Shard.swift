@@ -196,6 +196,9 @@ public struct Shard: ~Copyable {
         journal.hasRoom(records: Self.recordsPerStep) && freeSlots.count > 0 && freeUndecided.count > 2
     }
 
+    /// So many commits were applied at the start that a crash had left over.
+    public mutating func noteRedone(_ count: Int) { statistics.redone = UInt64(count) }
+
     /// Something can go on at once: `settle` would find it.
     public var hasWork: Bool {
         canReceive && !(selfQueue.isEmpty && dirtyQueue.isEmpty) || (hasRoomAgain && !againQueue.isEmpty)

@@ -55,6 +55,11 @@ extension CoreLoop {
         board.set(core, .diskFull, shard.journal.isDiskFull ? 1 : 0)
         Self.publish(board, core, &syncTimes, .syncP50, .syncP99, .syncMax)
         Self.publish(board, core, &front.latency, .latencyP50, .latencyP99, .latencyMax)
+        board.set(core, .backpressure, backpressure)
+        if !queueing.isEmpty {
+            board.set(core, .queueingP99, queueing.percentile(99))
+            queueing.reset()
+        }
         board.set(core, .cpuNanoseconds, sp_thread_cpu_ns())
         board.set(core, .ticks, ticks)
         board.set(core, .sleeps, sleeps)

@@ -48,6 +48,10 @@ struct CoreLoop: ~Copyable {
     var writeStarted = FixedArray<UInt64>(count: 64)
     var syncToken: UInt64 = 0
     var syncTimes = DurationHistogram()
+    /// From a request's push on another core to its turn here.
+    var queueing = DurationHistogram()
+    /// Nanoseconds in which some connection waited for room.
+    var backpressure: UInt64 = 0
     var now: UInt64 = 0
     var publishedAt: UInt64 = 0
     var publishedTransfers: UInt64 = 0
@@ -84,7 +88,9 @@ struct CoreLoop: ~Copyable {
         if respListener >= 0 { accept(.resp) }
         while true {
             ticks += 1
+            let before = now
             now = sp_monotonic_ns()
+            if front.hasStalled { backpressure += now &- before }
             shard.clock.observe(shared.time.at(now))
             var progress = try takeCompletions()
             if try drainControl() { progress = true }
@@ -282,6 +288,7 @@ struct CoreLoop: ~Copyable {
                     } catch { throw .journal(error) }
                     requestsStalled[core] = !isOpen
                     guard isOpen else { break }
+                    queueing.record(now > message.time ? now - message.time : 0)
                     lane.take(message)
                     any = true
                     left -= 1

@@ -255,9 +255,10 @@ enum CoreThread {
                     board: setup.board),
                 ring: &ring, requestLanes: setup.requestLanes[i], controlLanes: setup.controlLanes[i])
         } catch { throw .ring(error) }
-        let shard = Shard(
+        var shard = Shard(
             id: setup.id, routing: setup.routing, ledger: replay.intoLedger(), journal: journal, clock: clock,
             lanes: setup.controlLanes[i], pairs: pairs)
+        shard.noteRedone(missing.count)
         let shared = CoreShared(
             coreCount: setup.routing.shardCount, time: time, board: setup.board, bells: setup.bells,
             callers: setup.callers, control: setup.control)
