@@ -93,9 +93,18 @@ extension Front {
             return connections[c].input.removeFirst(frameBytes)
         case .createAccounts, .createTransfers: kind = .nativeCreate
         case .lookupAccounts:
+            // Not silently less than was asked for.
+            if header.flags & FrameHeader.consistent != 0 && count > 1 {
+                reply(c, .unknownOperation, header)
+                return connections[c].input.removeFirst(frameBytes)
+            }
             kind = .nativeLookupAccounts
             bytes = count * ResultPool.recordStride
         case .lookupTransfers:
+            for i in 0..<count where load(UInt128.self, c, FrameHeader.bytes + i * 32) == 0 {
+                reply(c, .unknownOperation, header)
+                return connections[c].input.removeFirst(frameBytes)
+            }
             kind = .nativeLookupTransfers
             bytes = count * ResultPool.recordStride
         }
