@@ -21,6 +21,8 @@ struct Event {
     var isUnordered = false
     /// Lost, and nothing in the log: it never happened.
     var isForgotten = false
+    /// When the engine decided it, by its own account: where the search tries it first, no more.
+    var guide: UInt64 = 0
     /// Place among the events of its stream.
     let place: Int
 
@@ -130,8 +132,7 @@ struct Serialization {
     ///   - ignoring: A pair of events (by their begin) whose order within the connection is not asked for.
     init(_ events: [Event], from model: Model, rule: OrderRule, stepsMax: Int, ignoring: (Event, Event)? = nil) {
         precondition(events.count <= 128, "a history of \(events.count)")
-        // Who answered first is tried first.
-        let sorted = events.sorted { ($0.responded!, $0.invoked) < ($1.responded!, $1.invoked) }
+        let sorted = events.sorted { ($0.guide, $0.responded!, $0.invoked) < ($1.guide, $1.responded!, $1.invoked) }
         self.events = sorted
         self.model = model
         self.stepsMax = stepsMax
@@ -154,13 +155,16 @@ struct Serialization {
         // What changes nothing that another event looks at loses nothing by coming as soon as it can.
         isEager = sorted.map { e in
             if e.isPure { return true }
-            guard case .result(let r)? = e.reply, r.code?.isFinalRefusal == true, let i = e.identity else { return false }
+            guard case .result(let r)? = e.reply, r.code?.isFinalRefusal == true, let i = e.identity else {
+                return false
+            }
             return uses[i] == 1
         }
     }
 
     private static func isOrdered(_ a: Event, _ b: Event, _ rule: OrderRule) -> Bool {
-        guard rule != .none, a.client == b.client, a.stream == b.stream, !a.isUnordered, !b.isUnordered, a.place < b.place,
+        guard rule != .none, a.client == b.client, a.stream == b.stream, !a.isUnordered, !b.isUnordered,
+            a.place < b.place,
             !a.isToldByRequest, !b.isToldByRequest
         else { return false }
         // An answer out of the record of an identity takes no effect: it has an order with its own identity's events only.
@@ -246,7 +250,10 @@ struct Serialization {
             // What it must follow and had not.
             let missing = before[i] & ~longest
             if missing != 0 {
-                text += " after " + events.indices.filter { missing & (1 << UInt128($0)) != 0 }.prefix(4).map { "#\($0)" }.joined(separator: " ")
+                text +=
+                    " after "
+                    + events.indices.filter { missing & (1 << UInt128($0)) != 0 }.prefix(4).map { "#\($0)" }.joined(
+                        separator: " ")
             }
             text += " #\(i) place \(e.place)\n"
         }

@@ -40,7 +40,11 @@ struct Model {
         case .account(let a): .result(answer(a))
         case .lookupAccount(let id): .account(accounts[id])
         case .lookupTransfer(let debit, let id):
-            if case .created(let t)? = remembered[Identity(debit: debit, id: id)] { .transfer(t) } else { .transfer(nil) }
+            if case .created(let t)? = remembered[Identity(debit: debit, id: id)] {
+                .transfer(t)
+            } else {
+                .transfer(nil)
+            }
         }
     }
 

@@ -32,7 +32,7 @@ import Testing
             print(try Self.run(options).0.summary)
             return
         }
-        var range: ClosedRange<UInt64> = 1...300
+        var range: ClosedRange<UInt64> = 1...150
         if let many = Self.environment["SUANPAN_SEEDS"]?.split(separator: "-"), many.count == 2,
             let a = UInt64(many[0]), let b = UInt64(many[1])
         {
@@ -43,14 +43,21 @@ import Testing
         let began = Date()
         for seed in range {
             let start = Date()
-            defer { if Date().timeIntervalSince(start) > 2 { print("seed \(seed) took \(Date().timeIntervalSince(start)) s") } }
+            defer {
+                if Date().timeIntervalSince(start) > 2 {
+                    print("seed \(seed) took \(Date().timeIntervalSince(start)) s")
+                }
+            }
             do { coverage.add(try Self.run(SimulationOptions(seed: seed)).0) } catch { failures.append("\(error)") }
             if failures.count >= 40 { break }
         }
         print("\(coverage.summary)\n  \(Int(Date().timeIntervalSince(began) * 1000)) ms")
         if !failures.isEmpty {
             print("failed: \(failures.count)")
-            for f in failures.map({ $0.split(separator: "\n").filter { $0.hasPrefix("step") || $0.hasPrefix("repeat") }.joined(separator: " ") }) { print("  \(f)") }
+            for f in failures.map({
+                $0.split(separator: "\n").filter { $0.hasPrefix("step") || $0.hasPrefix("repeat") }.joined(
+                    separator: " ")
+            }) { print("  \(f)") }
         }
         #expect(failures.isEmpty, "\(failures.first ?? "")")
         // It cannot have gone blind.
@@ -63,7 +70,9 @@ import Testing
         #expect(coverage.resolved > 0)
         #expect(coverage.stalls > 0)
         #expect(coverage.crashesInRedo > 0)
-        for code: ResultCode in [.created, .exists, .idAlreadyFailed, .existsWithDifferentAmount, .exceedsCredits, .exceedsDebits] {
+        for code: ResultCode in [
+            .created, .exists, .idAlreadyFailed, .existsWithDifferentAmount, .exceedsCredits, .exceedsDebits,
+        ] {
             #expect(coverage.codes[code.rawValue, default: 0] > 0, "\(code)")
         }
         #expect(coverage.undecided * 20 < coverage.seeds, "too many searches given up")
@@ -76,4 +85,43 @@ import Testing
             #expect(a == b, "seed \(seed)")
         }
     }
+}
+
+/// Each rule of the protocol is switched off once: the simulation must notice within a stated number of seeds.
+@Suite(.serialized) struct CanaryTests {
+    /// The number of the first seed that notices; nil: none up to `seedsMax`.
+    static func caught(_ seedsMax: UInt64, _ change: (inout SimulationOptions) -> Void) -> UInt64? {
+        for seed in 1...seedsMax {
+            var options = SimulationOptions(seed: seed)
+            change(&options)
+            do { _ = try SimulationTests.run(options) } catch { return seed }
+        }
+        return nil
+    }
+
+    @Test(arguments: [
+        (HarnessFault.answerAtOnceBeforeDurable, 20 as UInt64), (.skipRedo, 60), (.redoAgain, 60),
+    ])
+    func harness(_ fault: HarnessFault, _ seedsMax: UInt64) {
+        let seed = Self.caught(seedsMax) { $0.harnessFault = fault }
+        print("canary \(fault): seed \(seed.map(String.init) ?? "none")")
+        #expect(seed != nil, "\(fault) went unnoticed for \(seedsMax) seeds")
+    }
+
+    #if SUANPAN_FAILPOINTS
+        @Test(arguments: [
+            (Fault.answerBeforeDurable, 400 as UInt64), (.commitBeforeDurable, 400), (.voteBeforeDurable, 2000),
+            (.refuseInsteadOfWait, 400), (.readUndecided, 400), (.waitWithoutDying, 400), (.keepFollowers, 400),
+            (.forgetIDs, 20), (.forgetOpenIDs, 100),
+        ])
+        func shard(_ fault: Fault, _ seedsMax: UInt64) {
+            let seed = Self.caught(seedsMax) {
+                $0.fault = fault
+                $0.shards = 2
+                $0.isContended = true
+            }
+            print("canary \(fault): seed \(seed.map(String.init) ?? "none")")
+            #expect(seed != nil, "\(fault) went unnoticed for \(seedsMax) seeds")
+        }
+    #endif
 }
