@@ -84,7 +84,9 @@ public struct Ledger: ~Copyable {
         accounts = ChunkedArray(capacity: accountsMax)
         states = ChunkedArray(capacity: accountsMax, chunkShift: 17)
         accountIndex = HashIndex(partBits: 6, bytesMax: max(1 << 20, memoryBytes / 8))
-        identities = HashIndex(partBits: 10, bytesMax: max(8 << 20, memoryBytes / 2))
+        // A thousand parts make growth smooth; a ledger of a few megabytes has no growth to feel.
+        let partBits = memoryBytes < 64 << 20 ? 4 : 10
+        identities = HashIndex(partBits: partBits, bytesMax: max(8 << 20, memoryBytes / 2))
         totalsTable = ChunkedArray(capacity: accountsMax, chunkShift: 8)
         totalsIndex = HashIndex(partBits: 0, bytesMax: max(1 << 20, memoryBytes / 16))
     }

@@ -21,6 +21,8 @@ struct Event {
     var isUnordered = false
     /// Lost, and nothing in the log: it never happened.
     var isForgotten = false
+    /// When the engine decided it, by its own account: where the search tries it first, no more.
+    var guide: UInt64 = 0
     /// Place among the events of its stream.
     let place: Int
 
@@ -130,8 +132,7 @@ struct Serialization {
     ///   - ignoring: A pair of events (by their begin) whose order within the connection is not asked for.
     init(_ events: [Event], from model: Model, rule: OrderRule, stepsMax: Int, ignoring: (Event, Event)? = nil) {
         precondition(events.count <= 128, "a history of \(events.count)")
-        // Who answered first is tried first.
-        let sorted = events.sorted { ($0.responded!, $0.invoked) < ($1.responded!, $1.invoked) }
+        let sorted = events.sorted { ($0.guide, $0.responded!, $0.invoked) < ($1.guide, $1.responded!, $1.invoked) }
         self.events = sorted
         self.model = model
         self.stepsMax = stepsMax

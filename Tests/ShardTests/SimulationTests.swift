@@ -32,7 +32,7 @@ import Testing
             print(try Self.run(options).0.summary)
             return
         }
-        var range: ClosedRange<UInt64> = 1...300
+        var range: ClosedRange<UInt64> = 1...150
         if let many = Self.environment["SUANPAN_SEEDS"]?.split(separator: "-"), many.count == 2,
             let a = UInt64(many[0]), let b = UInt64(many[1])
         {
@@ -85,4 +85,43 @@ import Testing
             #expect(a == b, "seed \(seed)")
         }
     }
+}
+
+/// Each rule of the protocol is switched off once: the simulation must notice within a stated number of seeds.
+@Suite(.serialized) struct CanaryTests {
+    /// The number of the first seed that notices; nil: none up to `seedsMax`.
+    static func caught(_ seedsMax: UInt64, _ change: (inout SimulationOptions) -> Void) -> UInt64? {
+        for seed in 1...seedsMax {
+            var options = SimulationOptions(seed: seed)
+            change(&options)
+            do { _ = try SimulationTests.run(options) } catch { return seed }
+        }
+        return nil
+    }
+
+    @Test(arguments: [
+        (HarnessFault.answerAtOnceBeforeDurable, 20 as UInt64), (.skipRedo, 60), (.redoAgain, 60),
+    ])
+    func harness(_ fault: HarnessFault, _ seedsMax: UInt64) {
+        let seed = Self.caught(seedsMax) { $0.harnessFault = fault }
+        print("canary \(fault): seed \(seed.map(String.init) ?? "none")")
+        #expect(seed != nil, "\(fault) went unnoticed for \(seedsMax) seeds")
+    }
+
+    #if SUANPAN_FAILPOINTS
+        @Test(arguments: [
+            (Fault.answerBeforeDurable, 400 as UInt64), (.commitBeforeDurable, 400), (.voteBeforeDurable, 2000),
+            (.refuseInsteadOfWait, 400), (.readUndecided, 400), (.waitWithoutDying, 400), (.keepFollowers, 400),
+            (.forgetIDs, 20), (.forgetOpenIDs, 100),
+        ])
+        func shard(_ fault: Fault, _ seedsMax: UInt64) {
+            let seed = Self.caught(seedsMax) {
+                $0.fault = fault
+                $0.shards = 2
+                $0.isContended = true
+            }
+            print("canary \(fault): seed \(seed.map(String.init) ?? "none")")
+            #expect(seed != nil, "\(fault) went unnoticed for \(seedsMax) seeds")
+        }
+    #endif
 }

@@ -1,0 +1,131 @@
+// What the simulation has found, one test each: scenarios told message by message. Each failed before its fix.
+
+import SuanpanCore
+import SuanpanShard
+import Testing
+
+@Suite struct FoundTests {
+    /// More duplicates of an undecided transfer than there are places for waiters: all used to wait for a free one.
+    @Test func asManyDuplicatesAsPlacesAreAnswered() throws {
+        let stage = try Stage(bounds: ShardBounds(slots: 8, openPerPeer: 8, redoPerPeer: 64))
+        let a = try stage.account(on: 0)
+        let b = try stage.account(on: 1)
+        let t = stage.transfer(a, b, 1)
+        let events = (0..<9).map { _ in stage.ask(.transfer(t)) }
+        try stage.finish()
+        #expect(stage.code(events[0]) == .created)
+        for e in events.dropFirst() { #expect(stage.code(e) == .exists) }
+        let isQuiet = stage.nodes[0].shard.isQuiet
+        #expect(isQuiet)
+    }
+
+    /// A read used to show a debit decided while it waited, and not the credit that the debit followed from.
+    @Test func readShowsNoDebitWithoutItsCause() throws {
+        let stage = try Stage()
+        let a = try stage.account(on: 0)
+        let b = try stage.account(on: 1, .creditsMustNotExceedDebits)
+        // X needs a debit of b; it is undecided when the read comes.
+        let x = stage.ask(.transfer(stage.transfer(a, b, 1)))
+        let read = stage.ask(.lookupAccount(a))
+        // Y is that debit, and credits a.
+        let y = stage.ask(.transfer(stage.transfer(b, a, 1)))
+        try stage.settle(0)
+        try stage.settle(1)
+        #expect(try stage.deliver(0, 1) == [.prepare])
+        #expect(try stage.deliver(1, 0, 1) == [.prepare])
+        #expect(try stage.deliver(0, 1) == [.voteYes])
+        try stage.sync(1)
+        // X is decided now; Y's commit is on its way.
+        #expect(try stage.deliver(1, 0, 2) == [.waiting, .voteYes])
+        try stage.sync(0)
+        if !stage.balances(read).isEmpty { #expect(stage.balances(read) == [0, 0]) }
+        try stage.finish()
+        #expect(stage.code(x) == .created)
+        #expect(stage.code(y) == .created)
+        #expect(stage.balances(read) == [0, 0])
+    }
+
+    /// A transfer that had to wait used to be refused though a credit that came meanwhile was decided already, before
+    /// what it waited for: no order of the answers explained that.
+    @Test func lateCreditCounts() throws {
+        let stage = try Stage()
+        let a = try stage.account(on: 0, .debitsMustNotExceedCredits, credits: 10)
+        let c = try stage.account(on: 0)
+        let b = try stage.account(on: 1, .creditsMustNotExceedDebits)
+        let x = stage.ask(.transfer(stage.transfer(a, b, 5)))
+        let t = stage.ask(.transfer(stage.transfer(a, c, 10)))
+        let k = stage.ask(.transfer(stage.transfer(b, a, 5)))
+        try stage.settle(0)
+        try stage.settle(1)
+        // X waits for K at b; K gets its vote and is decided; X, which could not be without K, is next.
+        #expect(try stage.deliver(0, 1) == [.prepare])
+        #expect(try stage.deliver(1, 0, 1) == [.prepare])
+        #expect(try stage.deliver(0, 1) == [.voteYes])
+        try stage.sync(1)
+        #expect(try stage.deliver(1, 0, 2) == [.waiting, .voteYes])
+        try stage.finish()
+        #expect(stage.code(x) == .created)
+        #expect(stage.code(k) == .created)
+        #expect(stage.code(t) == .created)
+    }
+
+    /// The creation of an account used to pass an earlier transfer of its connection that waited.
+    @Test func creationDoesNotPassEarlierTransfer() throws {
+        let stage = try Stage()
+        let a = try stage.account(on: 0, .debitsMustNotExceedCredits, credits: 5)
+        let unknown = stage.id(on: 1)
+        let new = stage.id(on: 0)
+        let x = stage.ask(.transfer(stage.transfer(a, unknown, 5)))
+        let t = stage.ask(.transfer(stage.transfer(a, new, 1)), stream: 7)
+        let creation = stage.ask(.account(Account(id: new, ledger: 1, code: 1)), stream: 7)
+        try stage.finish()
+        #expect(stage.code(x) == .creditAccountNotFound)
+        #expect(stage.code(t) == .creditAccountNotFound)
+        #expect(stage.code(creation) == .created)
+    }
+
+    /// A look-up that waits used to show what later commands of its connection did.
+    @Test func readShowsNothingLaterOfItsConnection() throws {
+        let stage = try Stage()
+        let a = try stage.account(on: 0)
+        let c = try stage.account(on: 0)
+        let b = try stage.account(on: 1)
+        let k = stage.ask(.transfer(stage.transfer(b, a, 3)))
+        try stage.settle(1)
+        #expect(try stage.deliver(1, 0) == [.prepare])
+        let read = stage.ask(.lookupAccount(a), stream: 7)
+        let later = stage.ask(.transfer(stage.transfer(a, c, 1)), stream: 7)
+        // A second one, which comes while the first waits, and what follows that.
+        let second = stage.ask(.lookupAccount(a), stream: 7)
+        let last = stage.ask(.transfer(stage.transfer(c, a, 1)), stream: 7)
+        try stage.finish()
+        #expect(stage.code(k) == .created)
+        #expect(stage.code(later) == .created)
+        #expect(stage.code(last) == .created)
+        #expect(stage.balances(read) == [0, 0] || stage.balances(read) == [0, 3])
+        #expect(stage.balances(second).first == 1)
+        #expect(stage.balances(second).last != 4)
+    }
+
+    /// A command that waited for an earlier one used to be passed by the next, once the first had got a place.
+    @Test func waitingCommandIsNotPassed() throws {
+        let stage = try Stage()
+        let a = try stage.account(on: 0, .debitsMustNotExceedCredits, credits: 5)
+        let c = try stage.account(on: 0)
+        let b = try stage.account(on: 1)
+        let unknown = stage.id(on: 1)
+        _ = stage.ask(.transfer(stage.transfer(a, unknown, 5)))
+        // Waits for the one before; then crosses.
+        let first = stage.ask(.transfer(stage.transfer(a, b, 5)), stream: 7)
+        let second = stage.ask(.transfer(stage.transfer(c, a, 2)), stream: 7)
+        try stage.settle(0)
+        try stage.deliver(0, 1)
+        try stage.sync(1)
+        try stage.deliver(1, 0)
+        let third = stage.ask(.lookupAccount(c), stream: 7)
+        try stage.finish()
+        #expect(stage.code(first) == .created)
+        #expect(stage.code(second) == .created)
+        #expect(stage.balances(third) == [2, 0])
+    }
+}

@@ -1,0 +1,201 @@
+// Two shards (or more) whose every step the test decides: for scenarios that are told one message at a time.
+
+import Foundation
+import SuanpanCore
+import SuanpanJournal
+import SuanpanLanes
+import SuanpanLedger
+import SuanpanShard
+
+#if canImport(Glibc)
+    import Glibc
+#endif
+
+final class Stage {
+    private let path = "\(Simulation.root)/suanpan-stage-\(getpid())-\(UInt64.random(in: 0 ... .max))"
+    private let directory: DataDirectory
+    private let preparer: SegmentPreparer
+    private var owners: [Simulation.LaneBox] = []
+    private var lanes: [[Lane?]] = []
+    let routing: Routing
+    private(set) var nodes: [Node] = []
+    private(set) var replies: [Int: Reply] = [:]
+    private var questions: [Question] = []
+    private var nextID: UInt128 = 1
+    private var time: UInt64 = 1000
+
+    init(shards: Int = 2, bounds: ShardBounds? = nil) throws {
+        directory = try DataDirectory(path: path, shards: shards, segmentBytes: 1 << 20)
+        preparer = try SegmentPreparer(directory)
+        routing = Routing(key: HashKey(a: 1, b: 2), shardCount: shards)
+        lanes = Array(repeating: Array(repeating: nil, count: shards), count: shards)
+        for a in 0..<shards {
+            for b in 0..<shards where a != b {
+                let box = Simulation.LaneBox(1024)
+                owners.append(box)
+                lanes[a][b] = box.owner.lane
+            }
+        }
+        for i in 0..<shards {
+            var replay = LedgerReplay(
+                id: ShardID(i), shardCount: shards, key: HashKey(a: 3, b: 4), memoryBytes: 1 << 20)
+            let summary = try Recovery.replay(directory.shard(ShardID(i)), into: &replay)
+            try replay.finish()
+            let journal = try Journal(directory.shard(ShardID(i)), after: summary, supply: preparer.supply(ShardID(i)))
+            nodes.append(
+                Node(
+                    Shard(
+                        id: ShardID(i), routing: routing, ledger: replay.intoLedger(), journal: journal,
+                        clock: HybridClock(shard: ShardID(i), shardCount: shards, after: Timestamp(1000)),
+                        lanes: lanes[i],
+                        pairs: Array(repeating: PairNumbers(), count: shards), bounds: bounds)))
+        }
+    }
+
+    deinit {
+        nodes = []
+        try? FileManager.default.removeItem(atPath: path)
+    }
+
+    /// An unused account id that lives on a shard.
+    func id(on shard: Int) -> AccountID {
+        while true {
+            nextID += 1
+            if routing.shard(of: AccountID(nextID)).index == shard { return AccountID(nextID) }
+        }
+    }
+
+    /// Creates an account and gives it balances.
+    func account(on shard: Int, _ flags: AccountFlags = [], debits: UInt128 = 0, credits: UInt128 = 0) throws
+        -> AccountID
+    {
+        let new = id(on: shard)
+        ask(.account(Account(id: new, ledger: 1, code: 1, flags: flags)))
+        if debits > 0 || credits > 0 {
+            let other = try account(on: shard)
+            if credits > 0 { ask(.transfer(transfer(other, new, credits))) }
+            if debits > 0 { ask(.transfer(transfer(new, other, debits))) }
+        }
+        try finish()
+        return new
+    }
+
+    func transfer(_ debit: AccountID, _ credit: AccountID, _ amount: UInt128) -> Transfer {
+        nextID += 1
+        return Transfer(
+            id: TransferID(nextID), debit: debit, credit: credit, amount: Amount(amount), ledger: 1, code: 1)
+    }
+
+    /// Hands an event to its shard. Returns its number; nil in `stalled` cases ends the test.
+    @discardableResult
+    func ask(_ question: Question, stream: UInt32 = 0) -> Int {
+        // Later ones are younger, wherever they are.
+        time += 100
+        for node in nodes { node.shard.clock.observe(time) }
+        let event = questions.count
+        questions.append(question)
+        let origin = Origin(core: 0, operation: 1, request: UInt32(event), index: 0, stream: stream)
+        let accepted: Bool
+        do {
+            switch question {
+            case .transfer(let t):
+                let node = nodes[routing.shard(of: t.debitAccountID).index]
+                accepted = take(try node.shard.submit(t, origin), node, origin)
+            case .account(let a):
+                let node = nodes[routing.shard(of: a.id).index]
+                accepted = take(node.shard.submit(a, origin), node, origin)
+            case .lookupAccount(let id):
+                let node = nodes[routing.shard(of: id).index]
+                switch node.shard.lookup(id, origin) {
+                case .found(let account): node.shard.answerRecord(origin, account.bits)
+                case .unknown: node.shard.answerRecord(origin, nil)
+                case .deferred: break
+                case .stalled: preconditionFailure("stalled")
+                }
+                accepted = true
+            case .lookupTransfer(let debit, let id):
+                let node = nodes[routing.shard(of: debit).index]
+                precondition(!node.shard.isUndecided(debit, id, stream: stream), "stalled")
+                node.shard.answerRecord(origin, try node.shard.lookupTransfer(debit, id))
+                accepted = true
+            }
+        } catch { preconditionFailure("\(error)") }
+        precondition(accepted, "stalled")
+        return event
+    }
+
+    private func take(_ submission: Submission, _ node: Node, _ origin: Origin) -> Bool {
+        switch submission {
+        case .answered(let result):
+            node.shard.answers.append(Answer(origin: origin, result: result, lsn: node.shard.journal.appended))
+            return true
+        case .deferred: return true
+        case .stalled: return false
+        }
+    }
+
+    /// Settles a shard and makes its messages visible.
+    func settle(_ i: Int) throws {
+        try nodes[i].shard.settle()
+        nodes[i].shard.advance()
+        nodes[i].shard.flush { _ in }
+    }
+
+    /// Delivers up to `count` messages from one shard to another; returns their kinds.
+    @discardableResult
+    func deliver(_ from: Int, _ to: Int, _ count: Int = 1000) throws -> [MessageKind] {
+        guard let lane = lanes[from][to] else { return [] }
+        var kinds: [MessageKind] = []
+        while kinds.count < count, let message = lane.peek() {
+            nodes[to].shard.receive(message, message.hasRecord ? lane.peekRecord() : Shard.readKey(AccountID(0)))
+            lane.take(message)
+            if let kind = message.kind { kinds.append(kind) }
+        }
+        lane.release()
+        try settle(to)
+        return kinds
+    }
+
+    /// Makes a shard's log durable, and says what follows.
+    func sync(_ i: Int) throws {
+        let node = nodes[i]
+        while let write = try node.shard.journal.nextWrite(clockCeiling: node.shard.clock.now) {
+            precondition(pwrite(write.fd, write.address, write.length, off_t(write.offset)) == write.length)
+            _ = try node.shard.journal.completed(token: write.token, result: Int32(write.length))
+        }
+        try settle(i)
+        while !node.shard.answers.isEmpty, node.shard.answers.first.lsn <= node.shard.journal.acknowledged {
+            replies[Int(node.shard.answers.first.origin.request)] = .result(node.shard.answers.first.result)
+            node.shard.answers.removeFirst()
+        }
+        while !node.shard.recordAnswers.isEmpty, node.shard.recordAnswers.first.lsn <= node.shard.journal.acknowledged {
+            let answer = node.shard.recordAnswers.first
+            node.shard.recordAnswers.removeFirst()
+            let event = Int(answer.origin.request)
+            if case .lookupAccount = questions[event] {
+                replies[event] = .account(answer.found ? Account(bits: answer.record) : nil)
+            } else {
+                replies[event] = .transfer(answer.found ? answer.record : nil)
+            }
+        }
+    }
+
+    /// Everything arrives and becomes durable.
+    func finish() throws {
+        for _ in 0..<60 {
+            for i in nodes.indices {
+                for j in nodes.indices where i != j { try deliver(j, i) }
+                try settle(i)
+                try sync(i)
+            }
+        }
+    }
+
+    func code(_ event: Int) -> ResultCode? {
+        if case .result(let r)? = replies[event] { r.code } else { nil }
+    }
+
+    func balances(_ event: Int) -> [UInt128] {
+        if case .account(let a?)? = replies[event] { [a.debitsPosted.value, a.creditsPosted.value] } else { [] }
+    }
+}
