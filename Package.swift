@@ -95,6 +95,7 @@ let package = Package(
             path: "Sources/Command/Executable", swiftSettings: strict),
 
         tests("Core", ["SuanpanCore"]),
+        tests("Journal", ["SuanpanCore", "SuanpanJournal"]),
         tests("Wire", ["SuanpanCore", "SuanpanWire"]),
         tests("Client", ["SuanpanClient", "Suanpan", "SuanpanCore", "SuanpanWire"]),
         tests("Load", ["SuanpanLoad", "SuanpanCore", "SuanpanWire"]),
