@@ -221,7 +221,7 @@ public struct Front: ~Copyable {
             closeIfReleased(c)
         } else if result > 0 || result == -ENOBUFS || result == -ECANCELED || result == -EINTR {
             rearm(c, &ring)
-        } else if result == 0 && connections[c].state == .open {
+        } else if result == 0 {
             // The peer sends no more, and may still read: what it has sent is answered first.
             connections[c].inputEnded = true
             makeReady(c)
@@ -243,13 +243,13 @@ public struct Front: ~Copyable {
     public mutating func sent(_ completion: Completion, connection number: UInt64) {
         let c = Int(number)
         connections[c].sendInFlight = false
+        if connections[c].state == .closing { return closeIfReleased(c) }
         if completion.result < 0 {
             shut(c)
             return
         }
         connections[c].progressAt = now
         connections[c].sending.removeFirst(Int(completion.result))
-        if connections[c].state == .closing { return closeIfReleased(c) }
         makeReady(c)
     }
 
@@ -316,6 +316,9 @@ public struct Front: ~Copyable {
     private var keptBytes: Int { max(4 << 10, (256 << 20) / Int(statistics.connectionsOpen + 1)) }
 
     // MARK: Working
+
+    /// The turn's time, before anything of the turn is handled.
+    public mutating func beginTurn(_ now: UInt64) { self.now = now }
 
     public var hasWork: Bool { !ready.isEmpty }
     /// Something waits for room that only progress elsewhere can give.

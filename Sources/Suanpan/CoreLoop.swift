@@ -90,6 +90,7 @@ struct CoreLoop: ~Copyable {
             ticks += 1
             let before = now
             now = sp_monotonic_ns()
+            front.beginTurn(now)
             if front.hasStalled { backpressure += now &- before }
             shard.clock.observe(shared.time.at(now))
             var progress = try takeCompletions()
@@ -97,7 +98,7 @@ struct CoreLoop: ~Copyable {
             try journal { (shard) throws(JournalError) in try shard.settle() }
             shard.advance()
             // A reply waits until the clock has passed every timestamp given out.
-            if shared.time.at(now) >= shard.clock.now { front.release(&shard) }
+            if shared.time.at(sp_monotonic_ns()) >= shard.clock.now { front.release(&shard) }
             if try drainRequests() { progress = true }
             if !callers.isEmpty {
                 front.take(callers.takeAll())
@@ -359,7 +360,11 @@ struct CoreLoop: ~Copyable {
             return try submit(poll: true)
         }
         var timeout: UInt64?
-        if shard.journal.wantsIdleGroup {
+        if front.hasStalled || !shard.canReceive {
+            // Room may come from a segment made ready, which rings no bell: look again soon.
+            timeout = 5_000_000
+            front.wakeStalled()
+        } else if shard.journal.wantsIdleGroup {
             timeout = Self.idleGroupAfter
         } else if owing || shared.control.isStopping || shard.journal.isDiskFull
             || shard.clock.now > shared.time.at(now)

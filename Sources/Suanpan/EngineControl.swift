@@ -49,7 +49,8 @@ final class StartBarrier: Sendable {
             }
             return mine
         }
-        while state.withLock({ $0.round }) == round { sp_sleep_microseconds(200) }
+        // An error frees everybody, in whatever round they wait.
+        while state.withLock({ $0.round == round && $0.errors.isEmpty }) { sp_sleep_microseconds(200) }
         if let first = state.withLock({ $0.errors.first }) { throw first }
     }
 }
