@@ -92,7 +92,7 @@ struct SimulationOptions {
     var seed: UInt64
     /// nil: by the seed.
     var shards: Int?
-    var rule = OrderRule.sharedAccounts
+    var rule = OrderRule.effects
     var harnessFault: HarnessFault?
     #if SUANPAN_FAILPOINTS
         var fault: Fault?
@@ -259,7 +259,7 @@ final class Simulation {
         while events.count < eventsMax {
             step += 1
             turns += 1
-            try check(turns < 20_000, "clients cannot go on: \(stuck)")
+            try check(turns < 200_000, "clients cannot go on: \(stuck)")
             advanceTime()
             switch dice.below(100) {
             case 0..<30: ask()
