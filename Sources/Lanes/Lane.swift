@@ -7,18 +7,14 @@ internal import CSupport
 public import SuanpanCore
 public import Synchronization
 
-/// What one side of a lane writes: a cache line of its own, and one of distance against the prefetcher of pairs.
+/// A side's own indices, which the other side never touches. `LaneOwner` gives it and the side's published index a cache
+/// line of their own.
 @frozen @usableFromInline
-struct LaneSide: ~Copyable {
-    /// How far this side has come: the producer's tail, the consumer's head, in cells since the beginning.
-    @usableFromInline let published = Atomic<UInt64>(0)
-    /// This side's own position, ahead of `published` until it is flushed.
+struct LaneSide: BitwiseCopyable {
+    /// This side's own position, ahead of what it has published until it is flushed.
     @usableFromInline var position: UInt64 = 0
-    /// The other side's `published` when last looked at.
+    /// What the other side had published when last looked at.
     @usableFromInline var other: UInt64 = 0
-    @usableFromInline var padding: (UInt64, UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0, 0)
-    @usableFromInline var distance: (UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64) =
-        (0, 0, 0, 0, 0, 0, 0, 0)
 
     @usableFromInline init() {}
 }
@@ -28,9 +24,12 @@ struct LaneSide: ~Copyable {
 @safe @frozen
 public struct Lane: BitwiseCopyable, @unchecked Sendable {
     // SAFETY of Sendable: exactly one thread is the producer and one the consumer; each writes only its own side, and
-    // cells pass from one to the other by the release and acquire of `published`.
+    // cells pass from one to the other by the release and acquire of `tail` and `head`.
     @usableFromInline let producer: UnsafeMutablePointer<LaneSide>
     @usableFromInline let consumer: UnsafeMutablePointer<LaneSide>
+    /// How far each side has come, in cells since the beginning: the producer's tail, the consumer's head.
+    @usableFromInline let tail: UnsafeMutablePointer<Atomic<UInt64>>
+    @usableFromInline let head: UnsafeMutablePointer<Atomic<UInt64>>
     @usableFromInline let cells: UnsafeMutableRawPointer
     @usableFromInline let mask: UInt64
 
@@ -42,10 +41,13 @@ public struct Lane: BitwiseCopyable, @unchecked Sendable {
     @usableFromInline
     init(
         producer: UnsafeMutablePointer<LaneSide>, consumer: UnsafeMutablePointer<LaneSide>,
+        tail: UnsafeMutablePointer<Atomic<UInt64>>, head: UnsafeMutablePointer<Atomic<UInt64>>,
         cells: UnsafeMutableRawPointer, mask: UInt64
     ) {
         unsafe self.producer = producer
         unsafe self.consumer = consumer
+        unsafe self.tail = tail
+        unsafe self.head = head
         unsafe self.cells = cells
         self.mask = mask
     }
@@ -58,7 +60,7 @@ public struct Lane: BitwiseCopyable, @unchecked Sendable {
         let used = unsafe producer.pointee.position &- producer.pointee.other
         if mask + 1 - used >= UInt64(wanted) { return true }
         // Acquire: pairs with the consumer's release in `release()`; the cells before it are free to be written.
-        unsafe producer.pointee.other = consumer.pointee.published.load(ordering: .acquiring)
+        unsafe producer.pointee.other = head.pointee.load(ordering: .acquiring)
         return unsafe mask + 1 - (producer.pointee.position &- producer.pointee.other) >= UInt64(wanted)
     }
 
@@ -88,9 +90,9 @@ public struct Lane: BitwiseCopyable, @unchecked Sendable {
     public func flush() -> Bool {
         let position = unsafe producer.pointee.position
         // Relaxed: only this side writes it.
-        if unsafe producer.pointee.published.load(ordering: .relaxed) == position { return false }
+        if unsafe tail.pointee.load(ordering: .relaxed) == position { return false }
         // Release: pairs with the consumer's acquire in `next`; the cells are written before.
-        unsafe producer.pointee.published.store(position, ordering: .releasing)
+        unsafe tail.pointee.store(position, ordering: .releasing)
         return true
     }
 
@@ -100,7 +102,7 @@ public struct Lane: BitwiseCopyable, @unchecked Sendable {
         let position = unsafe consumer.pointee.position
         if unsafe position == consumer.pointee.other {
             // Acquire: pairs with `flush`.
-            unsafe consumer.pointee.other = producer.pointee.published.load(ordering: .acquiring)
+            unsafe consumer.pointee.other = tail.pointee.load(ordering: .acquiring)
             if unsafe position == consumer.pointee.other { return nil }
         }
         return unsafe cell(position).load(as: Message.self)
@@ -130,9 +132,9 @@ public struct Lane: BitwiseCopyable, @unchecked Sendable {
     public func release() {
         let position = unsafe consumer.pointee.position
         // Relaxed: only this side writes it.
-        if unsafe consumer.pointee.published.load(ordering: .relaxed) != position {
+        if unsafe head.pointee.load(ordering: .relaxed) != position {
             // Release: pairs with the producer's acquire in `room`; the cells were read before.
-            unsafe consumer.pointee.published.store(position, ordering: .releasing)
+            unsafe head.pointee.store(position, ordering: .releasing)
         }
     }
 
@@ -140,7 +142,7 @@ public struct Lane: BitwiseCopyable, @unchecked Sendable {
     @inlinable
     public var isEmpty: Bool {
         // Sequentially consistent: pairs with the producer's flush-then-look-at-the-sleeper (Doorbell).
-        unsafe producer.pointee.published.load(ordering: .sequentiallyConsistent) == consumer.pointee.position
+        unsafe tail.pointee.load(ordering: .sequentiallyConsistent) == consumer.pointee.position
     }
 
     /// All cells of the ring.
@@ -148,7 +150,7 @@ public struct Lane: BitwiseCopyable, @unchecked Sendable {
 
     /// Cells waiting, as the consumer sees them.
     @inlinable public var depth: Int {
-        unsafe Int(producer.pointee.published.load(ordering: .relaxed) &- consumer.pointee.published.load(ordering: .relaxed))
+        unsafe Int(tail.pointee.load(ordering: .relaxed) &- head.pointee.load(ordering: .relaxed))
     }
 
     @inlinable @inline(__always)
@@ -162,7 +164,12 @@ public struct Lane: BitwiseCopyable, @unchecked Sendable {
 public struct LaneOwner: ~Copyable {
     public let lane: Lane
     private let bytes: Int
-    private let sides: UnsafeMutablePointer<LaneSide>
+    private let page: UnsafeMutableRawPointer
+
+    /// Where a side begins in the page, and its published index in the side: one cache line, and one of distance against
+    /// the prefetcher of pairs.
+    private static let sideBytes = 128
+    private static let publishedOffset = 32
 
     /// - Parameter cells: Rounded up to a power of two.
     public init(cells: Int) {
@@ -174,16 +181,27 @@ public struct LaneOwner: ~Copyable {
         }
         // A page of its own: both sides start on cache lines that nothing else shares.
         guard let page = unsafe sp_map(4096, 0) else { stop("out of memory: a page for a lane") }
-        unsafe sides = page.bindMemory(to: LaneSide.self, capacity: 2)
-        unsafe sides.initialize(to: LaneSide())
-        unsafe (sides + 1).initialize(to: LaneSide())
-        lane = unsafe Lane(producer: sides, consumer: sides + 1, cells: memory, mask: UInt64(capacity - 1))
+        unsafe self.page = page
+        // SAFETY: within the page, aligned, each place bound once.
+        let producer = unsafe page.bindMemory(to: LaneSide.self, capacity: 1)
+        let consumer = unsafe (page + Self.sideBytes).bindMemory(to: LaneSide.self, capacity: 1)
+        let tail = unsafe (page + Self.publishedOffset).bindMemory(to: Atomic<UInt64>.self, capacity: 1)
+        let head = unsafe (page + Self.sideBytes + Self.publishedOffset)
+            .bindMemory(to: Atomic<UInt64>.self, capacity: 1)
+        unsafe producer.initialize(to: LaneSide())
+        unsafe consumer.initialize(to: LaneSide())
+        unsafe tail.initialize(to: Atomic(0))
+        unsafe head.initialize(to: Atomic(0))
+        lane = unsafe Lane(
+            producer: producer, consumer: consumer, tail: tail, head: head, cells: memory, mask: UInt64(capacity - 1))
     }
 
     deinit {
         unsafe sp_unmap(lane.cells, bytes)
-        unsafe sides.deinitialize(count: 2)
-        unsafe sp_unmap(sides, 4096)
+        // SAFETY: the owner outlives both sides' handles.
+        unsafe lane.tail.deinitialize(count: 1)
+        unsafe lane.head.deinitialize(count: 1)
+        unsafe sp_unmap(page, 4096)
     }
 }
 
