@@ -53,7 +53,8 @@ let package = Package(
         stage(
             "Front",
             [
-                "SuanpanCore", "SuanpanWire", "SuanpanLanes", "SuanpanUring", "SuanpanJournal", "SuanpanShard", "CSupport",
+                "SuanpanCore", "SuanpanWire", "SuanpanLanes", "SuanpanUring", "SuanpanJournal", "SuanpanShard",
+                "CSupport",
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
             ]),
         .target(
@@ -94,9 +95,28 @@ let package = Package(
             path: "Sources/Command/Executable", swiftSettings: strict),
 
         tests("Core", ["SuanpanCore"]),
+        tests("Wire", ["SuanpanCore", "SuanpanWire"]),
+        tests("Client", ["SuanpanClient", "Suanpan", "SuanpanCore", "SuanpanWire"]),
+        tests("Load", ["SuanpanLoad", "SuanpanCore", "SuanpanWire"]),
         tests("Lanes", ["SuanpanCore", "SuanpanLanes"]),
         tests("Ledger", ["SuanpanCore", "SuanpanLedger"]),
         tests("Shard", ["SuanpanCore", "SuanpanLedger", "SuanpanJournal", "SuanpanLanes", "SuanpanShard"]),
         tests("Command", ["SuanpanCommand", "Suanpan", "SuanpanCore"]),
     ]
 )
+
+// Scripts/fuzz builds these with libFuzzer, which other builds do not have.
+if Context.environment["SUANPAN_FUZZ"] != nil {
+    package.targets += ["Frame", "RESP"].map { folder in
+        .executableTarget(
+            name: "fuzz-\(folder.lowercased())", dependencies: ["SuanpanCore", "SuanpanWire"],
+            path: "Tests/Fuzz/\(folder)", swiftSettings: strict)
+    }
+}
+
+// Benchmarks are built on demand only: SUANPAN_BENCHMARKS=1, see `make bench`.
+if Context.environment["SUANPAN_BENCHMARKS"] != nil {
+    package.targets.append(
+        .executableTarget(
+            name: "suanpan-benchmarks", dependencies: ["Suanpan", "SuanpanCore"], path: "Benchmarks/InProcess"))
+}

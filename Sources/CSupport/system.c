@@ -82,10 +82,22 @@ int64_t sp_filesystem_free(const char *path) {
   return statfs(path, &s) ? -errno : (int64_t)s.f_bavail * (int64_t)s.f_bsize;
 }
 void *sp_map(size_t length, int huge) {
-  void *p = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  const size_t page = (size_t)2 << 20;
+  const int protection = PROT_READ | PROT_WRITE, flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+  if (!huge) {
+    void *p = mmap(NULL, length, protection, flags, -1, 0);
+    return p == MAP_FAILED ? NULL : p;
+  }
+  // Huge pages need an aligned begin: map more, give back what sticks out.
+  length = (length + 4095) & ~(size_t)4095;
+  char *p = mmap(NULL, length + page, protection, flags, -1, 0);
   if (p == MAP_FAILED) return NULL;
-  if (huge) madvise(p, length, MADV_HUGEPAGE);
-  return p;
+  char *begin = (char *)(((uintptr_t)p + page - 1) & ~(uintptr_t)(page - 1));
+  if (begin > p) munmap(p, (size_t)(begin - p));
+  size_t behind = (size_t)(p + page - begin);
+  if (behind) munmap(begin + length, behind);
+  madvise(begin, length, MADV_HUGEPAGE);
+  return begin;
 }
 void sp_unmap(void *address, size_t length) { munmap(address, length); }
 void sp_sleep_microseconds(uint64_t microseconds) {

@@ -41,6 +41,11 @@ struct ServeCommand: ParsableCommand {
     var segment: String?
     @Option(help: ArgumentHelp("Connections over all cores; one more is refused. (default: 16384)", valueName: "n"))
     var connectionsMax: String?
+    @Option(
+        help: ArgumentHelp(
+            "Seconds after which a half-sent request or a reply not taken closes the connection. (default: 30)",
+            valueName: "n"))
+    var timeout: String?
     @Option(help: ArgumentHelp("Pin each shard's thread to a CPU of its own. (default: on)", valueName: "on|off"))
     var pin: String?
 
@@ -49,10 +54,11 @@ struct ServeCommand: ParsableCommand {
             arguments: [
                 "data": data, "shards": shards, "native": native, "resp": resp, "durability": durability,
                 "memory": memory, "password-file": passwordFile, "segment": segment,
-                "connections-max": connectionsMax, "pin": pin,
+                "connections-max": connectionsMax, "timeout": timeout, "pin": pin,
             ], configFile: config)
         let configuration = try EngineConfiguration(settings)
         try Server.run(configuration) { ready in
+            for note in ready.notes { writeError("suanpan: note: \(note)") }
             print(ready.line)
             flushOutput()
         }
@@ -79,6 +85,7 @@ extension EngineConfiguration {
         durability = try settings.choice("durability", Durability.self) ?? durability
         memoryBytes = try settings.size("memory", min: 64 << 20)
         connectionsMax = try settings.int("connections-max", 1...1_000_000) ?? connectionsMax
+        timeoutSeconds = try settings.int("timeout", 1...3600) ?? timeoutSeconds
         pinThreads = try settings.bool("pin") ?? pinThreads
         if let size = try settings.size("segment", min: 1 << 20) {
             guard size % (1 << 20) == 0 else {

@@ -1,7 +1,7 @@
 // Owners of memory: fixed arrays, chunked arrays, page-aligned buffers. Every unsafe access of the data structures
 // above is here, behind bounds that are checked in release builds too.
 
-internal import CSupport
+public import CSupport
 
 /// A fixed number of plain values, zero-filled, page-aligned, released in `deinit`.
 /// - Complexity: access O(1) with a bounds check; never grows.
@@ -33,6 +33,21 @@ public struct FixedArray<Element: BitwiseCopyable>: ~Copyable {
         unsafeMutableAddress {
             invariant(UInt(bitPattern: index) < UInt(bitPattern: count), "index \(index) of \(count)")
             return unsafe base + index
+        }
+    }
+}
+
+extension FixedArray where Element: BitwiseCopyable {
+    /// Asks for an element's cache lines ahead of their use; out of bounds: does nothing.
+    @inlinable @inline(__always)
+    public func prefetch(_ index: Int) {
+        guard UInt(bitPattern: index) < UInt(bitPattern: count) else { return }
+        // SAFETY: the element is within the array; a prefetch reads nothing.
+        let element = unsafe UnsafeRawPointer(base + index)
+        var line = 0
+        while line < MemoryLayout<Element>.size {
+            unsafe sp_prefetch_write(element + line)
+            line += 64
         }
     }
 }
@@ -86,6 +101,14 @@ public struct ChunkedArray<Element: BitwiseCopyable>: ~Copyable {
     public subscript(index: Int) -> Element {
         unsafeAddress { unsafe UnsafePointer(address(index)) }
         unsafeMutableAddress { unsafe address(index) }
+    }
+
+    /// Asks for the element's cache lines ahead of their use.
+    @inlinable @inline(__always)
+    public func prefetch(_ index: Int) {
+        let element = unsafe UnsafeRawPointer(address(index))
+        unsafe sp_prefetch_write(element)
+        if MemoryLayout<Element>.stride > 64 { unsafe sp_prefetch_write(element + 64) }
     }
 
     @inlinable @inline(__always)
@@ -171,7 +194,8 @@ public struct RawRegion: ~Copyable {
     public borrowing func withBytes<Result>(_ offset: Int, _ length: Int, _ body: (Span<UInt8>) -> Result) -> Result {
         invariant(offset >= 0 && length >= 0 && offset <= count - length, "range \(offset)+\(length) of \(count)")
         // SAFETY: the range was checked; the span cannot outlive the call.
-        let bytes = unsafe UnsafeBufferPointer(start: (base + offset).assumingMemoryBound(to: UInt8.self), count: length)
+        let bytes = unsafe UnsafeBufferPointer(
+            start: (base + offset).assumingMemoryBound(to: UInt8.self), count: length)
         return body(unsafe Span(_unsafeElements: bytes))
     }
 }

@@ -29,6 +29,8 @@ struct Connection: ~Copyable {
     var receiveArmed = false
     var receiveCancelled = false
 
+    /// The peer has sent its last byte.
+    var inputEnded = false
     var isAuthenticated = false
     /// In the queue of connections with something to do.
     var isReady = false
@@ -45,10 +47,10 @@ struct Connection: ~Copyable {
 
     var parser = RESPParser()
     var respVersion: UInt8 = 2
+    var clientName = RESPClientName()
     /// RESP: requests in order, plus 1.
     var requestHead: UInt32 = 0
     var requestTail: UInt32 = 0
-    /// RESP: bytes of the command that waits for an earlier one, already parsed.
 
     init() {}
 
@@ -59,6 +61,8 @@ struct Connection: ~Copyable {
         state = .open
         generation &+= 1
         isAuthenticated = authenticated
+        inputEnded = false
+        clientName = RESPClientName()
         isReady = false
         isStalled = false
         current = 0

@@ -9,19 +9,26 @@ extension Front {
     /// Handles the frames that a connection has received. Returns about how many events it handed in.
     mutating func workNative(_ c: Int, _ shard: inout Shard) throws(JournalError) -> Int {
         var handed = 0
-        while handed < Limits.eventsPerRequestMax {
+        while handed < Self.eventsPerTurn {
             if connections[c].current != 0 {
                 let before = connections[c].cursor
-                let whole = try handFrame(c, &shard)
+                let hasRoom = try handFrame(c, &shard, eventsMax: Self.eventsPerTurn - handed)
                 handed += connections[c].cursor - before
-                if !whole {
+                if !hasRoom {
                     stall(c)
                     return handed
                 }
+                if connections[c].cursor < Int(requests[Int(connections[c].current - 1)].count) { break }
                 endFrame(c)
                 continue
             }
-            guard connections[c].state == .open, connections[c].input.count >= FrameHeader.bytes else { return handed }
+            guard connections[c].state == .open else { return handed }
+            // A stranger is told at the first word, not when a whole header has come.
+            if connections[c].input.count >= 4 && load(UInt32.self, c, 0) != FrameHeader.magic {
+                refuseFrame(c, .malformed, FrameHeader(0, requestID: 0))
+                return handed
+            }
+            guard connections[c].input.count >= FrameHeader.bytes else { return handed }
             let header = load(FrameHeader.self, c, 0)
             if let status = header.requestRefusal() {
                 refuseFrame(c, status, header)
@@ -86,9 +93,18 @@ extension Front {
             return connections[c].input.removeFirst(frameBytes)
         case .createAccounts, .createTransfers: kind = .nativeCreate
         case .lookupAccounts:
+            // Not silently less than was asked for.
+            if header.flags & FrameHeader.consistent != 0 && count > 1 {
+                reply(c, .unknownOperation, header)
+                return connections[c].input.removeFirst(frameBytes)
+            }
             kind = .nativeLookupAccounts
             bytes = count * ResultPool.recordStride
         case .lookupTransfers:
+            for i in 0..<count where load(UInt128.self, c, FrameHeader.bytes + i * 32) == 0 {
+                reply(c, .unknownOperation, header)
+                return connections[c].input.removeFirst(frameBytes)
+            }
             kind = .nativeLookupTransfers
             bytes = count * ResultPool.recordStride
         }
@@ -111,24 +127,22 @@ extension Front {
         connections[c].cursor = 0
     }
 
-    /// Hands the events of the current frame to their shards. Returns false when one must be tried again later.
+    /// Hands the next events of the current frame to their shards. Returns false when one must be tried again later.
     // Do not rename: Perf/ finds it by this symbol.
     @inline(never)
-    private mutating func handFrame(_ c: Int, _ shard: inout Shard) throws(JournalError) -> Bool {
+    private mutating func handFrame(_ c: Int, _ shard: inout Shard, eventsMax: Int) throws(JournalError) -> Bool {
         let r = connections[c].current - 1
-        let count = Int(requests[Int(r)].count)
+        let count = min(Int(requests[Int(r)].count), connections[c].cursor + eventsMax)
         guard let operation = Operation(rawValue: UInt8(truncatingIfNeeded: requests[Int(r)].coordinator)) else {
             stop("a request without an operation")
         }
+        if operation == .createTransfers { return try handTransfers(c, r, count, &shard) }
         var i = connections[c].cursor
         defer { connections[c].cursor = i }
         while i < count {
             let record: Transfer
             let routed: AccountID
             switch operation {
-            case .createTransfers:
-                record = load(Transfer.self, c, FrameHeader.bytes + i * 128)
-                routed = record.debitAccountID
             case .createAccounts:
                 record = load(Transfer.self, c, FrameHeader.bytes + i * 128)
                 routed = AccountID(record.id.value)
@@ -149,6 +163,33 @@ extension Front {
         return true
     }
 
+    /// The same for transfers: in runs that the shard looks ahead at.
+    private mutating func handTransfers(
+        _ c: Int, _ r: UInt32, _ count: Int, _ shard: inout Shard
+    ) throws(JournalError) -> Bool {
+        var i = connections[c].cursor
+        defer { connections[c].cursor = i }
+        while i < count {
+            let run = min(Shard.stagedMax, count - i)
+            for k in 0..<run {
+                let t = load(Transfer.self, c, FrameHeader.bytes + (i + k) * 128)
+                targets[k] = routing.shard(of: t.debitAccountID)
+                if targets[k] == core { shard.stage(k, t) }
+            }
+            for k in 0..<run where targets[k] == core { shard.stageAccounts(k) }
+            for k in 0..<run {
+                let t = load(Transfer.self, c, FrameHeader.bytes + i * 128)
+                if targets[k] == core {
+                    guard try handStaged(k, t, r, i, &shard) else { return false }
+                } else {
+                    guard try hand(.createTransfers, t, to: targets[k], r, i, stream: 0, &shard) else { return false }
+                }
+                i += 1
+            }
+        }
+        return true
+    }
+
     private mutating func endFrame(_ c: Int) {
         let header = load(FrameHeader.self, c, 0)
         connections[c].input.removeFirst(FrameHeader.bytes + Int(header.bodyLength))
@@ -158,7 +199,9 @@ extension Front {
 
     // MARK: Replies
 
-    private mutating func reply(_ c: Int, _ status: Status, _ header: FrameHeader, text: String = "", retryAfter: UInt32 = 0) {
+    private mutating func reply(
+        _ c: Int, _ status: Status, _ header: FrameHeader, text: String = "", retryAfter: UInt32 = 0
+    ) {
         Self.appendStatus(
             status, operation: header.rawOperation, requestID: header.requestID, retryAfter: retryAfter, text: text,
             to: &connections[c].output)
@@ -167,10 +210,8 @@ extension Front {
     /// A frame that cannot be accepted: a typed reply, then the end. Others do not notice.
     private mutating func refuseFrame(_ c: Int, _ status: Status, _ header: FrameHeader) {
         statistics.malformed += 1
-        let isOurs = header.magic == FrameHeader.magic
         Self.appendStatus(
-            status, operation: isOurs ? header.rawOperation : 0, requestID: isOurs ? header.requestID : 0,
-            to: &connections[c].output)
+            status, operation: header.rawOperation, requestID: header.requestID, to: &connections[c].output)
         connections[c].input.removeAll()
         drain(c)
     }
@@ -213,7 +254,9 @@ extension Front {
             connections[c].output.append(record: header)
             if requests[r].allCreated {
                 connections[c].output.reserve(count * 8)
-                for i in 0..<count { connections[c].output.append(record: pool.result(buffer, i).timestamp.nanoseconds) }
+                for i in 0..<count {
+                    connections[c].output.append(record: pool.result(buffer, i).timestamp.nanoseconds)
+                }
             } else {
                 pool.append(results: count, buffer, to: &connections[c].output)
             }

@@ -24,7 +24,8 @@ extension Front {
                 makeReady(c)
                 break
             }
-            guard connections[c].openRequests < Self.pipelineMax, connections[c].output.count < Self.outputBytesMax else {
+            guard connections[c].openRequests < Self.pipelineMax, connections[c].output.count < Self.outputBytesMax
+            else {
                 stall(c)
                 break
             }
@@ -55,7 +56,9 @@ extension Front {
         return handled
     }
 
-    private mutating func parse(_ parser: inout RESPParser, _ input: borrowing OutputBuffer, authenticated: Bool) -> RESPParsed {
+    private mutating func parse(_ parser: inout RESPParser, _ input: borrowing OutputBuffer, authenticated: Bool)
+        -> RESPParsed
+    {
         input.withBytes { parser.parse($0, into: &arguments, authenticated: authenticated) }
     }
 
@@ -65,7 +68,9 @@ extension Front {
     }
 
     /// Runs the command just parsed. Returns false when it must be read again later; nothing has happened then.
-    private mutating func run(_ c: Int, _ input: borrowing OutputBuffer, _ shard: inout Shard) throws(JournalError) -> Bool {
+    private mutating func run(_ c: Int, _ input: borrowing OutputBuffer, _ shard: inout Shard) throws(JournalError)
+        -> Bool
+    {
         let command = input.withBytes { RESPCommand.decode(&arguments, $0) }
         if !connections[c].isAuthenticated {
             switch command {
@@ -80,14 +85,17 @@ extension Front {
         case .nothing:
             return true
         case .transfer(let t):
-            return try start(c, .respTransfer, .createTransfers, t, routing.shard(of: t.debitAccountID),
+            return try start(
+                c, .respTransfer, .createTransfers, t, routing.shard(of: t.debitAccountID),
                 t.debitAccountID, t.creditAccountID, &shard)
         case .accountCreate(let account):
-            return try start(c, .respAccountCreate, .createAccounts, account.bits, routing.shard(of: account.id),
+            return try start(
+                c, .respAccountCreate, .createAccounts, account.bits, routing.shard(of: account.id),
                 account.id, account.id, &shard)
         case .accountGet(count: 1):
             let id = arguments.accountID(0)
-            return try start(c, .respAccountGet, .lookupAccounts, Shard.readKey(id), routing.shard(of: id), id, id, &shard)
+            return try start(
+                c, .respAccountGet, .lookupAccounts, Shard.readKey(id), routing.shard(of: id), id, id, &shard)
         case .accountGet(let count):
             return try startMany(c, count, &shard)
         case .transferGet(let id, let debit):
@@ -130,6 +138,7 @@ extension Front {
         _ c: Int, _ kind: RequestKind, _ operation: Operation, _ record: Transfer, _ target: ShardID, _ a: AccountID,
         _ b: AccountID, _ shard: inout Shard
     ) throws(JournalError) -> Bool {
+        if isDraining { return shuttingDown(c) }
         if routing.shardCount > 1 && connections[c].requestHead != 0 && mustHold(c, a, b, target) { return false }
         guard let r = makeRequest(kind, connection: c, count: 1, bytes: ResultPool.recordStride) else {
             return busy(c)
@@ -148,12 +157,15 @@ extension Front {
 
     /// ACCOUNT.GET of several accounts: handed in together, answered as an array.
     private mutating func startMany(_ c: Int, _ count: Int, _ shard: inout Shard) throws(JournalError) -> Bool {
+        if isDraining { return shuttingDown(c) }
         // Waits until everything before is answered: it may concern any of them.
         guard connections[c].openRequests == 0 else { return false }
         var needed = [Int](repeating: 0, count: routing.shardCount)
         for i in 0..<count { needed[routing.shard(of: arguments.accountID(i)).index] += 1 }
         for (s, n) in needed.enumerated() where s != core.index && eventsOut[s] + n > Self.eventsOutMax { return false }
-        guard let r = makeRequest(.respAccountGetMany, connection: c, count: count, bytes: count * ResultPool.recordStride)
+        guard
+            let r = makeRequest(
+                .respAccountGetMany, connection: c, count: count, bytes: count * ResultPool.recordStride)
         else { return busy(c) }
         requests[Int(r)].coordinator = core.value
         requests[Int(r)].firstAccount = AccountID(0)
@@ -175,6 +187,13 @@ extension Front {
         guard connections[c].openRequests == 0 else { return false }
         statistics.busy += 1
         encoder(c).busy(retryAfterMilliseconds: 10, into: &connections[c].output)
+        return true
+    }
+
+    /// Nothing new is taken: said in its turn.
+    private mutating func shuttingDown(_ c: Int) -> Bool {
+        guard connections[c].openRequests == 0 else { return false }
+        encoder(c).shuttingDown(into: &connections[c].output)
         return true
     }
 
@@ -209,7 +228,8 @@ extension Front {
         let encoder = encoder(c)
         switch requests[r].kind {
         case .respTransfer: encoder.encode(result: pool.result(buffer, 0), of: .transfer, into: &connections[c].output)
-        case .respAccountCreate: encoder.encode(result: pool.result(buffer, 0), of: .account, into: &connections[c].output)
+        case .respAccountCreate:
+            encoder.encode(result: pool.result(buffer, 0), of: .account, into: &connections[c].output)
         case .respAccountGet: encodeAccount(c, buffer, 0)
         case .respAccountGetMany:
             guard requests[r].allCreated else {
@@ -250,7 +270,9 @@ extension Front {
         case .hello(let hello): answerHello(c, hello, input)
         case .auth(_, let password): answerAuthentication(c, password, input)
         case .select(let database):
-            if database == 0 { encoder.ok(into: &connections[c].output) } else {
+            if database == 0 {
+                encoder.ok(into: &connections[c].output)
+            } else {
                 encoder.error("ERR DB index is out of range", into: &connections[c].output)
             }
         case .reset:
@@ -264,7 +286,9 @@ extension Front {
             let name = section.map { argument in text(argument, input) }
             encoder.verbatim(text: configuration.board.info(section: name), into: &connections[c].output)
         case .client(let client):
-            encoder.client(client, connectionID: connectionID, name: RESPClientName(), into: &connections[c].output)
+            if case .setName(let name) = client { connections[c].clientName = name }
+            encoder.client(
+                client, connectionID: connectionID, name: connections[c].clientName, into: &connections[c].output)
         case .command(let command):
             append(c, input) { bytes, arguments, out in
                 encoder.command(command, arguments, input: bytes, into: &out)
@@ -285,7 +309,8 @@ extension Front {
 
     /// Writes a reply that quotes the command.
     private mutating func append(
-        _ c: Int, _ input: borrowing OutputBuffer, _ body: (Span<UInt8>, borrowing RESPArguments, inout OutputBuffer) -> Void
+        _ c: Int, _ input: borrowing OutputBuffer,
+        _ body: (Span<UInt8>, borrowing RESPArguments, inout OutputBuffer) -> Void
     ) {
         var out = OutputBuffer()
         swap(&out, &connections[c].output)
@@ -315,6 +340,7 @@ extension Front {
             encoder(c).notAuthenticated(into: &connections[c].output)
             return
         }
+        if let name = hello.clientName { connections[c].clientName = name }
         if let version = hello.version { connections[c].respVersion = version.rawValue }
         encoder(c).hello(
             connectionID: UInt64(stream(c)), serverVersion: configuration.board.facts.version,
@@ -323,7 +349,9 @@ extension Front {
 
     private mutating func answerAuthentication(_ c: Int, _ password: RESPArgument, _ input: borrowing OutputBuffer) {
         if configuration.password.isEmpty { return encoder(c).noPasswordSet(into: &connections[c].output) }
-        guard passwordMatches(bytes(password, input)) else { return encoder(c).wrongPassword(into: &connections[c].output) }
+        guard passwordMatches(bytes(password, input)) else {
+            return encoder(c).wrongPassword(into: &connections[c].output)
+        }
         connections[c].isAuthenticated = true
         encoder(c).ok(into: &connections[c].output)
     }

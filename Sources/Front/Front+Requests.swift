@@ -75,6 +75,7 @@ extension Front {
         message.request = r
         message.index = UInt32(truncatingIfNeeded: index)
         message.stream = stream
+        message.time = now
         requestLanes[t].push(message, record)
         return true
     }
@@ -98,7 +99,7 @@ extension Front {
             }
             return true
         case .lookupTransfers:
-            if shard.isUndecided(record.debitAccountID, record.id) { return false }
+            if shard.isUndecided(record.debitAccountID, record.id, stream: origin.stream) { return false }
             let found = try shard.lookupTransfer(record.debitAccountID, record.id)
             completeRecord(r, index, found, lsn: shard.journal.appended.value)
             return true
@@ -113,13 +114,16 @@ extension Front {
     }
 
     /// Takes a request of another core's front. Returns false when the shard must be asked again later.
-    public static func serve(_ message: Message, _ record: Transfer, _ shard: inout Shard) throws(JournalError) -> Bool {
+    /// - Parameter k: Its place in the run that the shard has staged.
+    public static func serve(
+        _ message: Message, _ record: Transfer, staged k: Int, _ shard: inout Shard
+    ) throws(JournalError) -> Bool {
         let origin = Origin(
             core: message.from, operation: message.operation, request: message.request, index: message.index,
             stream: message.stream)
         let submission: Submission
         switch Operation(rawValue: message.operation) {
-        case .createTransfers: submission = try shard.submit(record, origin)
+        case .createTransfers: submission = try shard.submit(record, origin, staged: k)
         case .createAccounts: submission = shard.submit(Account(bits: record), origin)
         case .lookupAccounts:
             switch shard.lookup(record.debitAccountID, origin) {
@@ -130,7 +134,7 @@ extension Front {
             }
             return true
         case .lookupTransfers:
-            if shard.isUndecided(record.debitAccountID, record.id) { return false }
+            if shard.isUndecided(record.debitAccountID, record.id, stream: origin.stream) { return false }
             shard.answerRecord(origin, try shard.lookupTransfer(record.debitAccountID, record.id))
             return true
         default: stop("request with operation \(message.operation)")
@@ -138,6 +142,22 @@ extension Front {
         switch submission {
         case .answered(let result):
             shard.answers.append(Answer(origin: origin, result: result, lsn: shard.journal.appended))
+        case .deferred: break
+        case .stalled: return false
+        }
+        return true
+    }
+
+    /// Hands the `k`-th transfer of a staged run to the own shard. Returns false when it must be tried again later.
+    @inline(__always)
+    mutating func handStaged(
+        _ k: Int, _ t: borrowing Transfer, _ r: UInt32, _ index: Int, _ shard: inout Shard
+    ) throws(JournalError) -> Bool {
+        let origin = Origin(
+            core: core.value, operation: Operation.createTransfers.rawValue, request: r,
+            index: UInt32(truncatingIfNeeded: index), stream: 0)
+        switch try shard.submit(t, origin, staged: k) {
+        case .answered(let result): complete(Int(r), index, result, lsn: shard.journal.appended.value)
         case .deferred: break
         case .stalled: return false
         }
@@ -289,7 +309,9 @@ extension Front {
         while let part = parts.first {
             let r: UInt32
             if connectionlessRequest == 0 {
-                guard let made = makeRequest(.embedded, connection: -1, count: part.indices.count, bytes: 0) else { return }
+                guard let made = makeRequest(.embedded, connection: -1, count: part.indices.count, bytes: 0) else {
+                    return
+                }
                 r = made
                 partRequests[r] = part
                 connectionlessRequest = r + 1
@@ -305,9 +327,24 @@ extension Front {
                 case .lookupTransfers: .lookupTransfers
                 }
             while partCursor < part.indices.count {
-                let index = Int(part.indices[partCursor])
-                guard try hand(operation, part.call.event(index), to: core, r, index, stream: 0, &shard) else { return }
-                partCursor += 1
+                // In runs that the shard looks ahead at.
+                let run = min(Shard.stagedMax, part.indices.count - partCursor)
+                if operation == .createTransfers {
+                    for k in 0..<run { shard.stage(k, part.call.event(Int(part.indices[partCursor + k]))) }
+                    for k in 0..<run { shard.stageAccounts(k) }
+                }
+                for k in 0..<run {
+                    let index = Int(part.indices[partCursor])
+                    let event = part.call.event(index)
+                    let isHanded =
+                        if operation == .createTransfers {
+                            try handStaged(k, event, r, index, &shard)
+                        } else {
+                            try hand(operation, event, to: core, r, index, stream: 0, &shard)
+                        }
+                    guard isHanded else { return }
+                    partCursor += 1
+                }
             }
             connectionlessRequest = 0
             parts.removeFirst()

@@ -20,11 +20,17 @@ public struct FrontConfiguration: Sendable {
     public var password: [UInt8]
     /// Per core.
     public var connectionsMax: Int
+    /// A frame that does not get on for so long, or a client that takes nothing: the connection is closed.
+    public var progressTimeoutNanoseconds: UInt64
     public var board: StatusBoard
-    public init(routing: Routing, password: [UInt8], connectionsMax: Int, board: StatusBoard) {
+    public init(
+        routing: Routing, password: [UInt8], connectionsMax: Int, progressTimeoutNanoseconds: UInt64,
+        board: StatusBoard
+    ) {
         self.routing = routing
         self.password = password
         self.connectionsMax = connectionsMax
+        self.progressTimeoutNanoseconds = progressTimeoutNanoseconds
         self.board = board
     }
 }
@@ -75,6 +81,8 @@ public struct Front: ~Copyable {
 
     /// Nanoseconds from a request taken to its reply written, since the last look.
     public var latency = DurationHistogram()
+    /// The shards of a run of transfers that is being handed in.
+    var targets = FixedArray<ShardID>(count: Shard.stagedMax)
     var nextCore = 0
     public internal(set) var statistics = FrontStatistics()
     /// The tick's time, monotonic nanoseconds.
@@ -87,15 +95,13 @@ public struct Front: ~Copyable {
     static var receiveBytes: Int { 64 << 10 }
     static var requestCount: Int { 1 << 14 }
     /// Events from one front under way to one other shard.
-    public static var eventsOutMax: Int { 4096 }
+    public static var eventsOutMax: Int { 8192 }
     /// Requests of one connection under way; more are left in the socket.
     static var requestsPerConnectionMax: Int { 1024 }
     /// Bytes that a client has not taken; above, its requests are left in the socket.
     static var outputBytesMax: Int { 4 << 20 }
     /// Bytes received and not yet handled: two full frames.
     static var inputBytesMax: Int { 2 * (Limits.messageBodyBytesMax + FrameHeader.bytes) }
-    /// A frame that does not get on for so long, or a client that takes nothing: the connection is closed.
-    static var progressTimeout: UInt64 { 30_000_000_000 }
 
     /// New connections under way to one other core; more are served where they were accepted.
     static var adoptsMax: Int { 512 }
@@ -103,6 +109,8 @@ public struct Front: ~Copyable {
     public static func controlCells(shardCount: Int) -> Int {
         Shard.protocolCells(shardCount: shardCount) + eventsOutMax * Lane.recordCells + adoptsMax + 64
     }
+    /// Events handed in before the rest of the core gets its turn: short turns keep both sides of a crossing busy.
+    public static var eventsPerTurn: Int { 1024 }
     /// Cells of a request lane, and of the results coming back, between a front and a shard.
     public static var requestCells: Int { eventsOutMax * Lane.recordCells + 64 }
 
@@ -172,7 +180,9 @@ public struct Front: ~Copyable {
         }
         text.withBytes { bytes in
             // SAFETY: the bytes live for the call; the client is told on a best-effort basis before the close.
-            unsafe bytes.withUnsafeBytes { _ = unsafe Glibc.send(fd, $0.baseAddress, $0.count, CInt(MSG_NOSIGNAL) | CInt(MSG_DONTWAIT)) }
+            unsafe bytes.withUnsafeBytes {
+                _ = unsafe Glibc.send(fd, $0.baseAddress, $0.count, CInt(MSG_NOSIGNAL) | CInt(MSG_DONTWAIT))
+            }
         }
         close(fd)
     }
@@ -198,7 +208,7 @@ public struct Front: ~Copyable {
             }
             buffers.recycle(id)
         }
-        if completion.hasMore { 
+        if completion.hasMore {
             if connections[c].input.count >= Self.inputBytesMax && !connections[c].receiveCancelled {
                 ring.cancel(token: TokenKind.receive.token(number), ownToken: TokenKind.cancel.token())
                 connections[c].receiveCancelled = true
@@ -211,14 +221,18 @@ public struct Front: ~Copyable {
             closeIfReleased(c)
         } else if result > 0 || result == -ENOBUFS || result == -ECANCELED || result == -EINTR {
             rearm(c, &ring)
+        } else if result == 0 && connections[c].state == .open {
+            // The peer sends no more, and may still read: what it has sent is answered first.
+            connections[c].inputEnded = true
+            makeReady(c)
         } else {
-            // The peer has closed, or the connection broke: nobody is left to answer.
+            // The connection broke: nobody is left to answer.
             shut(c)
         }
     }
 
     mutating func rearm(_ c: Int, _ ring: inout Ring) {
-        if connections[c].state == .open && !connections[c].receiveArmed
+        if connections[c].state == .open && !connections[c].receiveArmed && !connections[c].inputEnded
             && connections[c].input.count < Self.inputBytesMax
         {
             armReceive(c, &ring)
@@ -241,7 +255,9 @@ public struct Front: ~Copyable {
 
     /// Hands the connection's output to the ring, one send at a time.
     mutating func sendOutput(_ c: Int, _ ring: inout Ring) {
-        guard !connections[c].sendInFlight, connections[c].state == .open || connections[c].state == .draining else { return }
+        guard !connections[c].sendInFlight, connections[c].state == .open || connections[c].state == .draining else {
+            return
+        }
         if connections[c].sending.isEmpty {
             if connections[c].output.isEmpty {
                 if connections[c].state == .draining && connections[c].openRequests == 0 { shut(c) }
@@ -296,6 +312,9 @@ public struct Front: ~Copyable {
         statistics.stalls += 1
     }
 
+    /// Bytes that an empty buffer may keep: much for few connections, little for thousands.
+    private var keptBytes: Int { max(4 << 10, (256 << 20) / Int(statistics.connectionsOpen + 1)) }
+
     // MARK: Working
 
     public var hasWork: Bool { !ready.isEmpty }
@@ -316,7 +335,8 @@ public struct Front: ~Copyable {
     /// - Parameter eventsMax: About how many events to hand in before other work gets its turn.
     // Do not rename: Perf/ finds it by this symbol.
     @inline(never)
-    public mutating func work(_ shard: inout Shard, ring: inout Ring, now: UInt64, eventsMax: Int) throws(JournalError) {
+    public mutating func work(_ shard: inout Shard, ring: inout Ring, now: UInt64, eventsMax: Int) throws(JournalError)
+    {
         self.now = now
         try workParts(&shard)
         var turns = ready.count
@@ -333,30 +353,52 @@ public struct Front: ~Copyable {
                 case .resp: budget -= try workRESP(c, &shard)
                 }
             }
+            // Nothing more comes, and what came is handled: answer what is owed, then close.
+            if connections[c].inputEnded && !connections[c].isReady && !connections[c].isStalled
+                && connections[c].current == 0
+            {
+                drain(c)
+            }
             if connections[c].state == .closing { closeIfReleased(c) } else { sendOutput(c, &ring) }
             rearm(c, &ring)
-            connections[c].giveBackIdleMemory()
+            connections[c].giveBackIdleMemory(above: keptBytes)
         }
     }
 
-    /// Closes connections that owe progress and made none. Cheap: at most once a second.
+    /// Closes connections that owe progress and made none. Cheap: at most once a second, or four times in a timeout.
     /// - Returns: True while some connection must be looked at again later.
     public mutating func sweep(now: UInt64) -> Bool {
-        guard now - lastSweep >= 1_000_000_000 else { return connections.count > freeConnections.count }
+        let timeout = configuration.progressTimeoutNanoseconds
+        guard now - lastSweep >= min(1_000_000_000, timeout / 4) else {
+            return connections.count > freeConnections.count
+        }
         lastSweep = now
         var owing = false
         for c in 0..<connections.count where connections[c].mustProgress {
             owing = true
-            guard now > connections[c].progressAt + Self.progressTimeout else { continue }
+            guard now > connections[c].progressAt + timeout else { continue }
             statistics.timeouts += 1
-            if connections[c].door == .native && !connections[c].sendInFlight && connections[c].state == .open {
-                Self.appendStatus(.timeout, operation: 0, requestID: 0, to: &connections[c].output)
-                drain(c)
-            } else {
+            guard !connections[c].sendInFlight && connections[c].state == .open else {
                 shut(c)
+                continue
             }
+            switch connections[c].door {
+            case .native: Self.appendStatus(.timeout, operation: 0, requestID: 0, to: &connections[c].output)
+            case .resp: encoder(c).timeout(into: &connections[c].output)
+            }
+            connections[c].input.removeAll()
+            drain(c)
         }
         return owing
+    }
+
+    /// Closes every connection: the core ends, and its ring with it.
+    public mutating func closeAll() {
+        for c in 0..<connections.count where connections[c].state != .free {
+            Glibc.shutdown(connections[c].fd, CInt(SHUT_RDWR))
+            close(connections[c].fd)
+            connections[c].state = .free
+        }
     }
 
     /// Takes no new work. True when everything taken has been answered and sent.
@@ -370,10 +412,10 @@ extension Connection {
     /// What is to be sent next: all output so far.
     mutating func takeOutput() { swap(&sending, &output) }
 
-    /// An idle connection holds no buffers.
-    mutating func giveBackIdleMemory() {
-        if input.isEmpty && input.capacity > 0 { input.releaseMemory() }
-        if output.isEmpty && output.capacity > 64 << 10 { output.releaseMemory() }
-        if sending.isEmpty && !sendInFlight && sending.capacity > 64 << 10 { sending.releaseMemory() }
+    /// Empty buffers of more than `kept` bytes give their memory back.
+    mutating func giveBackIdleMemory(above kept: Int) {
+        if input.isEmpty && input.capacity > kept { input.releaseMemory() }
+        if output.isEmpty && output.capacity > kept { output.releaseMemory() }
+        if sending.isEmpty && !sendInFlight && sending.capacity > kept { sending.releaseMemory() }
     }
 }

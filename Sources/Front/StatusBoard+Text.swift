@@ -36,6 +36,7 @@ extension StatusBoard {
         case "overload":
             return [
                 "busy_answers:\(sum(.busy))", "backpressure_stalls:\(sum(.stalls))",
+                "backpressure_ms:\(highest(.backpressure) / 1_000_000)",
                 "disk_full:\(highest(.diskFull))", "connections_refused:\(sum(.refusedConnections))",
                 "timeouts:\(sum(.timeouts))", "malformed:\(sum(.malformed))",
             ]

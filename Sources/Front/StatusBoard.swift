@@ -11,7 +11,7 @@ public enum Metric: Int, CaseIterable, Sendable {
     case appendedLSN, acknowledgedLSN, durableLSN, groups, journalBytes, records, diskFull
     case syncP50, syncP99, syncMax
     case latencyP50, latencyP99, latencyMax
-    case crossings, waits, restarts, redone, queueDepth, queueingP99
+    case crossings, waits, restarts, redone, queueDepth, queueingP99, backpressure
     case cpuNanoseconds, ticks, rate, sleeps
     case ledgers
 }

@@ -15,7 +15,8 @@ extension Journal {
             guard slot.segment == segment, segment != 0, offset >= slot.offset + UInt64(GroupHeader.bytes) else {
                 continue
             }
-            let end = slot.state == .open
+            let end =
+                slot.state == .open
                 ? UInt64(writeOffset - index * Self.groupBytesMax)
                 : UInt64(GroupHeader.bytes) + UInt64(slot.count) * UInt64(LogRecord.bytes)
             guard offset + UInt64(LogRecord.bytes) <= slot.offset + end else { continue }

@@ -54,7 +54,9 @@ extension Journal {
         if written < slot.length {
             // Whole blocks count: direct writes go on at a block.
             let whole = written / UInt32(SegmentFile.blockBytes) * UInt32(SegmentFile.blockBytes)
-            if whole == slot.written { throw fail(.io(.write, errno: System.inputOutput, path: directory.segmentPath(slot.segment))) }
+            if whole == slot.written {
+                throw fail(.io(.write, errno: System.inputOutput, path: directory.segmentPath(slot.segment)))
+            }
             slots[index].written = whole
             slots[index].state = .short
             shortWrites += 1
@@ -79,7 +81,8 @@ extension Journal {
         syncUnderway = true
         syncCount += 1
         counters.syncs += 1
-        return SyncCommand(token: Self.syncToken | (syncCount & (Self.syncToken - 1)), fd: file.fd, segment: file.number)
+        return SyncCommand(
+            token: Self.syncToken | (syncCount & (Self.syncToken - 1)), fd: file.fd, segment: file.number)
     }
 
     private mutating func completedSync(token: UInt64, result: Int32) throws(JournalError) -> CompletedWrite {

@@ -152,7 +152,8 @@ public struct Journal: ~Copyable {
         _ directory: ShardDirectory, after replayed: borrowing ReplaySummary, supply: SegmentSupply,
         options: JournalOptions = JournalOptions()
     ) throws(JournalError) {
-        invariant(options.writesInFlightMax >= 1 && options.writesInFlightMax < Int(Self.bufferCount), "writes in flight")
+        invariant(
+            options.writesInFlightMax >= 1 && options.writesInFlightMax < Int(Self.bufferCount), "writes in flight")
         invariant(options.smallWritesInFlightMax >= 1, "small writes in flight")
         invariant(replayed.shard == directory.shard, "the replay of another shard")
         self.directory = directory

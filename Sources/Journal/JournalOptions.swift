@@ -1,4 +1,4 @@
-// How a journal writes. Defaults are measured (Docs/DiskFormat.md says nothing of them: they are not part of the format).
+// How a journal writes: tuning and bounds. None of it is part of the disk format.
 
 /// When a write counts as done.
 public enum Durability: Sendable, Equatable {

@@ -21,7 +21,8 @@ public enum Recovery {
         let cursor = try ReplayCursor(directory, upTo: limit)
         while let group = try cursor.nextGroup() {
             for i in 0..<group.count {
-                try visitor.visit(group.record(i), lsn: LSN(group.firstLSN.value &+ UInt64(i)), position: group.position(i))
+                try visitor.visit(
+                    group.record(i), lsn: LSN(group.firstLSN.value &+ UInt64(i)), position: group.position(i))
             }
         }
         return cursor.summary

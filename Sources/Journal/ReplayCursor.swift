@@ -2,6 +2,8 @@
 
 public import SuanpanCore
 
+/// One replay under way. A class, for once: the optimizer (6.3) crashes where an inlinable function, such as
+/// `Recovery.replay`, destroys a noncopyable value whose `deinit` is not inlinable. Touched once per group.
 public final class ReplayCursor {
     private let directory: ShardDirectory
     private let limit: LSN?
@@ -17,7 +19,7 @@ public final class ReplayCursor {
     private var isAtEnd = false
     /// Segments of the newest epoch and the first LSN in each.
     private var starts: [(segment: UInt64, lsn: UInt64)] = []
-    /// Complete when `nextGroup` has returned nil.
+    /// What was found; complete when `nextGroup` has returned nil.
     public private(set) var summary: ReplaySummary
 
     public init(_ directory: ShardDirectory, upTo limit: LSN? = nil) throws(JournalError) {
@@ -220,7 +222,8 @@ public final class ReplayCursor {
     private func laterGroups() throws(JournalError) -> LaterGroups {
         var found = LaterGroups()
         if reader.number == segment {
-            try scan(segment, from: min(offset + UInt64(SegmentFile.blockBytes), UInt64(directory.segmentBytes)), &found)
+            try scan(
+                segment, from: min(offset + UInt64(SegmentFile.blockBytes), UInt64(directory.segmentBytes)), &found)
         }
         guard let last = segments.last, last > segment else { return found }
         for number in segment + 1...last {

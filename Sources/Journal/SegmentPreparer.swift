@@ -40,10 +40,12 @@ public final class SegmentPreparer: Sendable {
         var created = pthread_t()
         // SAFETY: unretained: `stop` joins the thread before the preparer goes.
         let context = unsafe Unmanaged.passUnretained(self).toOpaque()
-        let result = unsafe pthread_create(&created, nil, { raw in
-            unsafe Unmanaged<SegmentPreparer>.fromOpaque(raw.unsafelyUnwrapped).takeUnretainedValue().run()
-            return nil
-        }, context)
+        let result = unsafe pthread_create(
+            &created, nil,
+            { raw in
+                unsafe Unmanaged<SegmentPreparer>.fromOpaque(raw.unsafelyUnwrapped).takeUnretainedValue().run()
+                return nil
+            }, context)
         if result != 0 { throw .io(.thread, errno: result, path: "segment preparer") }
         thread.withLock { $0 = created }
     }

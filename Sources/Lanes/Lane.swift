@@ -111,15 +111,42 @@ public struct Lane: BitwiseCopyable, @unchecked Sendable {
     /// The record of the message just peeked.
     @inlinable @inline(__always)
     public func peekRecord() -> Transfer {
-        let at = unsafe consumer.pointee.position
-        if (at &+ 1) & mask < mask { return unsafe cell(at &+ 1).load(as: Transfer.self) }
+        unsafe record(consumer.pointee.position &+ 1)
+    }
+
+    @inlinable @inline(__always)
+    func record(_ at: UInt64) -> Transfer {
+        if at & mask < mask { return unsafe cell(at).load(as: Transfer.self) }
         return unsafe withUnsafeTemporaryAllocation(of: Transfer.self, capacity: 1) { buffer in
             let target = unsafe UnsafeMutableRawPointer(buffer.baseAddress.unsafelyUnwrapped)
-            unsafe target.copyMemory(from: cell(at &+ 1), byteCount: 64)
-            unsafe (target + 64).copyMemory(from: cell(at &+ 2), byteCount: 64)
+            unsafe target.copyMemory(from: cell(at), byteCount: 64)
+            unsafe (target + 64).copyMemory(from: cell(at &+ 1), byteCount: 64)
             return unsafe buffer[0]
         }
     }
+
+    /// The record of the `k`-th message from the front of a lane on which every message carries one; nil: not there yet.
+    /// For looking ahead only: nothing is taken.
+    @inlinable @inline(__always)
+    public func peekRecord(ahead k: Int) -> Transfer? {
+        let at = unsafe consumer.pointee.position &+ UInt64(k * Self.recordCells)
+        guard unsafe consumer.pointee.other &- consumer.pointee.position > UInt64(k * Self.recordCells) else {
+            return nil
+        }
+        return record(at &+ 1)
+    }
+
+    /// The message `cells` behind the front, for looking ahead; nil: not there yet. Its record follows it.
+    @inlinable @inline(__always)
+    public func peek(ahead cells: Int) -> Message? {
+        let at = unsafe consumer.pointee.position &+ UInt64(cells)
+        guard unsafe consumer.pointee.other &- consumer.pointee.position > UInt64(cells) else { return nil }
+        return unsafe cell(at).load(as: Message.self)
+    }
+
+    /// The record of the message `cells` behind the front.
+    @inlinable @inline(__always)
+    public func record(ahead cells: Int) -> Transfer { unsafe record(consumer.pointee.position &+ UInt64(cells + 1)) }
 
     /// Takes the message just peeked. Its cells go back to the producer with `release`.
     @inlinable @inline(__always)

@@ -4,31 +4,37 @@
 //
 // An entry is 16 bytes: the 64-bit hash and a 64-bit value that is never 0. Nothing is ever removed.
 
-internal import CSupport
+public import CSupport
 internal import SuanpanCore
 
 @frozen @usableFromInline
 struct IndexEntry: BitwiseCopyable {
-    var hash: UInt64
+    @usableFromInline var hash: UInt64
     /// 0: the place is empty.
-    var value: UInt64
+    @usableFromInline var value: UInt64
+    @inlinable init(hash: UInt64, value: UInt64) {
+        self.hash = hash
+        self.value = value
+    }
 }
 
-@safe
+@safe @frozen @usableFromInline
 struct HashTablePart: BitwiseCopyable {
-    var entries: UnsafeMutablePointer<IndexEntry>
+    @usableFromInline var entries: UnsafeMutablePointer<IndexEntry>
     /// A power of two.
-    var capacity: Int
-    var count: Int
-    var growAt: Int
+    @usableFromInline var capacity: Int
+    @usableFromInline var count: Int
+    @usableFromInline var growAt: Int
 }
 
 @safe
 public struct HashIndex: ~Copyable {
-    private let parts: UnsafeMutablePointer<HashTablePart>
-    private let shift: UInt64
+    @usableFromInline let parts: UnsafeMutablePointer<HashTablePart>
+    private var arena = BlockArena()
+    @usableFromInline let shift: UInt64
     private let partCount: Int
-    public private(set) var count = 0
+    @usableFromInline var entryCount = 0
+    public var count: Int { entryCount }
     /// Bytes of all parts.
     public private(set) var bytes = 0
     /// Bound of `bytes`: an insertion that would pass it is refused.
@@ -44,7 +50,7 @@ public struct HashIndex: ~Copyable {
         unsafe parts = .allocate(capacity: partCount)
         for i in 0..<partCount {
             let capacity = Self.initialCapacity
-            guard let part = Self.makePart(capacity: capacity, index: i, of: partCount) else {
+            guard let part = Self.makePart(&arena, capacity: capacity, index: i, of: partCount) else {
                 stop("out of memory: an empty index")
             }
             unsafe parts[i] = part
@@ -53,13 +59,15 @@ public struct HashIndex: ~Copyable {
     }
 
     deinit {
-        for i in 0..<partCount { unsafe Self.unmap(parts[i]) }
+        for i in 0..<partCount { unsafe BlockArena.abandon(parts[i].entries, parts[i].capacity * 16) }
         unsafe parts.deallocate()
     }
 
-    private static func makePart(capacity: Int, index: Int, of partCount: Int) -> HashTablePart? {
+    private static func makePart(
+        _ arena: inout BlockArena, capacity: Int, index: Int, of partCount: Int
+    ) -> HashTablePart? {
         let bytes = capacity * MemoryLayout<IndexEntry>.stride
-        guard let memory = unsafe sp_map(bytes, bytes >= 2 << 20 ? 1 : 0) else { return nil }
+        guard let memory = unsafe arena.allocate(bytes) else { return nil }
         // The load at which a part grows differs from part to part: they take turns.
         let growAt = capacity / 2 + Int(UInt64(capacity) * 3 * UInt64(index) / (10 * UInt64(partCount)))
         return unsafe HashTablePart(
@@ -67,14 +75,14 @@ public struct HashIndex: ~Copyable {
             growAt: growAt)
     }
 
-    private static func unmap(_ part: HashTablePart) {
-        unsafe sp_unmap(part.entries, part.capacity * MemoryLayout<IndexEntry>.stride)
+    private mutating func give(_ part: HashTablePart) {
+        unsafe arena.deallocate(part.entries, part.capacity * MemoryLayout<IndexEntry>.stride)
     }
 
     // SAFETY of the accesses: a place is masked into its part's entries.
 
     /// Asks for the line where a look-up of `hash` begins.
-    @inline(__always)
+    @inlinable @inline(__always)
     public func prefetch(_ hash: UInt64) {
         let part = unsafe parts[Int(hash >> shift)]
         unsafe sp_prefetch(part.entries + (Int(truncatingIfNeeded: hash) & (part.capacity - 1)))
@@ -82,7 +90,7 @@ public struct HashIndex: ~Copyable {
 
     /// The value of the first entry with this hash at or after `step` (0 to begin), which moves past it; nil: no more.
     /// - Complexity: O(1) expected; allocates nothing.
-    @inline(__always)
+    @inlinable @inline(__always)
     public func next(_ hash: UInt64, _ step: inout Int) -> UInt64? {
         let part = unsafe parts[Int(hash >> shift)]
         let mask = part.capacity - 1
@@ -100,7 +108,7 @@ public struct HashIndex: ~Copyable {
     /// Adds an entry; equal hashes may stand side by side.
     /// - Returns: False when the machine gave no memory to grow (the entry is not added).
     /// - Complexity: O(1) amortised, O(size of one part) when it grows.
-    @inline(__always)
+    @inlinable @inline(__always)
     public mutating func insert(_ hash: UInt64, _ value: UInt64) -> Bool {
         let i = Int(hash >> shift)
         if unsafe parts[i].count >= parts[i].growAt, !grow(i) { return false }
@@ -110,14 +118,14 @@ public struct HashIndex: ~Copyable {
         while unsafe part.entries[at].value != 0 { at = (at + 1) & mask }
         unsafe part.entries[at] = IndexEntry(hash: hash, value: value)
         unsafe parts[i].count += 1
-        count += 1
+        entryCount += 1
         return true
     }
 
-    @inline(never)
-    private mutating func grow(_ i: Int) -> Bool {
+    @inline(never) @usableFromInline
+    mutating func grow(_ i: Int) -> Bool {
         let old = unsafe parts[i]
-        guard var new = Self.makePart(capacity: old.capacity * 2, index: i, of: partCount) else {
+        guard var new = Self.makePart(&arena, capacity: old.capacity * 2, index: i, of: partCount) else {
             // Still room for a while above the load wanted: refuse only when nearly full.
             return old.count < old.capacity - old.capacity / 8
         }
@@ -132,7 +140,7 @@ public struct HashIndex: ~Copyable {
         new.count = old.count
         unsafe parts[i] = new
         bytes += old.capacity * MemoryLayout<IndexEntry>.stride
-        Self.unmap(old)
+        give(old)
         return true
     }
 }

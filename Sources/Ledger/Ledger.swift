@@ -4,7 +4,6 @@
 //
 // Owned by the shard's thread.
 
-internal import CSupport
 public import SuanpanCore
 
 /// Where an account lives in this shard's memory. Stable for the life of the process.
@@ -15,14 +14,10 @@ public import SuanpanCore
     @inlinable public var index: Int { Int(value) }
 }
 
-/// What a shard keeps of an account beside the record.
+/// What a shard keeps of an account beside the record, and does not need to decide.
 @frozen public struct AccountState: BitwiseCopyable, Sendable {
     /// LSN of the creation in this shard's log: a vote on the account waits until it is durable.
     public var createdLSN: LSN
-    /// Slot of the ledger's running totals.
-    @usableFromInline var totals: UInt32
-    /// The shard's entry for what is undecided on the account, plus 1; 0: none.
-    public var undecided: UInt32
 }
 
 /// Sums over this shard's accounts of one ledger. Debits and credits are equal only over all shards.
@@ -62,16 +57,22 @@ public import SuanpanCore
 }
 
 public struct Ledger: ~Copyable {
-    public private(set) var accounts: ChunkedArray<Account>
-    public private(set) var states: ChunkedArray<AccountState>
-    private var accountIndex: HashIndex
-    private var identities: HashIndex
-    private var totalsTable: ChunkedArray<LedgerTotals>
+    /// The records; while the shard runs, `reserved` holds its entry for what is undecided on the account (plus 1; 0:
+    /// none), so that deciding touches no other line. `account(_:)` gives the record as it is.
+    @usableFromInline var accounts: ChunkedArray<Account>
+    @usableFromInline var states: ChunkedArray<AccountState>
+    @usableFromInline var accountIndex: HashIndex
+    @usableFromInline var identities: HashIndex
+    @usableFromInline var totalsTable: ChunkedArray<LedgerTotals>
     private var totalsIndex: HashIndex
-    private let key: HashKey
+    @usableFromInline let key: HashKey
+    /// The ledger whose totals were changed last, and their slot.
+    @usableFromInline var lastLedger: UInt32 = 0
+    @usableFromInline var lastTotals = 0
     /// Transfers accepted whose debit account lives here.
-    public private(set) var transferCount: UInt64 = 0
-    public private(set) var refusalCount: UInt64 = 0
+    public var transferCount: UInt64 { accepted }
+    @usableFromInline var accepted: UInt64 = 0
+    public internal(set) var refusalCount: UInt64 = 0
 
     /// - Parameters:
     ///   - key: Key of the in-memory tables; not the routing's, so that no client can aim at a bucket.
@@ -81,7 +82,7 @@ public struct Ledger: ~Copyable {
         let accountBytes = MemoryLayout<Account>.stride + MemoryLayout<AccountState>.stride + 32
         let accountsMax = min(Int(UInt32.max) - 1, max(1024, memoryBytes / 2 / accountBytes))
         accounts = ChunkedArray(capacity: accountsMax)
-        states = ChunkedArray(capacity: accountsMax)
+        states = ChunkedArray(capacity: accountsMax, chunkShift: 17)
         accountIndex = HashIndex(partBits: 6, bytesMax: max(1 << 20, memoryBytes / 8))
         // A thousand parts make growth smooth; a ledger of a few megabytes has no growth to feel.
         let partBits = memoryBytes < 64 << 20 ? 4 : 10
@@ -104,9 +105,25 @@ public struct Ledger: ~Copyable {
     // MARK: Finding
 
     /// - Complexity: O(1); allocates nothing.
-    @inline(__always)
-    public func find(_ id: AccountID) -> AccountIndex? {
-        let hash = key.hash(id.value)
+    @inlinable @inline(__always)
+    public func find(_ id: AccountID) -> AccountIndex? { find(id, hash: accountHash(id)) }
+
+    /// The account that probably has this hash: to be asked for ahead, and verified by `isAccount` when it is there.
+    @inlinable @inline(__always)
+    public func guess(hash: UInt64) -> AccountIndex? {
+        var step = 0
+        return accountIndex.next(hash, &step).map { AccountIndex(Int($0 - 1)) }
+    }
+
+    @inlinable @inline(__always)
+    public func isAccount(_ index: AccountIndex, _ id: AccountID) -> Bool { accounts[index.index].id == id }
+
+    @inlinable @inline(__always)
+    public func accountHash(_ id: AccountID) -> UInt64 { key.hash(id.value) }
+
+    /// The same where the hash is known.
+    @inlinable @inline(__always)
+    public func find(_ id: AccountID, hash: UInt64) -> AccountIndex? {
         var step = 0
         while let value = accountIndex.next(hash, &step) {
             let index = Int(value - 1)
@@ -115,30 +132,60 @@ public struct Ledger: ~Copyable {
         return nil
     }
 
-    @inline(__always)
+    @inlinable @inline(__always)
     public func identityHash(_ debit: AccountID, _ id: TransferID) -> UInt64 { key.hash(debit, id) }
 
     /// The next remembered id with this hash; the caller compares its record, as equal hashes may differ in id.
-    @inline(__always)
+    @inlinable @inline(__always)
     public func nextRemembered(_ identityHash: UInt64, _ step: inout Int) -> RememberedID? {
         guard let packed = identities.next(identityHash, &step) else { return nil }
         return RememberedID(packed: packed)
     }
 
-    /// Asks for the lines that deciding a transfer will touch. Worth it for batches: the latencies overlap.
-    @inline(__always)
-    public func prefetch(debit: AccountID, credit: AccountID, identityHash: UInt64) {
-        accountIndex.prefetch(key.hash(debit.value))
-        accountIndex.prefetch(key.hash(credit.value))
-        identities.prefetch(identityHash)
+    /// Asks for the index lines that finding will touch; the records themselves by `prefetch(account)`. Worth it for
+    /// batches: the latencies overlap.
+    @inlinable @inline(__always)
+    public func prefetchAccount(hash: UInt64) { accountIndex.prefetch(hash) }
+    @inlinable @inline(__always)
+    public func prefetchIdentity(hash: UInt64) { identities.prefetch(hash) }
+    @inlinable @inline(__always)
+    public func prefetch(_ index: AccountIndex) { accounts.prefetch(index.index) }
+
+    /// Asks for the index lines that replaying a record will touch.
+    public func prefetch(_ record: borrowing LogRecord) {
+        let debit = record.body.debitAccountID
+        let id = record.body.id
+        let credit = record.body.creditAccountID
+        prefetchAccount(hash: accountHash(debit))
+        prefetchAccount(hash: accountHash(credit))
+        prefetchIdentity(hash: identityHash(debit, id))
     }
 
-    @inline(__always)
-    public func account(_ index: AccountIndex) -> Account { accounts[index.index] }
+    /// Asks for the accounts of a record whose index lines have been asked for.
+    public func prefetchAccounts(_ record: borrowing LogRecord) {
+        if record.rawKind == RecordKind.account.rawValue { return }
+        if let debit = guess(hash: accountHash(record.body.debitAccountID)) { prefetch(debit) }
+        if let credit = guess(hash: accountHash(record.body.creditAccountID)) { prefetch(credit) }
+    }
 
-    @inlinable public func undecided(_ index: AccountIndex) -> UInt32 { states[index.index].undecided }
+    public var accountCount: Int { accounts.count }
+
+    /// The record as it is.
+    public func account(_ index: AccountIndex) -> Account {
+        var account = accounts[index.index]
+        account.reserved = 0
+        return account
+    }
+
+    @inlinable public func flags(_ index: AccountIndex) -> AccountFlags { accounts[index.index].flags }
+    @inlinable public func createdLSN(_ index: AccountIndex) -> LSN { states[index.index].createdLSN }
+
+    /// The shard's entry for what is undecided on the account, plus 1; 0: none.
+    @inlinable @inline(__always)
+    public func undecided(_ index: AccountIndex) -> UInt32 { accounts[index.index].reserved }
+    @inlinable @inline(__always)
     public mutating func setUndecided(_ index: AccountIndex, _ value: UInt32) {
-        states[index.index].undecided = value
+        accounts[index.index].reserved = value
     }
 
     // MARK: Deciding. Groups 6 and 7 for a plain transfer.
@@ -147,7 +194,7 @@ public struct Ledger: ~Copyable {
     /// - Parameters:
     ///   - reservedDebits: Undecided debits assumed to be accepted.
     ///   - expectedCredits: Undecided credits assumed to be accepted.
-    @inline(__always)
+    @inlinable @inline(__always)
     public func debitRefusal(
         _ index: AccountIndex, _ t: borrowing Transfer, reservedDebits: UInt128, expectedCredits: UInt128
     ) -> ResultCode {
@@ -168,7 +215,7 @@ public struct Ledger: ~Copyable {
     }
 
     /// The credit side's refusal, or `.created`; the mirror of the debit side's.
-    @inline(__always)
+    @inlinable @inline(__always)
     public func creditRefusal(
         _ index: AccountIndex, _ t: borrowing Transfer, reservedCredits: UInt128, expectedDebits: UInt128
     ) -> ResultCode {
@@ -192,10 +239,10 @@ public struct Ledger: ~Copyable {
 
     /// Adds an account. False: no memory (nothing changed).
     public mutating func apply(account: Account, lsn: LSN) -> Bool {
-        guard let totals = totalsSlot(account.ledger) else { return false }
+        guard totalsSlot(account.ledger) != nil else { return false }
         let index = accounts.count
         guard accounts.append(account) else { return false }
-        guard states.append(AccountState(createdLSN: lsn, totals: UInt32(totals), undecided: 0)) else {
+        guard states.append(AccountState(createdLSN: lsn)) else {
             stop("out of memory: the state of an account")
         }
         guard accountIndex.insert(key.hash(account.id.value), UInt64(index) + 1) else {
@@ -205,27 +252,27 @@ public struct Ledger: ~Copyable {
     }
 
     /// Debits a posted amount.
-    @inline(__always)
+    @inlinable @inline(__always)
     public mutating func applyDebit(_ index: AccountIndex, _ amount: Amount) {
         accounts[index.index].debitsPosted.value &+= amount.value
-        totalsTable[Int(states[index.index].totals)].debitsPosted &+= amount.value
+        totalsTable[totals(accounts[index.index].ledger)].debitsPosted &+= amount.value
     }
 
     /// Credits a posted amount.
-    @inline(__always)
+    @inlinable @inline(__always)
     public mutating func applyCredit(_ index: AccountIndex, _ amount: Amount) {
         accounts[index.index].creditsPosted.value &+= amount.value
-        totalsTable[Int(states[index.index].totals)].creditsPosted &+= amount.value
+        totalsTable[totals(accounts[index.index].ledger)].creditsPosted &+= amount.value
     }
 
     /// Remembers an accepted transfer's id at its debit account's shard.
     /// - Parameter position: Of its record, in units of 16 bytes.
-    @inline(__always)
+    @inlinable @inline(__always)
     public mutating func rememberCreated(_ identityHash: UInt64, position: UInt64) {
         guard identities.insert(identityHash, RememberedID.created(at: position).packed) else {
             stop("out of memory: remembered ids")
         }
-        transferCount += 1
+        accepted += 1
     }
 
     /// Remembers that an id was refused for good.
@@ -243,22 +290,34 @@ public struct Ledger: ~Copyable {
         switch record.kind {
         case .account:
             if find(record.account.id) != nil { return "account \(record.account.id.value) is created twice" }
-            if !apply(account: record.account, lsn: lsn) { return "there is no memory for account \(record.account.id.value)" }
+            if !apply(account: record.account, lsn: lsn) {
+                return "there is no memory for account \(record.account.id.value)"
+            }
         case .transfer:
-            guard let debit = find(t.debitAccountID) else { return "debit account \(t.debitAccountID.value) does not exist" }
-            guard let credit = find(t.creditAccountID) else { return "credit account \(t.creditAccountID.value) does not exist" }
+            guard let debit = find(t.debitAccountID) else {
+                return "debit account \(t.debitAccountID.value) does not exist"
+            }
+            guard let credit = find(t.creditAccountID) else {
+                return "credit account \(t.creditAccountID.value) does not exist"
+            }
             applyDebit(debit, t.amount)
             applyCredit(credit, t.amount)
             rememberCreated(identityHash(t.debitAccountID, t.id), position: position)
         case .decision:
-            guard let debit = find(t.debitAccountID) else { return "debit account \(t.debitAccountID.value) does not exist" }
+            guard let debit = find(t.debitAccountID) else {
+                return "debit account \(t.debitAccountID.value) does not exist"
+            }
             applyDebit(debit, t.amount)
             rememberCreated(identityHash(t.debitAccountID, t.id), position: position)
         case .credit:
-            guard let credit = find(t.creditAccountID) else { return "credit account \(t.creditAccountID.value) does not exist" }
+            guard let credit = find(t.creditAccountID) else {
+                return "credit account \(t.creditAccountID.value) does not exist"
+            }
             applyCredit(credit, t.amount)
         case .refusal:
-            guard let reason = ResultCode(rawValue: record.rawReason) else { return "refusal reason \(record.rawReason) is unknown" }
+            guard let reason = ResultCode(rawValue: record.rawReason) else {
+                return "refusal reason \(record.rawReason) is unknown"
+            }
             rememberRefused(identityHash(t.debitAccountID, t.id), reason, position: position)
         case nil:
             return "record kind \(record.rawKind) is unknown"
@@ -267,6 +326,20 @@ public struct Ledger: ~Copyable {
     }
 
     // MARK: Totals
+
+    @inlinable @inline(__always)
+    mutating func totals(_ ledger: UInt32) -> Int {
+        if _fastPath(ledger == lastLedger) { return lastTotals }
+        return findTotals(ledger)
+    }
+
+    @usableFromInline
+    mutating func findTotals(_ ledger: UInt32) -> Int {
+        guard let slot = totalsSlot(ledger) else { stop("out of memory: the totals of a ledger") }
+        lastLedger = ledger
+        lastTotals = slot
+        return slot
+    }
 
     private mutating func totalsSlot(_ ledger: UInt32) -> Int? {
         let hash = key.hash(UInt128(ledger))

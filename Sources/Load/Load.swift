@@ -78,7 +78,7 @@ public enum Load {
         // A lost server cannot say what it used.
         let failed = results.contains { $0.failure != nil }
         let after: ServerStatus? = failed ? nil : try setup.status()
-        return LoadReport(plan,  results, rows: rows, before: before, after: after)
+        return LoadReport(plan, results, rows: rows, before: before, after: after)
     }
 
     private static func shardMap(
@@ -88,7 +88,8 @@ public enum Load {
         guard let routing = status.routing else {
             throw .server(
                 target: plan.target,
-                problem: "--cross-shard needs to know where accounts live, and the server does not tell its salt and shards; "
+                problem:
+                    "--cross-shard needs to know where accounts live, and the server does not tell its salt and shards; "
                     + "leave the option out or use --protocol native")
         }
         if routing.shardCount == 1 {

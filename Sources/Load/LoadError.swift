@@ -27,7 +27,8 @@ public enum LoadError: Error, Equatable, Sendable, CustomStringConvertible {
         case .connect(let target, let problem): "cannot connect to \(target): \(problem)"
         case .server(let target, let problem): "server \(target): \(problem)"
         case .machine(let text): text
-        case .errors(let count, let first): "\(count) transfers failed without an answer that counts; the first: \(first)"
+        case .errors(let count, let first):
+            "\(count) transfers failed without an answer that counts; the first: \(first)"
         }
     }
 }

@@ -121,9 +121,12 @@ struct LoadPlan: Sendable {
         let hotDefault = hotShare > 0 || kind == .settlement ? 5 : 0
         hotAccounts = options.hotAccounts ?? profile?.hotAccounts ?? hotDefault
         if hotAccounts != 0 { _ = try Self.within("--hot-accounts", hotAccounts, LoadLimits.hotAccounts) }
-        if hotShare > 0 && hotAccounts == 0 { throw .usage("--hot-share \(hotShare) needs --hot-accounts of at least 1") }
+        if hotShare > 0 && hotAccounts == 0 {
+            throw .usage("--hot-share \(hotShare) needs --hot-accounts of at least 1")
+        }
         if accounts < hotAccounts + 2 {
-            throw .usage("--accounts \(accounts): must be at least \(hotAccounts + 2), for \(hotAccounts) hot ones and two more")
+            throw .usage(
+                "--accounts \(accounts): must be at least \(hotAccounts + 2), for \(hotAccounts) hot ones and two more")
         }
         zipf = profile?.zipf ?? (buys ? 0.9 : 0)
         crossShard = try Self.percent("--cross-shard", options.crossShard)

@@ -15,11 +15,21 @@ public struct LoadReport: Sendable, Encodable {
         public var kernel: String
         /// Of the server's data directory, as the server saw it.
         public var filesystem: String?
-        public var sync_ms: Double?
+        public var syncMilliseconds: Double?
+
+        private enum CodingKeys: String, CodingKey {
+            case cpu, cores, kernel, filesystem
+            case syncMilliseconds = "sync_ms"
+        }
     }
     public struct Server: Sendable, Encodable {
-        public var cpu_s: Double?
-        public var bytes_per_transfer: Double?
+        public var cpuSeconds: Double?
+        public var bytesPerTransfer: Double?
+
+        private enum CodingKeys: String, CodingKey {
+            case cpuSeconds = "cpu_s"
+            case bytesPerTransfer = "bytes_per_transfer"
+        }
     }
     public struct Second: Sendable, Encodable {
         public var t: Int
@@ -27,13 +37,19 @@ public struct LoadReport: Sendable, Encodable {
         public var p50, p99: Double
     }
     public struct Generator: Sendable, Encodable {
-        public var cpu_s: Double
-        public var cpu_ns_per_transfer: Double
+        public var cpuSeconds: Double
+        public var cpuNanosecondsPerTransfer: Double
         public var threads: Int
+
+        private enum CodingKeys: String, CodingKey {
+            case threads
+            case cpuSeconds = "cpu_s"
+            case cpuNanosecondsPerTransfer = "cpu_ns_per_transfer"
+        }
     }
 
     public var tps: Double
-    public var offered_tps: Double
+    public var offeredTPS: Double
     public var accepted: UInt64
     public var exists: UInt64
     public var refused: [String: UInt64]
@@ -41,18 +57,18 @@ public struct LoadReport: Sendable, Encodable {
     public var errors: UInt64
     /// Due, but still waiting for a free place when the run ended.
     public var unsent: UInt64
-    public var duration_s: Double
-    public var latency_ms: Latency
+    public var durationSeconds: Double
+    public var latencyMilliseconds: Latency
     public var loop: String
     public var profile: String?
     public var `protocol`: String
     public var batch: Int
     public var connections: Int
-    public var in_flight: Int
+    public var inFlight: Int
     public var accounts: Int
-    public var hot_share: Double
-    public var hot_accounts: Int
-    public var cross_shard: Double?
+    public var hotShare: Double
+    public var hotAccounts: Int
+    public var crossShard: Double?
     public var durability: String?
     public var shards: Int?
     public var seed: UInt64
@@ -68,9 +84,15 @@ public struct LoadReport: Sendable, Encodable {
 
     // `failure`, `target` and `connectionsLost` are for people: the exit code and `errors` say it to programs.
     private enum CodingKeys: String, CodingKey {
-        case tps, offered_tps, accepted, exists, refused, busy, errors, unsent, duration_s, latency_ms, loop, profile,
-            `protocol`, batch, connections, in_flight, accounts, hot_share, hot_accounts, cross_shard, durability, shards,
-            seed, machine, version, server, generator, seconds
+        case tps, accepted, exists, refused, busy, errors, unsent, loop, profile, `protocol`, batch, connections
+        case accounts, durability, shards, seed, machine, version, server, generator, seconds
+        case offeredTPS = "offered_tps"
+        case durationSeconds = "duration_s"
+        case latencyMilliseconds = "latency_ms"
+        case inFlight = "in_flight"
+        case hotShare = "hot_share"
+        case hotAccounts = "hot_accounts"
+        case crossShard = "cross_shard"
     }
 
     init(
@@ -93,7 +115,7 @@ public struct LoadReport: Sendable, Encodable {
         let lastReply = Double(results.map(\.lastReply).max() ?? 0) / 1e9
         let duration = max(lastReply, 1e-9)
         let created = codes[Int(ResultCode.created.rawValue)]
-        duration_s = duration
+        durationSeconds = duration
         accepted = created
         exists = codes[Int(ResultCode.exists.rawValue)]
         busy = codes[Int(ResultCode.busy.rawValue)]
@@ -105,10 +127,10 @@ public struct LoadReport: Sendable, Encodable {
             if code == .created || code == .exists || code == .busy { continue }
             refused[code?.name ?? "unknown_code", default: 0] += count
         }
-        tps = Double(accepted) / duration_s
+        tps = Double(accepted) / durationSeconds
         let scheduled = plan.schedule.map { min($0.seconds, max(duration, Double(counts.count))) } ?? duration
-        offered_tps = Double(offered) / max(scheduled, 1e-9)
-        latency_ms = Latency(
+        offeredTPS = Double(offered) / max(scheduled, 1e-9)
+        latencyMilliseconds = Latency(
             p50: latencies.milliseconds(50), p90: latencies.milliseconds(90), p99: latencies.milliseconds(99),
             p999: latencies.milliseconds(99.9), max: latencies.milliseconds(100))
         loop = plan.schedule == nil ? "closed" : "open, Poisson"
@@ -116,28 +138,28 @@ public struct LoadReport: Sendable, Encodable {
         `protocol` = plan.wire.rawValue
         batch = plan.batch
         connections = plan.connections
-        in_flight = plan.inFlight
+        inFlight = plan.inFlight
         accounts = plan.accounts
-        hot_share = plan.hotShare
-        hot_accounts = plan.hotAccounts
-        cross_shard = plan.crossShard
+        hotShare = plan.hotShare
+        hotAccounts = plan.hotAccounts
+        crossShard = plan.crossShard
         durability = before.durability
         shards = before.shards
         seed = plan.seed
         version = before.version
         machine = Machine(
             cpu: System.cpuModel, cores: System.cores, kernel: System.kernel, filesystem: before.filesystem,
-            sync_ms: before.syncMilliseconds)
+            syncMilliseconds: before.syncMilliseconds)
         func used(_ value: (ServerStatus) -> Double?) -> Double? {
             guard let after, let a = value(before), let b = value(after) else { return nil }
             return b - a
         }
         let bytes = used(\.journalBytes)
         server = Server(
-            cpu_s: used(\.cpuSeconds), bytes_per_transfer: created > 0 ? bytes.map { $0 / Double(created) } : nil)
+            cpuSeconds: used(\.cpuSeconds), bytesPerTransfer: created > 0 ? bytes.map { $0 / Double(created) } : nil)
         let cpu = Double(sum(\.cpuNanoseconds))
         let sent = Double(max(1, offered - unsent))
-        generator = Generator(cpu_s: cpu / 1e9, cpu_ns_per_transfer: cpu / sent, threads: plan.threads)
+        generator = Generator(cpuSeconds: cpu / 1e9, cpuNanosecondsPerTransfer: cpu / sent, threads: plan.threads)
         seconds = counts.enumerated().map { i, second in
             let row = i < rows.count ? rows[i].latencies : Latencies(digits: .two)
             return Second(
@@ -145,7 +167,9 @@ public struct LoadReport: Sendable, Encodable {
                 p99: row.milliseconds(99))
         }
         // Whole seconds only at the end: an empty last row says nothing.
-        while let last = seconds.last, last.offered == 0 && last.accepted == 0 && last.busy == 0 { seconds.removeLast() }
+        while let last = seconds.last, last.offered == 0 && last.accepted == 0 && last.busy == 0 {
+            seconds.removeLast()
+        }
         target = plan.target
         connectionsLost = results.reduce(0) { $0 + $1.connectionsLost }
         failure = results.lazy.compactMap(\.failure).first
@@ -192,28 +216,32 @@ public struct LoadReport: Sendable, Encodable {
         line(
             "load",
             "\(loop) loop\(profile.map { ", profile \($0)" } ?? "")  \(connections) connections  batch \(batch)"
-                + "  in flight \(in_flight)  accounts \(accounts)  seed \(seed)"
-                + (hot_share > 0 ? "  hot \(Format.number(hot_share))% to \(hot_accounts)" : "")
-                + (cross_shard.map { "  crossing \(Format.number($0))%" } ?? ""))
+                + "  in flight \(inFlight)  accounts \(accounts)  seed \(seed)"
+                + (hotShare > 0 ? "  hot \(Format.number(hotShare))% to \(hotAccounts)" : "")
+                + (crossShard.map { "  crossing \(Format.number($0))%" } ?? ""))
         line(
             "machine",
             "\(machine.cpu), \(machine.cores) cores, Linux \(machine.kernel), \(machine.filesystem ?? "?")"
-                + (machine.sync_ms.map { ", sync \(Format.number($0)) ms" } ?? ""))
+                + (machine.syncMilliseconds.map { ", sync \(Format.number($0)) ms" } ?? ""))
         line(
             "result",
-            "\(Format.count(UInt64(tps))) transfers/s accepted of \(Format.count(UInt64(offered_tps)))/s offered,"
-                + " \(Format.grouped(accepted)) in \(Format.number(duration_s)) s")
+            "\(Format.count(UInt64(tps))) transfers/s accepted of \(Format.count(UInt64(offeredTPS)))/s offered,"
+                + " \(Format.grouped(accepted)) in \(Format.number(durationSeconds)) s")
         line(
             "latency",
-            "p50 \(ms(latency_ms.p50))  p90 \(ms(latency_ms.p90))  p99 \(ms(latency_ms.p99))  p99.9 \(ms(latency_ms.p999))"
-                + "  max \(ms(latency_ms.max)) ms"
+            "p50 \(ms(latencyMilliseconds.p50))  p90 \(ms(latencyMilliseconds.p90))  p99 \(ms(latencyMilliseconds.p99))  p99.9 \(ms(latencyMilliseconds.p999))"
+                + "  max \(ms(latencyMilliseconds.max)) ms"
                 + (loop == "closed" ? "" : ", from the time due"))
-        for (name, count) in refused.sorted(by: { $0.key < $1.key }) { line("refused", "\(Format.grouped(count)) \(name)") }
+        for (name, count) in refused.sorted(by: { $0.key < $1.key }) {
+            line("refused", "\(Format.grouped(count)) \(name)")
+        }
         if refused["reserved_flag"] != nil {
             line("", "reserved_flag: this server has no pending transfers yet (--pending)")
         }
         if exists > 0 { line("exists", Format.grouped(exists)) }
-        if busy > 0 { line("busy", "\(Format.grouped(busy)) (not executed\(loop == "closed" ? "" : ", not repeated"))") }
+        if busy > 0 {
+            line("busy", "\(Format.grouped(busy)) (not executed\(loop == "closed" ? "" : ", not repeated"))")
+        }
         if unsent > 0 {
             line("unsent", "\(Format.grouped(unsent)) were due but found no free place; latency counts their waiting")
         }
@@ -222,9 +250,9 @@ public struct LoadReport: Sendable, Encodable {
         line(
             "cost",
             "server "
-                + (server.cpu_s.map { "\(Format.number($0)) s CPU" } ?? "? CPU")
-                + (server.bytes_per_transfer.map { ", \(Format.number($0)) journal bytes/transfer" } ?? "")
-                + "; generator \(Format.number(generator.cpu_ns_per_transfer)) ns CPU/transfer")
+                + (server.cpuSeconds.map { "\(Format.number($0)) s CPU" } ?? "? CPU")
+                + (server.bytesPerTransfer.map { ", \(Format.number($0)) journal bytes/transfer" } ?? "")
+                + "; generator \(Format.number(generator.cpuNanosecondsPerTransfer)) ns CPU/transfer")
         out += "\n     t     offered/s    accepted/s        busy/s     p50 ms     p99 ms\n"
         for second in seconds {
             let columns: [(String, Int)] = [

@@ -38,7 +38,8 @@ extension LoadThread {
             if System.now > deadline {
                 throw .connect(
                     target: plan.target,
-                    problem: "\(count - ready) of \(count) connections do not stand after \(plan.replyTimeoutSeconds) s")
+                    problem: "\(count - ready) of \(count) connections do not stand after \(plan.replyTimeoutSeconds) s"
+                )
             }
             if control.stopping == 2 { throw .connect(target: plan.target, problem: "given up") }
         }
@@ -142,7 +143,9 @@ extension LoadThread {
 
     private mutating func sent(_ i: Int, _ result: Int32) {
         if Int(result) != connections[i].sendingBytes {
-            lose(i, result < 0 ? "sending failed: \(System.reason(-result))" : "closed the connection while it was sent to")
+            lose(
+                i,
+                result < 0 ? "sending failed: \(System.reason(-result))" : "closed the connection while it was sent to")
             return
         }
         connections[i].sent += connections[i].sending
@@ -226,7 +229,9 @@ extension LoadThread {
 
     private mutating func frameEnd(_ i: Int, _ now: UInt64) -> String? {
         let header = connections[i].native.header
-        if connections[i].phase == .authenticating { return authenticated(i, header.status == .ok ? nil : statusText(header)) }
+        if connections[i].phase == .authenticating {
+            return authenticated(i, header.status == .ok ? nil : statusText(header))
+        }
         let place = connections[i].place
         let request = requests[i * plan.inFlight + place]
         var pause: UInt64 = 0

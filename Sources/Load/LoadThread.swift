@@ -92,7 +92,8 @@ struct LoadThread: ~Copyable {
     var failure: LoadError?
 
     init(
-        _ plan: LoadPlan, address: SocketAddress, control: RunControl, workload: consuming Workload, connections count: Int,
+        _ plan: LoadPlan, address: SocketAddress, control: RunControl, workload: consuming Workload,
+        connections count: Int,
         transfersMax: UInt64
     ) throws(LoadError) {
         self.plan = plan
@@ -168,7 +169,9 @@ struct LoadThread: ~Copyable {
             if goesOn { now = try issue(&pace, now) }
             try flush()
             if !goesOn && outstanding == 0 { break }
-            try wait(pace.patience(now, hasCredit: credits.count > 0 && goesOn))
+            var patience = pace.patience(now, hasCredit: credits.count > 0 && goesOn)
+            if let first = delayed.first { patience = min(patience, first.until - min(first.until, now)) }
+            try wait(patience)
             while let completion = ring.nextCompletion() { try handle(completion) }
             now = System.now - start
             wakeDelayed(now)
@@ -207,6 +210,8 @@ struct LoadThread: ~Copyable {
 
     /// What was due and never sent, by the schedule: counted, with the time it waited so far.
     private mutating func leaveUnsent(_ pace: inout Pace) {
+        // A closed loop has no due times: it owes nothing.
+        if pace.isClosed { return }
         let now = System.now - start
         while issued < transfersMax, pace.isDue(now) {
             let due = pace.take(now)

@@ -71,8 +71,9 @@ public struct Profile: Sendable, Equatable {
             return try Profile(json: standard, source: "\(nameOrFile) (built in)")
         }
         guard let bytes = System.readFile(nameOrFile) else {
-            throw .usage("profile \(nameOrFile): cannot be read; give an existing JSON file or one of "
-                + standardNames.joined(separator: ", "))
+            throw .usage(
+                "profile \(nameOrFile): cannot be read; give an existing JSON file or one of "
+                    + standardNames.joined(separator: ", "))
         }
         return try Profile(json: bytes, source: nameOrFile)
     }
@@ -88,7 +89,11 @@ public struct Profile: Sendable, Equatable {
         func path(_ context: DecodingError.Context, _ last: (any CodingKey)? = nil) -> String {
             var out = ""
             for key in context.codingPath + (last.map { [$0] } ?? []) {
-                if let index = key.intValue { out += "[\(index)]" } else { out += (out.isEmpty ? "" : ".") + key.stringValue }
+                if let index = key.intValue {
+                    out += "[\(index)]"
+                } else {
+                    out += (out.isEmpty ? "" : ".") + key.stringValue
+                }
             }
             return out.isEmpty ? "the file" : "field '\(out)'"
         }
@@ -97,7 +102,7 @@ public struct Profile: Sendable, Equatable {
         case .typeMismatch(let type, let context): return "\(path(context)) must be a \(name(of: type))"
         case .valueNotFound(let type, let context): return "\(path(context)) is null, not a \(name(of: type))"
         case .dataCorrupted(let context):
-            return context.codingPath.isEmpty && context.underlyingError != nil
+            return context.codingPath.isEmpty
                 ? "is not valid JSON" : "\(path(context)) \(context.debugDescription)"
         @unknown default: return "\(error)"
         }

@@ -64,6 +64,8 @@ struct Recorder {
     var result = ThreadResult()
     private var current = Latencies(digits: .two)
     private var second = 0
+    /// Of replies read after `second` ended and before it was shared.
+    private var ahead = Latencies(digits: .two)
 
     init() { result.seconds.reserveCapacity(Self.secondsAhead) }
 
@@ -97,7 +99,7 @@ struct Recorder {
         if decided == 0 { return }
         let value = min(latency, Self.latencyMax)
         result.latencies.record(value, count: decided)
-        current.record(value, count: decided)
+        if second == self.second { current.record(value, count: decided) } else { ahead.record(value, count: decided) }
     }
 
     /// Transfers that were due and never sent: they waited at least `latency`.
@@ -125,12 +127,14 @@ struct Recorder {
             for i in shared..<now { rows[i].threads += 1 }
         }
         current.reset()
+        swap(&current, &ahead)
         second = now
     }
 
     /// Shares the last, unfinished second and ends.
     mutating func finish(_ control: RunControl) -> ThreadResult {
         share(until: second + 1, control)
+        if current.totalCount > 0 { share(until: second + 1, control) }
         return result
     }
 }

@@ -67,7 +67,9 @@ struct Schedule: Sendable, Equatable {
                     problem: "phase '\(phase.name)': an exponential ramp needs rates above 0 on both ends")
             }
             pieces.append(
-                Piece(start: start, seconds: phase.seconds, from: from, to: rate, exponential: phase.ramp == .exponential))
+                Piece(
+                    start: start, seconds: phase.seconds, from: from, to: rate, exponential: phase.ramp == .exponential)
+            )
             start += phase.seconds
             before = rate
         }
@@ -83,7 +85,8 @@ struct Schedule: Sendable, Equatable {
         if seconds > self.seconds, let last = pieces.last {
             cut.pieces.append(
                 Piece(
-                    start: self.seconds, seconds: seconds - self.seconds, from: last.to, to: last.to, exponential: false))
+                    start: self.seconds, seconds: seconds - self.seconds, from: last.to, to: last.to, exponential: false
+                ))
         } else if var last = cut.pieces.popLast() {
             let t = min(last.seconds, seconds - last.start)
             if t < last.seconds { last.to = last.rate(t) }

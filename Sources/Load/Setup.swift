@@ -32,11 +32,19 @@ struct ServerStatus: Sendable {
             var durability: String?
             var shards: Int?
             var salt: String?
-            var slot_map: [UInt16]?
+            var slots: [UInt16]?
             var filesystem: String?
-            var sync_ms: Double?
-            var cpu_s: Double?
-            var journal_bytes: Double?
+            var syncMilliseconds: Double?
+            var cpuSeconds: Double?
+            var journalBytes: Double?
+
+            enum CodingKeys: String, CodingKey {
+                case version, durability, shards, salt, filesystem
+                case slots = "slot_map"
+                case syncMilliseconds = "sync_ms"
+                case cpuSeconds = "cpu_s"
+                case journalBytes = "journal_bytes"
+            }
         }
         let reply: Reply
         do {
@@ -48,11 +56,11 @@ struct ServerStatus: Sendable {
         durability = reply.durability
         shards = reply.shards
         salt = reply.salt.flatMap { UInt128($0, radix: 16) }
-        slots = reply.slot_map
+        slots = reply.slots
         filesystem = reply.filesystem
-        syncMilliseconds = reply.sync_ms
-        cpuSeconds = reply.cpu_s
-        journalBytes = reply.journal_bytes
+        syncMilliseconds = reply.syncMilliseconds
+        cpuSeconds = reply.cpuSeconds
+        journalBytes = reply.journalBytes
     }
 
     /// The lines of INFO: `name:value`.
@@ -212,7 +220,9 @@ struct Setup: ~Copyable {
         let reply = try socket.receive(exactly: FrameHeader.bytes)
         // SAFETY: exactly a header's bytes were received; a header is plain bytes.
         let answer = unsafe reply.withUnsafeBytes { unsafe $0.loadUnaligned(as: FrameHeader.self) }
-        if let problem = answer.refusal() { throw failed("sent a frame that is \(problem.name); is this a native port?") }
+        if let problem = answer.refusal() {
+            throw failed("sent a frame that is \(problem.name); is this a native port?")
+        }
         let rest = try socket.receive(exactly: Int(answer.bodyLength))
         let crc = unsafe rest.withUnsafeBytes { unsafe Checksum.crc32c($0) }
         guard crc == answer.bodyChecksum else { throw failed("sent a body with a wrong checksum") }

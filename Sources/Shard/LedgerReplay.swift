@@ -13,6 +13,16 @@ public struct LedgerReplay: ~Copyable, RecordVisitor {
     /// By peer: LSNs of the last commits applied here, oldest first; the newest is `pairs[peer].applied`.
     public private(set) var credits: [[LSN]]
     private let id: ShardID
+    /// Records read and not yet applied: their index lines are asked for together, as in the shard.
+    private var ahead = FixedArray<Ahead>(count: LedgerReplay.aheadMax)
+    private var aheadCount = 0
+
+    private static var aheadMax: Int { 32 }
+    struct Ahead: BitwiseCopyable {
+        var record: LogRecord
+        var lsn: LSN
+        var position: LogPosition
+    }
 
     public init(id: ShardID, shardCount: Int, key: HashKey, memoryBytes: Int) {
         self.id = id
@@ -23,16 +33,34 @@ public struct LedgerReplay: ~Copyable, RecordVisitor {
     }
 
     public mutating func visit(_ record: LogRecord, lsn: LSN, position: LogPosition) throws(JournalError) {
+        ledger.prefetch(record)
+        ahead[aheadCount] = Ahead(record: record, lsn: lsn, position: position)
+        aheadCount += 1
+        if aheadCount == Self.aheadMax { try finish() }
+    }
+
+    /// Applies what was read ahead. Call it at the end of the replay.
+    public mutating func finish() throws(JournalError) {
+        for i in 0..<aheadCount { ledger.prefetchAccounts(ahead[i].record) }
+        for i in 0..<aheadCount { try apply(ahead[i].record, ahead[i].lsn, ahead[i].position) }
+        aheadCount = 0
+    }
+
+    private mutating func apply(_ record: LogRecord, _ lsn: LSN, _ position: LogPosition) throws(JournalError) {
         if let wrong = ledger.replay(record, lsn: lsn, position: position.value) { throw damaged(wrong, lsn) }
         switch record.kind {
         case .decision:
             let peer = try checkedPeer(record, lsn)
-            guard record.sequence == pairs[peer].decided + 1 else { throw damaged(gap(record, pairs[peer].decided), lsn) }
+            guard record.sequence == pairs[peer].decided + 1 else {
+                throw damaged(gap(record, pairs[peer].decided), lsn)
+            }
             pairs[peer].decided = record.sequence
             Self.keep(record.body, in: &decisions[peer])
         case .credit:
             let peer = try checkedPeer(record, lsn)
-            guard record.sequence == pairs[peer].applied + 1 else { throw damaged(gap(record, pairs[peer].applied), lsn) }
+            guard record.sequence == pairs[peer].applied + 1 else {
+                throw damaged(gap(record, pairs[peer].applied), lsn)
+            }
             pairs[peer].applied = record.sequence
             Self.keep(lsn, in: &credits[peer])
         default: break
@@ -81,7 +109,8 @@ public struct LedgerReplay: ~Copyable, RecordVisitor {
 
     private func damaged(_ what: String, _ lsn: LSN) -> JournalError {
         .invalidArgument(
-            "shard \(id.value), LSN \(lsn.value): \(what); restore this shard's files from a backup; nothing was changed")
+            "shard \(id.value), LSN \(lsn.value): \(what); restore this shard's files from a backup; nothing was changed"
+        )
     }
 
     /// Keeps the last `Limits.redoPerPeerMax` of a list, dropping in large steps.

@@ -62,8 +62,15 @@ extension Shard {
         case .voteYes:
             guard state == .preparing || state == .waitingAtPeer else { return expectAborting(state, "yes") }
             slots[i].state = .voted
-            markDirty(slots[i].debit)
             failpoint(.voted)
+            let entry = undecidedEntry(slots[i].debit)
+            if undecided[entry].openHead == message.slot + 1 && slots[i].next == 0 && canReceive {
+                // The usual case: nobody before it and nobody behind it.
+                decide(message.slot, entry)
+                ended(entry)
+            } else {
+                markDirty(slots[i].debit)
+            }
         case .voteNo:
             guard state == .preparing || state == .waitingAtPeer else { return expectAborting(state, "no") }
             guard let code = ResultCode(rawValue: message.rawCode) else { stop("a vote with code \(message.rawCode)") }
@@ -97,7 +104,7 @@ extension Shard {
             slots[i].state = .parked
             markDirty(slots[i].debit)
         case .applied:
-            invariant(state == .committed, "applied in state \(state)")
+            invariant(state == .decided, "applied in state \(state)")
             let timestamp = slots[i].transfer.timestamp
             answers.append(
                 Answer(
@@ -153,7 +160,6 @@ extension Shard {
             finish(slot, EventResult(.created, timestamp: timestamp), journal.appended)
         } else {
             peers[peer.index].decided += 1
-            slots[i].order = peers[peer.index].decided
             let position = journal.append(
                 LogRecord(.decision, slots[i].transfer, peer: peer, sequence: peers[peer.index].decided))
             ledger.applyDebit(slots[i].debit, amount)
@@ -162,7 +168,10 @@ extension Shard {
             endIdentity(slot)
             endCaution(slot)
             resubmitAfter(slot)
-            decidedQueue.append(LSNItem(slot: slot, lsn: journal.appended))
+            decidedQueue.append(
+                DecidedItem(
+                    slot: slot, peer: peer, lsn: journal.appended, timestamp: timestamp,
+                    sequence: peers[peer.index].decided))
         }
         failpoint(.decided)
     }
@@ -171,13 +180,12 @@ extension Shard {
     mutating func sendCommits() {
         let durable = isFaulty(.commitBeforeDurable) ? journal.appended : journal.acknowledged
         while !decidedQueue.isEmpty, decidedQueue.first.lsn <= durable {
-            let i = Int(decidedQueue.first.slot)
-            slots[i].state = .committed
-            var message = Message(.commit, from: id, slot: decidedQueue.first.slot)
-            message.time = slots[i].transfer.timestamp.nanoseconds
-            message.sequence = slots[i].order
+            let decision = decidedQueue.first
+            var message = Message(.commit, from: id, slot: decision.slot)
+            message.time = decision.timestamp.nanoseconds
+            message.sequence = decision.sequence
             failpoint(.durable)
-            send(message, to: slots[i].peer)
+            send(message, to: decision.peer)
             decidedQueue.removeFirst()
             failpoint(.committed)
         }
@@ -295,7 +303,7 @@ extension Shard {
         }
         removeParkedHead(entry)
         if slots[i].peer == id && undecided[entry].openHead == 0 {
-            switch creditVerdict(t) {
+            switch creditVerdict(t, hashed(t)) {
             case .refused(let code):
                 finish(slot, refuse(t, slots[i].identityHash, code), journal.appended)
                 return true

@@ -40,8 +40,8 @@ extension Shard {
         }
         participants[p].account = credit
 
-        let created = ledger.states[credit.index].createdLSN
-        let flags = ledger.accounts[credit.index].flags
+        let created = ledger.createdLSN(credit)
+        let flags = ledger.flags(credit)
         let u = ledger.undecided(credit)
         let reserved = u == 0 ? 0 : undecided[Int(u - 1)].reservedCredits
         let queued = u != 0 && undecided[Int(u - 1)].waitList.head != 0
@@ -97,7 +97,8 @@ extension Shard {
         let from = Int(message.from)
         let p = Int(message.slot) + from * slotCount
         invariant(participants[p].state == .reserved && participants[p].voteSent, "a commit without a vote")
-        invariant(message.sequence == peers[from].applied + 1, "commit \(message.sequence) after \(peers[from].applied)")
+        invariant(
+            message.sequence == peers[from].applied + 1, "commit \(message.sequence) after \(peers[from].applied)")
         clock.observe(message.time)
         peers[from].applied = message.sequence
         participants[p].transfer.timestamp = Timestamp(message.time)
@@ -119,7 +120,7 @@ extension Shard {
         undecided[entry].reservedCredits -= participants[p].transfer.amount.value
         Self.remove(p, from: &undecided[entry].creditList, in: &participants)
         participants[p].state = .free
-        markDirty(account)
+        ended(entry)
     }
 
     // MARK: Votes

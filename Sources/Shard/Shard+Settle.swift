@@ -71,6 +71,16 @@ extension Shard {
         dirtyQueue.append(UInt32(entry))
     }
 
+    /// Something undecided on the account has ended: looks at who may wait for that, now where it is nobody, else later.
+    @inline(__always)
+    mutating func ended(_ entry: Int) {
+        let isWaitedFor =
+            undecided[entry].parkedHead | undecided[entry].waitList.head | undecided[entry].dyingList.head
+            | undecided[entry].readHead != 0
+        if isWaitedFor || undecided[entry].openHead != 0 { return markDirty(undecided[entry].account) }
+        if !undecided[entry].isDirty { freeIfQuiet(entry) }
+    }
+
     /// Everything that may go on at one account, in the order of who came first.
     mutating func look(at entry: Int) {
         let account = undecided[entry].account
@@ -200,7 +210,9 @@ extension Shard {
         switch waiters[w].kind {
         case .transfer, .account:
             let isAccount = waiters[w].kind == .account
-            switch isAccount ? admit(Account(bits: transfer), origin) : try admit(transfer, origin) {
+            switch isAccount
+                ? admit(Account(bits: transfer), origin) : try admit(transfer, origin, hashed(transfer))
+            {
             case .stalled: return keepWaiter(w)
             case .deferred: break
             case .answered(let result):

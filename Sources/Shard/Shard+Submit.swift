@@ -7,16 +7,28 @@ internal import SuanpanLedger
 extension Shard {
     /// Decides a transfer whose debit account hashes to this shard.
     /// - Complexity: O(1); allocates nothing. A duplicate of an old id costs one read of the log.
-    public mutating func submit(_ t: Transfer, _ origin: Origin) throws(JournalError) -> Submission {
+    public mutating func submit(_ t: borrowing Transfer, _ origin: Origin) throws(JournalError) -> Submission {
         let bad = t.refusalByRequest()
         if bad != .created { return .answered(EventResult(bad)) }
         // Those that waited go first: a stream keeps its order.
         guard againQueue.isEmpty else { return .stalled }
-        return try admit(t, origin)
+        return try admit(t, origin, hashed(t))
+    }
+
+    /// The same for the `k`-th transfer of a run that was staged.
+    public mutating func submit(
+        _ t: borrowing Transfer, _ origin: Origin, staged k: Int
+    ) throws(JournalError) -> Submission {
+        let bad = t.refusalByRequest()
+        if bad != .created { return .answered(EventResult(bad)) }
+        guard againQueue.isEmpty else { return .stalled }
+        return try admit(t, origin, staged[k])
     }
 
     /// The same for a transfer whose own fields are sound.
-    mutating func admit(_ t: Transfer, _ origin: Origin) throws(JournalError) -> Submission {
+    mutating func admit(
+        _ t: borrowing Transfer, _ origin: Origin, _ found: Staged
+    ) throws(JournalError) -> Submission {
         guard hasRoom else { return .stalled }
         if origin.stream != 0, let obstacle = obstacle(stream: origin.stream) {
             wait(for: obstacle, .transfer, t, origin)
@@ -24,7 +36,7 @@ extension Shard {
         }
 
         // Group 5: seen before, or being decided now.
-        let hash = ledger.identityHash(t.debitAccountID, t.id)
+        let hash = found.identityHash
         if openIdentityCount > 0, !isFaulty(.forgetOpenIDs), let slot = openSlot(hash, t) {
             wait(for: .slot(slot), .transfer, t, origin)
             return .deferred
@@ -35,10 +47,10 @@ extension Shard {
         }
 
         // Group 6.
-        guard let debit = ledger.find(t.debitAccountID) else {
+        guard let debit = find(t.debitAccountID, hash: found.debitHash, guess: found.debit) else {
             return .answered(refuse(t, hash, .debitAccountNotFound))
         }
-        let peer = routing.shard(of: t.creditAccountID)
+        let peer = found.peer
         let u = ledger.undecided(debit)
         var reservedDebits: UInt128 = 0
         var reservedCredits: UInt128 = 0
@@ -63,7 +75,7 @@ extension Shard {
 
         // Group 7, here or at the peer.
         guard peer == id && !hasOpen else { return open(t, origin, hash, debit, peer) }
-        switch creditVerdict(t) {
+        switch creditVerdict(t, found) {
         case .refused(let code): return .answered(refuse(t, hash, code))
         case .undecided: return open(t, origin, hash, debit, peer)
         case .accepted(let credit):
@@ -141,7 +153,9 @@ extension Shard {
         var step = 0
         while let known = ledger.nextRemembered(hash, &step) {
             let record = try journal.read(LogPosition(known.position))
-            if record.body.id == id && record.body.debitAccountID == debit && known.refusal == nil { return record.body }
+            if record.body.id == id && record.body.debitAccountID == debit && known.refusal == nil {
+                return record.body
+            }
         }
         return nil
     }
@@ -163,13 +177,15 @@ extension Shard {
     // MARK: Group 5
 
     /// `exists…` or `id_already_failed` for a transfer seen before; nil for a new one.
-    mutating func rememberedAnswer(_ hash: UInt64, _ t: Transfer) throws(JournalError) -> EventResult? {
+    mutating func rememberedAnswer(_ hash: UInt64, _ t: borrowing Transfer) throws(JournalError) -> EventResult? {
         if isFaulty(.forgetIDs) { return nil }
+        let id = t.id
+        let debit = t.debitAccountID
         var step = 0
         while let known = ledger.nextRemembered(hash, &step) {
             let record = try journal.read(LogPosition(known.position))
             // Equal hashes, other ids: go on looking.
-            guard record.body.id == t.id && record.body.debitAccountID == t.debitAccountID else { continue }
+            guard record.body.id == id && record.body.debitAccountID == debit else { continue }
             if let reason = known.refusal { return EventResult(.idAlreadyFailed, reason: reason) }
             let code = t.comparedWithRecorded(record.body)
             return EventResult(code, timestamp: code == .exists ? record.body.timestamp : .zero)
@@ -187,8 +203,10 @@ extension Shard {
 
     /// Group 7 for a transfer whose credit account lives here too.
     @inline(__always)
-    func creditVerdict(_ t: Transfer) -> CreditVerdict {
-        guard let credit = ledger.find(t.creditAccountID) else { return .refused(.creditAccountNotFound) }
+    func creditVerdict(_ t: borrowing Transfer, _ found: Staged) -> CreditVerdict {
+        guard let credit = find(t.creditAccountID, hash: found.creditHash, guess: found.credit) else {
+            return .refused(.creditAccountNotFound)
+        }
         let u = ledger.undecided(credit)
         if u == 0 {
             let code = ledger.creditRefusal(credit, t, reservedCredits: 0, expectedDebits: 0)
@@ -205,8 +223,10 @@ extension Shard {
 
     /// Records and applies a transfer within this shard.
     @inline(__always)
-    mutating func accept(_ t: Transfer, _ hash: UInt64, _ debit: AccountIndex, _ credit: AccountIndex) -> Timestamp {
-        var accepted = t
+    mutating func accept(_ t: borrowing Transfer, _ hash: UInt64, _ debit: AccountIndex, _ credit: AccountIndex)
+        -> Timestamp
+    {
+        var accepted = copy t
         accepted.timestamp = clock.next()
         let position = journal.append(LogRecord(.transfer, accepted))
         ledger.applyDebit(debit, t.amount)
@@ -218,8 +238,8 @@ extension Shard {
     }
 
     /// Records a refusal for good.
-    mutating func refuse(_ t: Transfer, _ hash: UInt64, _ code: ResultCode) -> EventResult {
-        var refused = t
+    mutating func refuse(_ t: borrowing Transfer, _ hash: UInt64, _ code: ResultCode) -> EventResult {
+        var refused = copy t
         refused.timestamp = clock.next()
         let position = journal.append(LogRecord(.refusal, refused, reason: code))
         ledger.rememberRefused(hash, code, position: position.value)
@@ -230,7 +250,7 @@ extension Shard {
 
     /// A new slot for a transfer, or nil when the peer's credits are used up.
     mutating func makeSlot(
-        _ t: Transfer, _ origin: Origin, _ hash: UInt64, _ debit: AccountIndex, _ peer: ShardID
+        _ t: borrowing Transfer, _ origin: Origin, _ hash: UInt64, _ debit: AccountIndex, _ peer: ShardID
     ) -> UInt32? {
         let p = peer.index
         guard peers[p].open < openPerPeerMax,
@@ -239,7 +259,7 @@ extension Shard {
         peers[p].open += 1
         let slot = freeSlots.take()
         let i = Int(slot)
-        slots[i].transfer = t
+        slots[i].transfer = copy t
         slots[i].origin = origin
         slots[i].identityHash = hash
         slots[i].age = clock.next().nanoseconds
@@ -258,12 +278,13 @@ extension Shard {
     }
 
     /// The slot that is deciding this identity now.
-    func openSlot(_ hash: UInt64, _ t: Transfer) -> UInt32? {
+    func openSlot(_ hash: UInt64, _ t: borrowing Transfer) -> UInt32? {
+        let id = t.id
+        let debit = t.debitAccountID
         var link = identityHeads[Int(truncatingIfNeeded: hash) & (slotCount - 1)]
         while link != 0 {
             let i = Int(link - 1)
-            if slots[i].identityHash == hash && slots[i].transfer.id == t.id
-                && slots[i].transfer.debitAccountID == t.debitAccountID
+            if slots[i].identityHash == hash && slots[i].transfer.id == id && slots[i].transfer.debitAccountID == debit
             {
                 return link - 1
             }
@@ -273,7 +294,7 @@ extension Shard {
     }
 
     mutating func open(
-        _ t: Transfer, _ origin: Origin, _ hash: UInt64, _ debit: AccountIndex, _ peer: ShardID
+        _ t: borrowing Transfer, _ origin: Origin, _ hash: UInt64, _ debit: AccountIndex, _ peer: ShardID
     ) -> Submission {
         guard let slot = makeSlot(t, origin, hash, debit, peer) else { return .stalled }
         if peer == id { beCautious(slot) }
@@ -282,7 +303,7 @@ extension Shard {
     }
 
     mutating func park(
-        _ t: Transfer, _ origin: Origin, _ hash: UInt64, _ debit: AccountIndex, _ peer: ShardID
+        _ t: borrowing Transfer, _ origin: Origin, _ hash: UInt64, _ debit: AccountIndex, _ peer: ShardID
     ) -> Submission {
         guard let slot = makeSlot(t, origin, hash, debit, peer) else { return .stalled }
         let entry = undecidedEntry(debit)
@@ -296,16 +317,17 @@ extension Shard {
 
     // MARK: Waiters
 
-    mutating func makeWaiter(_ kind: WaiterKind, _ t: Transfer, _ origin: Origin) -> UInt32 {
+    mutating func makeWaiter(_ kind: WaiterKind, _ t: borrowing Transfer, _ origin: Origin) -> UInt32 {
         let w = freeWaiters.take()
         waiters[Int(w)] = Waiter(
-            transfer: t, origin: origin, next: 0, slot: 0, entry: 0, cautionNext: 0, cautionPrevious: 0, kind: kind,
+            transfer: copy t, origin: origin, next: 0, slot: 0, entry: 0, cautionNext: 0, cautionPrevious: 0,
+            kind: kind,
             isFollower: false)
         return w + 1
     }
 
     /// Looks at the event again when what it waits for is over.
-    mutating func wait(for obstacle: Obstacle, _ kind: WaiterKind, _ t: Transfer, _ origin: Origin) {
+    mutating func wait(for obstacle: Obstacle, _ kind: WaiterKind, _ t: borrowing Transfer, _ origin: Origin) {
         let waiter = makeWaiter(kind, t, origin)
         let w = Int(waiter - 1)
         statistics.waits += 1

@@ -103,7 +103,7 @@ public struct Shard: ~Copyable {
     /// The place of the last reservation.
     var order: UInt64 = 0
 
-    var decidedQueue = Queue<LSNItem>(capacity: 1 << 13)
+    var decidedQueue = Queue<DecidedItem>(capacity: 1 << 13)
     /// Votes whose facts are not yet durable.
     var voteQueue = Queue<DelayedVote>(capacity: 1 << 10)
     /// Messages to this shard itself.
@@ -112,9 +112,16 @@ public struct Shard: ~Copyable {
     /// Waiters to be submitted again.
     var againQueue = Queue<UInt32>(capacity: 1 << 8)
 
-    struct LSNItem: BitwiseCopyable {
+    /// Events looked ahead at: see `Shard+Stage`.
+    var staged = FixedArray<Staged>(count: Shard.stagedMax)
+
+    /// A decision whose commit leaves when it is durable; all that the commit says.
+    struct DecidedItem: BitwiseCopyable {
         var slot: UInt32
+        var peer: ShardID
         var lsn: LSN
+        var timestamp: Timestamp
+        var sequence: UInt64
     }
     struct DelayedVote: BitwiseCopyable {
         var participant: UInt32
@@ -189,10 +196,16 @@ public struct Shard: ~Copyable {
         journal.hasRoom(records: Self.recordsPerStep) && freeSlots.count > 0 && freeUndecided.count > 2
     }
 
+    /// So many commits were applied at the start that a crash had left over.
+    public mutating func noteRedone(_ count: Int) { statistics.redone = UInt64(count) }
+
     /// Something can go on at once: `settle` would find it.
     public var hasWork: Bool {
         canReceive && !(selfQueue.isEmpty && dirtyQueue.isEmpty) || (hasRoomAgain && !againQueue.isEmpty)
     }
+
+    /// Transfers are open here, or their credits are: other shards will say more.
+    public var hasOpenTransfers: Bool { freeSlots.count < slotCount || freeUndecided.count < undecided.count }
 
     /// A request of another core would not be turned away for lack of room.
     public var acceptsRequests: Bool { hasRoom && againQueue.isEmpty }

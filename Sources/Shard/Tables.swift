@@ -29,7 +29,7 @@ internal import SuanpanLedger
 ///       │ │ again  let go │  └──────► voted ◄──────┘
 ///       │ suspended ◄─────┘             │ first of its debit account
 ///       │                               ▼
-///       └── aborting ◄─ (behind one     decided ─durable► committed ─applied► answered
+///       └── aborting ◄─ (behind one     decided ─durable: commit─ ─applied► answered
 ///        released        that waits)
 enum SlotState: UInt8, BitwiseCopyable {
     case free
@@ -45,10 +45,8 @@ enum SlotState: UInt8, BitwiseCopyable {
     case suspended
     /// Holds nothing here; the peer has been told to let go.
     case aborting
-    /// In the log, not yet durable.
+    /// In the log; when that is durable the commit leaves, and the peer's `applied` ends it.
     case decided
-    /// Durable; the commit is on its way.
-    case committed
 }
 
 struct Slot: BitwiseCopyable {

@@ -31,7 +31,7 @@ extension CoreLoop {
         board.set(core, .stalls, f.stalls)
         board.set(core, .timeouts, f.timeouts)
 
-        board.set(core, .accounts, UInt64(shard.ledger.accounts.count))
+        board.set(core, .accounts, UInt64(shard.ledger.accountCount))
         board.set(core, .transfers, transfers)
         board.set(core, .refusals, shard.ledger.refusalCount)
         board.set(core, .ledgerBytes, UInt64(shard.ledger.memoryBytes))
@@ -40,7 +40,9 @@ extension CoreLoop {
         board.set(core, .restarts, shard.statistics.restarts)
         board.set(core, .redone, shard.statistics.redone)
         var depth = 0
-        for other in 0..<shared.coreCount where other != core { depth += requestsIn[other].depth + controlIn[other].depth }
+        for other in 0..<shared.coreCount where other != core {
+            depth += requestsIn[other].depth + controlIn[other].depth
+        }
         board.set(core, .queueDepth, UInt64(depth))
 
         let counters = shard.journal.counters
@@ -53,6 +55,11 @@ extension CoreLoop {
         board.set(core, .diskFull, shard.journal.isDiskFull ? 1 : 0)
         Self.publish(board, core, &syncTimes, .syncP50, .syncP99, .syncMax)
         Self.publish(board, core, &front.latency, .latencyP50, .latencyP99, .latencyMax)
+        board.set(core, .backpressure, backpressure)
+        if !queueing.isEmpty {
+            board.set(core, .queueingP99, queueing.percentile(99))
+            queueing.reset()
+        }
         board.set(core, .cpuNanoseconds, sp_thread_cpu_ns())
         board.set(core, .ticks, ticks)
         board.set(core, .sleeps, sleeps)
@@ -67,7 +74,8 @@ extension CoreLoop {
     }
 
     private static func publish(
-        _ board: StatusBoard, _ core: Int, _ times: inout DurationHistogram, _ p50: Metric, _ p99: Metric, _ most: Metric
+        _ board: StatusBoard, _ core: Int, _ times: inout DurationHistogram, _ p50: Metric, _ p99: Metric,
+        _ most: Metric
     ) {
         // The last numbers stay while nothing new was measured.
         guard !times.isEmpty else { return }

@@ -41,10 +41,17 @@ struct CoreLoop: ~Copyable {
     let callers: CallerLane
     var bellWord = RawRegion(count: 64)
 
+    /// By core: the first request waiting was turned away in this turn.
+    var requestsStalled = FixedArray<Bool>(count: Limits.shardsMax)
+
     /// When each write under way was submitted, by its token.
     var writeStarted = FixedArray<UInt64>(count: 64)
     var syncToken: UInt64 = 0
     var syncTimes = DurationHistogram()
+    /// From a request's push on another core to its turn here.
+    var queueing = DurationHistogram()
+    /// Nanoseconds in which some connection waited for room.
+    var backpressure: UInt64 = 0
     var now: UInt64 = 0
     var publishedAt: UInt64 = 0
     var publishedTransfers: UInt64 = 0
@@ -52,11 +59,23 @@ struct CoreLoop: ~Copyable {
     var sleeps: UInt64 = 0
     var nativeListener: CInt = -1
     var respListener: CInt = -1
+    /// A door whose last accept failed is tried again at this time.
+    var nativePaused = false
+    var respPaused = false
+    var acceptAgainAt: UInt64 = .max
 
-    static var messagesPerLane: Int { 4096 }
+    /// The record of a message that has none.
+    let nothing = Shard.readKey(AccountID(0))
+
+    static var messagesPerLane: Int { 1024 }
+    /// Messages looked ahead at together.
+    static var messagesAhead: Int { 32 }
     /// Quiet for so long, a core writes an empty group that proves its last ones durable.
     static var idleGroupAfter: UInt64 { 2_000_000 }
+    /// Looks at the lanes before sleep: some microseconds, a few times the cost of a message between cores.
+    static var spinsMax: Int { 300 }
     static var publishEvery: UInt64 { 200_000_000 }
+    static var acceptPause: UInt64 { 100_000_000 }
 
     // MARK: The loop
 
@@ -65,14 +84,16 @@ struct CoreLoop: ~Copyable {
     @inline(never)
     mutating func run() throws(CoreError) {
         armBell()
-        if nativeListener >= 0 { ring.acceptMultishot(nativeListener, token: TokenKind.acceptNative.token()) }
-        if respListener >= 0 { ring.acceptMultishot(respListener, token: TokenKind.acceptRESP.token()) }
+        if nativeListener >= 0 { accept(.native) }
+        if respListener >= 0 { accept(.resp) }
         while true {
             ticks += 1
+            let before = now
             now = sp_monotonic_ns()
+            if front.hasStalled { backpressure += now &- before }
             shard.clock.observe(shared.time.at(now))
             var progress = try takeCompletions()
-            if drainControl() { progress = true }
+            if try drainControl() { progress = true }
             try journal { (shard) throws(JournalError) in try shard.settle() }
             shard.advance()
             // A reply waits until the clock has passed every timestamp given out.
@@ -86,12 +107,17 @@ struct CoreLoop: ~Copyable {
             try work()
             try writeLog()
             flush()
+            let owing = front.sweep(now: now)
+            if now > acceptAgainAt { acceptAgain() }
             if now &- publishedAt > Self.publishEvery { publish() }
-            if shared.control.isStopping, try stop() { return }
+            if shared.control.isStopping, try stop() {
+                front.closeAll()
+                return
+            }
             if progress || front.hasWork || hasReleasable || shard.hasWork {
                 try submit(poll: true)
             } else {
-                try sleep()
+                try sleep(owing: owing || acceptAgainAt != .max)
             }
         }
     }
@@ -101,7 +127,7 @@ struct CoreLoop: ~Copyable {
 
     private mutating func work() throws(CoreError) {
         do throws(JournalError) {
-            try front.work(&shard, ring: &ring, now: now, eventsMax: Limits.eventsPerRequestMax)
+            try front.work(&shard, ring: &ring, now: now, eventsMax: Front.eventsPerTurn)
             try shard.settle()
         } catch { throw .journal(error) }
     }
@@ -143,10 +169,24 @@ struct CoreLoop: ~Copyable {
     private mutating func accepted(_ completion: Completion, _ door: Door) {
         if completion.result >= 0 { front.accepted(completion.result, door, ring: &ring) }
         guard !completion.hasMore, !shared.control.isStopping else { return }
-        // Out of descriptors, for one: those who wait stay in the backlog until the next try.
+        if completion.result >= 0 { return accept(door) }
+        // Out of descriptors, for one: those who wait stay in the backlog; trying at once would spin.
+        if door == .native { nativePaused = true } else { respPaused = true }
+        acceptAgainAt = now &+ Self.acceptPause
+    }
+
+    private mutating func accept(_ door: Door) {
         let native = door == .native
         ring.acceptMultishot(
             native ? nativeListener : respListener, token: (native ? TokenKind.acceptNative : .acceptRESP).token())
+    }
+
+    private mutating func acceptAgain() {
+        if nativePaused { accept(.native) }
+        if respPaused { accept(.resp) }
+        nativePaused = false
+        respPaused = false
+        acceptAgainAt = .max
     }
 
     private mutating func armBell() {
@@ -160,35 +200,66 @@ struct CoreLoop: ~Copyable {
 
     // Do not rename: Perf/ finds it by this symbol.
     @inline(never)
-    private mutating func drainControl() -> Bool {
+    private mutating func drainControl() throws(CoreError) -> Bool {
         var any = false
-        let none = Shard.readKey(AccountID(0))
         for core in 0..<shared.coreCount where core != id.index {
             let lane = controlIn[core]
             var left = Self.messagesPerLane
-            while left > 0, let message = lane.peek() {
-                var isTaken = true
-                switch message.kind {
-                case .result: front.receiveResult(message)
-                case .record: front.receiveRecord(message, lane.peekRecord())
-                case .adopt:
-                    guard let door = Door(rawValue: message.operation) else { SuanpanCore.stop("door \(message.operation)") }
-                    front.adopt(CInt(bitPattern: message.slot), door, ring: &ring)
-                case .prepare:
-                    isTaken = shard.canReceive
-                    if isTaken { shard.receive(message, lane.peekRecord()) }
-                default:
-                    isTaken = shard.canReceive
-                    if isTaken { shard.receive(message, none) }
-                }
-                guard isTaken else { break }
-                lane.take(message)
-                any = true
-                left -= 1
+            while left > 0 && lane.peek() != nil {
+                lookAhead(lane)
+                let run = min(left, Self.messagesAhead)
+                let taken = takeMessages(lane, run)
+                if taken > 0 { any = true }
+                // Decided while what was looked ahead at is still near.
+                try journal { (shard) throws(JournalError) in try shard.settle() }
+                if taken < run { break }
+                left -= taken
             }
             lane.release()
         }
         return any
+    }
+
+    /// Asks for the memory that the next messages of a lane will touch.
+    private func lookAhead(_ lane: Lane) {
+        let none = AccountID(0)
+        func each(_ body: (Message, AccountID) -> Void) {
+            var cells = 0
+            var count = 0
+            while count < Self.messagesAhead, let message = lane.peek(ahead: cells) {
+                let isPrepare = message.rawKind == MessageKind.prepare.rawValue
+                body(message, isPrepare ? lane.record(ahead: cells).creditAccountID : none)
+                cells += message.hasRecord ? Lane.recordCells : Lane.headCells
+                count += 1
+            }
+        }
+        each { shard.lookAhead($0, credit: $1) }
+        each { shard.lookCloser($0, credit: $1) }
+        each { message, _ in shard.lookClosest(message) }
+    }
+
+    /// Handles up to `count` messages; fewer when the lane is empty or the log has no room.
+    private mutating func takeMessages(_ lane: Lane, _ count: Int) -> Int {
+        for taken in 0..<count {
+            guard let message = lane.peek() else { return taken }
+            switch message.kind {
+            case .result: front.receiveResult(message)
+            case .record: front.receiveRecord(message, lane.peekRecord())
+            case .adopt:
+                guard let door = Door(rawValue: message.operation) else {
+                    SuanpanCore.stop("door \(message.operation)")
+                }
+                front.adopt(CInt(bitPattern: message.slot), door, ring: &ring)
+            case .prepare:
+                guard shard.canReceive else { return taken }
+                shard.receive(message, lane.peekRecord())
+            default:
+                guard shard.canReceive else { return taken }
+                shard.receive(message, nothing)
+            }
+            lane.take(message)
+        }
+        return count
     }
 
     // MARK: 4 Requests of other cores
@@ -200,13 +271,28 @@ struct CoreLoop: ~Copyable {
         for core in 0..<shared.coreCount where core != id.index {
             let lane = requestsIn[core]
             var left = Self.messagesPerLane
-            while left > 0, let message = lane.peek() {
-                do throws(JournalError) {
-                    guard try Front.serve(message, lane.peekRecord(), &shard) else { break }
-                } catch { throw .journal(error) }
-                lane.take(message)
-                any = true
-                left -= 1
+            var isOpen = true
+            requestsStalled[core] = false
+            while isOpen && left > 0 && lane.peek() != nil {
+                // In runs that the shard looks ahead at. Every message on this lane carries a record.
+                var run = 0
+                while run < Shard.stagedMax, let t = lane.peekRecord(ahead: run) {
+                    shard.stage(run, t)
+                    run += 1
+                }
+                for k in 0..<run { shard.stageAccounts(k) }
+                for k in 0..<run {
+                    guard let message = lane.peek() else { break }
+                    do throws(JournalError) {
+                        isOpen = try Front.serve(message, lane.peekRecord(), staged: k, &shard)
+                    } catch { throw .journal(error) }
+                    requestsStalled[core] = !isOpen
+                    guard isOpen else { break }
+                    queueing.record(now > message.time ? now - message.time : 0)
+                    lane.take(message)
+                    any = true
+                    left -= 1
+                }
             }
             lane.release()
         }
@@ -242,14 +328,28 @@ struct CoreLoop: ~Copyable {
         do throws(RingError) { try ring.submit(poll: poll) } catch { throw .ring(error) }
     }
 
+    /// Looks at the lanes for a moment before sleeping, while another core owes us an answer: being woken costs more.
+    private func spin() -> Bool {
+        guard shared.coreCount > 1 && shard.hasOpenTransfers else { return false }
+        for _ in 0..<Self.spinsMax {
+            for core in 0..<shared.coreCount where core != id.index {
+                if controlIn[core].peek() != nil && shard.canReceive { return true }
+            }
+            sp_spin_hint()
+        }
+        return false
+    }
+
     /// Waits in the kernel for a completion or the bell. Costs nothing while there is nothing to do.
-    private mutating func sleep() throws(CoreError) {
-        let owing = front.sweep(now: now)
+    /// - Parameter owing: Something must be looked at again soon, whatever happens.
+    private mutating func sleep(owing: Bool) throws(CoreError) {
+        if spin() { return try submit(poll: true) }
         bell.willSleep()
         // The second look: a message flushed before the flag was seen is found here; one after it rings.
+        // What could not be taken in this turn for lack of room is no reason: only a completion or a message gives room.
+        let blocked = !shard.canReceive
         for core in 0..<shared.coreCount where core != id.index {
-            let blocked = !shard.canReceive
-            if (!controlIn[core].isEmpty && !blocked) || (!requestsIn[core].isEmpty && !front.hasStalled && shard.acceptsRequests) {
+            if (!controlIn[core].isEmpty && !blocked) || (!requestsIn[core].isEmpty && !requestsStalled[core]) {
                 bell.didWake()
                 return try submit(poll: true)
             }
@@ -261,7 +361,9 @@ struct CoreLoop: ~Copyable {
         var timeout: UInt64?
         if shard.journal.wantsIdleGroup {
             timeout = Self.idleGroupAfter
-        } else if owing || shared.control.isStopping || shard.journal.isDiskFull || shard.clock.now > shared.time.at(now) {
+        } else if owing || shared.control.isStopping || shard.journal.isDiskFull
+            || shard.clock.now > shared.time.at(now)
+        {
             timeout = shared.control.isStopping ? 1_000_000 : 100_000_000
         } else if publishedAt != 0 {
             // Once more after the last activity, then no longer.
@@ -287,7 +389,9 @@ struct CoreLoop: ~Copyable {
             try writeLog()
         }
         while shard.journal.writesInFlight > 0 {
-            do throws(RingError) { try ring.submitAndWait(timeoutNanoseconds: 100_000_000) } catch { throw .ring(error) }
+            do throws(RingError) { try ring.submitAndWait(timeoutNanoseconds: 100_000_000) } catch {
+                throw .ring(error)
+            }
             _ = try takeCompletions()
             if shared.control.isOverdue(now &- 5_000_000_000) { break }
         }

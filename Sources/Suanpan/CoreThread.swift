@@ -73,6 +73,7 @@ enum CoreThread {
             do throws(CoreError) { try loop.run() } catch {
                 stopProcess("shard \(setup.id.value): \(error)")
             }
+            invariant(setup.control.isStopping, "shard \(setup.id.value) ended while the engine serves")
         } catch {
             // Somebody could not start, and every core ends: the engine tells why.
             setup.start.state.withLock { $0.failure = $0.failure ?? error }
@@ -137,7 +138,11 @@ enum CoreThread {
     private static func run(
         _ setup: CoreSetup, _ replay: inout LedgerReplay, upTo limit: LSN?
     ) throws(EngineError) -> ReplaySummary {
-        do throws(JournalError) { return try Recovery.replay(setup.directory, upTo: limit, into: &replay) } catch {
+        do throws(JournalError) {
+            let summary = try Recovery.replay(setup.directory, upTo: limit, into: &replay)
+            try replay.finish()
+            return summary
+        } catch {
             throw .journal(error)
         }
     }
@@ -145,7 +150,7 @@ enum CoreThread {
     private static func publish(_ setup: CoreSetup, _ replay: borrowing LedgerReplay, _ replayed: ReplaySummary) {
         let pairs = replay.pairs
         let decisions = replay.decisions
-        let accounts = replay.ledger.accounts.count
+        let accounts = replay.ledger.accountCount
         let transfers = replay.ledger.transferCount
         setup.start.state.withLock { s in
             let i = setup.id.index
@@ -179,7 +184,8 @@ enum CoreThread {
             }
             let lost = Int(applied - decided)
             guard lost <= replay.credits[peer].count else {
-                return .inconsistent("shard \(i) has applied \(lost) decisions that shard \(peer) has lost: more than kept")
+                return .inconsistent(
+                    "shard \(i) has applied \(lost) decisions that shard \(peer) has lost: more than kept")
             }
             let first = replay.credits[peer][replay.credits[peer].count - lost]
             let before = LSN(first.value - 1)
@@ -205,6 +211,8 @@ enum CoreThread {
         let i = setup.id.index
         let (all, decisions, ceiling) = setup.start.state.withLock { ($0.pairs, $0.decisions, $0.ceiling) }
         var options = JournalOptions()
+        options.smallWritesInFlightMax = 1
+        options.earlyWriteBytes = 512 << 10
         options.durability = setup.configuration.durability == .sync ? .sync : .async
         var ring: Ring
         var journal: Journal
@@ -243,12 +251,14 @@ enum CoreThread {
                 configuration: FrontConfiguration(
                     routing: setup.routing, password: Array((setup.configuration.password ?? "").utf8),
                     connectionsMax: max(1, setup.configuration.connectionsMax / setup.routing.shardCount),
+                    progressTimeoutNanoseconds: UInt64(setup.configuration.timeoutSeconds) * 1_000_000_000,
                     board: setup.board),
                 ring: &ring, requestLanes: setup.requestLanes[i], controlLanes: setup.controlLanes[i])
         } catch { throw .ring(error) }
-        let shard = Shard(
+        var shard = Shard(
             id: setup.id, routing: setup.routing, ledger: replay.intoLedger(), journal: journal, clock: clock,
             lanes: setup.controlLanes[i], pairs: pairs)
+        shard.noteRedone(missing.count)
         let shared = CoreShared(
             coreCount: setup.routing.shardCount, time: time, board: setup.board, bells: setup.bells,
             callers: setup.callers, control: setup.control)

@@ -36,6 +36,7 @@ public final class Engine: Sendable {
         let begun = sp_monotonic_ns()
         self.configuration = configuration
         guard configuration.connectionsMax > 0 else { throw .configuration("connectionsMax must be at least 1") }
+        guard configuration.timeoutSeconds > 0 else { throw .configuration("timeoutSeconds must be at least 1") }
         var cpus = [CInt](repeating: 0, count: 1024)
         let allowed = unsafe max(1, Int(sp_allowed_cpus(&cpus, 1024)))
         let box: DirectoryBox
@@ -116,11 +117,13 @@ public final class Engine: Sendable {
 
     /// Finishes what was taken, then stops: every answered call is durable. Later calls throw `closed`.
     public func close() async throws(EngineError) {
-        guard let held = resources.withLock({ held in
-            let taken = held
-            held = nil
-            return taken
-        }) else { return }
+        guard
+            let held = resources.withLock({ held in
+                let taken = held
+                held = nil
+                return taken
+            })
+        else { return }
         await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
             _ = Thread.start {
                 self.stop(held)
@@ -135,7 +138,9 @@ public final class Engine: Sendable {
             let taken = held
             held = nil
             return taken
-        }) { stop(held) }
+        }) {
+            stop(held)
+        }
     }
 
     private func stop(_ held: EngineResources) {
@@ -182,6 +187,9 @@ public final class Engine: Sendable {
         let call = try await run(.lookupTransfers, keys) { $0.debitAccountID }
         return (0..<ids.count).map { call.result($0).isCreated ? call.event($0) : nil }
     }
+
+    /// The shard that owns an account: for callers that keep what belongs together in one call.
+    public func shard(of account: AccountID) -> ShardID { routing.shard(of: account) }
 
     /// INFO's text, for an embedder's own status page.
     public func info(section: String? = nil) -> String { board.info(section: section) }

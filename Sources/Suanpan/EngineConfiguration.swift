@@ -18,7 +18,12 @@ public struct Endpoint: Sendable, Equatable, CustomStringConvertible {
     }
     public var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
     /// True where only processes of this machine can connect.
-    public var isLoopback: Bool { host == "localhost" || host == "::1" || host.hasPrefix("127.") }
+    public var isLoopback: Bool { host == "localhost" || host == "::1" || isLoopbackIPv4 }
+    /// 127.a.b.c, and no name that begins like it.
+    private var isLoopbackIPv4: Bool {
+        let parts = host.split(separator: ".", omittingEmptySubsequences: false)
+        return parts.count == 4 && parts[0] == "127" && parts.allSatisfy { UInt8($0) != nil }
+    }
 }
 
 public struct EngineConfiguration: Sendable {
@@ -38,6 +43,8 @@ public struct EngineConfiguration: Sendable {
     public var password: String?
     /// Connections over all cores; one more is refused.
     public var connectionsMax = 16_384
+    /// A client that has begun a request and does not get on with it for so long, or takes no reply: closed. At least 1.
+    public var timeoutSeconds = 30
     /// Pin each shard's thread to a CPU of its own, as far as there are CPUs.
     public var pinThreads = true
 

@@ -19,10 +19,12 @@ enum Thread {
         var thread = pthread_t()
         // SAFETY: the body is retained until the thread takes it.
         let body = unsafe Unmanaged.passRetained(Body(run)).toOpaque()
-        let result = unsafe pthread_create(&thread, nil, { raw in
-            unsafe Unmanaged<Body>.fromOpaque(raw.unsafelyUnwrapped).takeRetainedValue().run()
-            return nil
-        }, body)
+        let result = unsafe pthread_create(
+            &thread, nil,
+            { raw in
+                unsafe Unmanaged<Body>.fromOpaque(raw.unsafelyUnwrapped).takeRetainedValue().run()
+                return nil
+            }, body)
         invariant(result == 0, "no thread: errno \(result)")
         return thread
     }

@@ -144,7 +144,8 @@ public struct Ring: ~Copyable {
             }
             // The submission queue is full: hand it over; the kernel takes all entries it can.
             let result = unsafe io_uring_submit(ring)
-            invariant(result >= 0 || result == -EBUSY || result == -EAGAIN || result == -EINTR, "io_uring_submit: \(result)")
+            invariant(
+                result >= 0 || result == -EBUSY || result == -EAGAIN || result == -EINTR, "io_uring_submit: \(result)")
             unsubmitted = 0
         }
     }

@@ -84,7 +84,8 @@ public struct OutputBuffer: ~Copyable {
     public func load<Value: BitwiseCopyable>(_ type: Value.Type, at offset: Int) -> Value {
         invariant(offset >= 0 && offset <= count - MemoryLayout<Value>.size, "read past the end")
         // SAFETY: the range was checked to lie within the bytes written; loading needs no alignment.
-        return unsafe UnsafeRawPointer(base.unsafelyUnwrapped + start).loadUnaligned(fromByteOffset: offset, as: Value.self)
+        return unsafe UnsafeRawPointer(base.unsafelyUnwrapped + start).loadUnaligned(
+            fromByteOffset: offset, as: Value.self)
     }
 
     // MARK: Appending
@@ -144,6 +145,16 @@ public struct OutputBuffer: ~Copyable {
             unsafe (base.unsafelyUnwrapped + end).update(from: $0.baseAddress.unsafelyUnwrapped, count: count)
         }
         end += count
+    }
+
+    /// Appends `\r\n`.
+    @inlinable @inline(__always)
+    public mutating func appendLineEnd() {
+        reserve(2)
+        // SAFETY: `reserve` made room for two bytes at `end`.
+        unsafe base.unsafelyUnwrapped[end] = 0x0D
+        unsafe base.unsafelyUnwrapped[end + 1] = 0x0A
+        end += 2
     }
 
     /// Appends text that was made on a cold path (INFO, status).

@@ -74,7 +74,8 @@ struct RESPCommandDescription: Sendable {
         .init(
             "transfer.void", "Voids a pending transfer.", group: "ledger", writes: true,
             [word("id"), word("debit"), word("pending_id")] + data),
-        .init("transfer.get", "A transfer, or all that have the id.", group: "ledger", [word("id"), optional("debit")]),
+        .init(
+            "transfer.get", "A transfer, or all that have the id.", group: "ledger", [word("id"), optional("debit")]),
         .init("totals", "Sums of debits and credits per ledger.", group: "ledger"),
         .init("multi", "Begins a chain: all of it or nothing.", group: "ledger"),
         .init("exec", "Executes the chain.", group: "ledger", writes: true),

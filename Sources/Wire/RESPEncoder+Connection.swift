@@ -124,7 +124,7 @@ extension RESPEncoder {
         out.append(UInt8(ascii: ":"))
         if description.isVariadic { out.append(UInt8(ascii: "-")) }
         out.append(decimal: UInt64(description.wordsMin))
-        out.append("\r\n")
+        out.appendLineEnd()
         set(1, into: &out)
         simple(description.writes ? "write" : "readonly", into: &out)
         for _ in 0..<3 { integer(0, into: &out) }

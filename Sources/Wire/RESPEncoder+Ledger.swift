@@ -36,7 +36,7 @@ extension RESPEncoder {
         guard let code = result.code else {
             out.append("-ERR unknown result ")
             out.append(decimal: UInt64(result.rawCode))
-            out.append("\r\n")
+            out.appendLineEnd()
             return
         }
         if code == .busy { return busy(retryAfterMilliseconds: retryAfterMilliseconds, into: &out) }
@@ -111,7 +111,7 @@ extension RESPEncoder {
             out.append(name(bit))
             isFirst = false
         }
-        out.append("\r\n")
+        out.appendLineEnd()
     }
 
     /// As `AccountFlags.names`, without the array.

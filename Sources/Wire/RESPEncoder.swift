@@ -13,7 +13,7 @@ internal import SuanpanCore
     public func simple(_ text: StaticString, into out: inout OutputBuffer) {
         out.append(UInt8(ascii: "+"))
         out.append(text)
-        out.append("\r\n")
+        out.appendLineEnd()
     }
 
     public func ok(into out: inout OutputBuffer) { out.append("+OK\r\n") }
@@ -23,44 +23,45 @@ internal import SuanpanCore
     public func error(_ text: StaticString, into out: inout OutputBuffer) {
         out.append(UInt8(ascii: "-"))
         out.append(text)
-        out.append("\r\n")
+        out.appendLineEnd()
     }
 
     @inline(__always)
     public func integer(_ value: UInt64, into out: inout OutputBuffer) {
         out.append(UInt8(ascii: ":"))
         out.append(decimal: value)
-        out.append("\r\n")
+        out.appendLineEnd()
     }
 
     public func bulk(_ text: StaticString, into out: inout OutputBuffer) {
         bulkHeader(text.utf8CodeUnitCount, into: &out)
         out.append(text)
-        out.append("\r\n")
+        out.appendLineEnd()
     }
 
     public func bulk(_ bytes: Span<UInt8>, into out: inout OutputBuffer) {
         bulkHeader(bytes.count, into: &out)
         out.append(bytes)
-        out.append("\r\n")
+        out.appendLineEnd()
     }
 
     /// An argument sent back: ECHO, PING with a message.
     public func bulk(
-        _ argument: RESPArgument, of arguments: borrowing RESPArguments, input: Span<UInt8>, into out: inout OutputBuffer
+        _ argument: RESPArgument, of arguments: borrowing RESPArguments, input: Span<UInt8>,
+        into out: inout OutputBuffer
     ) {
         bulkHeader(argument.length, into: &out)
         arguments.withSource(input) { source in
             out.append(source.extracting(argument.offset..<(argument.offset + argument.length)))
         }
-        out.append("\r\n")
+        out.appendLineEnd()
     }
 
     /// Text made on a cold path: INFO.
     public func bulk(text: String, into out: inout OutputBuffer) {
         bulkHeader(text.utf8.count, into: &out)
         out.append(text: text)
-        out.append("\r\n")
+        out.appendLineEnd()
     }
 
     /// Text for people, that redis-cli prints as it is: verbatim in version 3, a bulk string in version 2.
@@ -70,20 +71,20 @@ internal import SuanpanCore
         out.append(decimal: UInt64(text.utf8.count + 4))
         out.append("\r\ntxt:")
         out.append(text: text)
-        out.append("\r\n")
+        out.appendLineEnd()
     }
 
     /// A number as a decimal bulk string: 128 bits do not fit RESP's integers.
     public func bulk(decimal value: UInt128, into out: inout OutputBuffer) {
         bulkHeader(OutputBuffer.digitCount(value), into: &out)
         out.append(decimal: value)
-        out.append("\r\n")
+        out.appendLineEnd()
     }
 
     func bulkHeader(_ count: Int, into out: inout OutputBuffer) {
         out.append(UInt8(ascii: "$"))
         out.append(decimal: UInt64(count))
-        out.append("\r\n")
+        out.appendLineEnd()
     }
 
     public func null(into out: inout OutputBuffer) { out.append(version == .two ? "$-1\r\n" : "_\r\n") }
@@ -105,7 +106,7 @@ internal import SuanpanCore
     private func head(_ type: StaticString, _ count: Int, into out: inout OutputBuffer) {
         out.append(type)
         out.append(decimal: UInt64(count))
-        out.append("\r\n")
+        out.appendLineEnd()
     }
 
     // MARK: Errors of the connection
@@ -130,7 +131,7 @@ internal import SuanpanCore
         case .tooBigInline: out.append("too big inline request")
         case .unbalancedQuotes: out.append("unbalanced quotes in request")
         }
-        out.append("\r\n")
+        out.appendLineEnd()
     }
 
     /// The command cannot be understood: answer and go on.
@@ -138,17 +139,22 @@ internal import SuanpanCore
     ///   - arguments: The table that the command was decoded from, unchanged since.
     ///   - input: The bytes it was parsed from.
     public func error(
-        _ error: RESPCommandError, of arguments: borrowing RESPArguments, input: Span<UInt8>, into out: inout OutputBuffer
+        _ error: RESPCommandError, of arguments: borrowing RESPArguments, input: Span<UInt8>,
+        into out: inout OutputBuffer
     ) {
         switch error.kind {
         case .unknownCommand:
-            quote("-ERR unknown command '", error.argument, "'; COMMAND DOCS lists those there are", arguments, input, &out)
+            quote(
+                "-ERR unknown command '", error.argument, "'; COMMAND DOCS lists those there are", arguments, input,
+                &out)
         case .wrongArgumentCount:
             out.append("-ERR wrong number of arguments for '")
             append(error.argument, lowercased: true, arguments, input, &out)
             out.append("' command")
         case .unknownSubcommand:
-            quote("-ERR unknown subcommand or wrong number of arguments for '", error.argument, "'", arguments, input, &out)
+            quote(
+                "-ERR unknown subcommand or wrong number of arguments for '", error.argument, "'", arguments, input,
+                &out)
         case .syntax:
             quote("-ERR syntax error near '", error.argument, "'", arguments, input, &out)
         case .notUnsigned(let field):
@@ -170,7 +176,7 @@ internal import SuanpanCore
         case .notSupported:
             quote("-ERR '", error.argument, "' is not supported", arguments, input, &out)
         }
-        out.append("\r\n")
+        out.appendLineEnd()
     }
 
     private func quote(

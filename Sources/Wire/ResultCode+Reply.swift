@@ -7,7 +7,8 @@ extension ResultCode {
     /// `-NAME human text\r\n`.
     var errorReply: StaticString {
         rawValue < ResultCode.existsWithDifferentFlags.rawValue
-            ? requestErrorReply : rawValue < ResultCode.debitAccountNotFound.rawValue ? existsErrorReply : stateErrorReply
+            ? requestErrorReply
+            : rawValue < ResultCode.debitAccountNotFound.rawValue ? existsErrorReply : stateErrorReply
     }
 
     /// Groups 1 to 4: told from the request alone.

@@ -20,5 +20,7 @@ import Testing
     #expect(ResultCode.debitAccountIDMustNotBeZero.name == "debit_account_id_must_not_be_zero")
     #expect(ResultCode.exceedsCredits.upperName == "EXCEEDS_CREDITS")
     #expect(ResultCode.idAlreadyFailed.name == "id_already_failed")
-    #expect(ResultCode.pendingTransferHasDifferentCreditAccountID.name == "pending_transfer_has_different_credit_account_id")
+    #expect(
+        ResultCode.pendingTransferHasDifferentCreditAccountID.name == "pending_transfer_has_different_credit_account_id"
+    )
 }

@@ -17,7 +17,7 @@ extension Simulation {
     func checkQuiet() throws {
         for (i, node) in nodes.enumerated() {
             try check(node.shard.isQuiet, "shard \(i) is not quiet")
-            for a in 0..<node.shard.ledger.accounts.count {
+            for a in 0..<node.shard.ledger.accountCount {
                 try check(node.shard.ledger.undecided(AccountIndex(a)) == 0, "something stays undecided on shard \(i)")
             }
             for d in 0..<shardCount where d != i {

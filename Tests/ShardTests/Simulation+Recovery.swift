@@ -63,6 +63,7 @@ extension Simulation {
             var collector = Collector(
                 LedgerReplay(id: ShardID(i), shardCount: shardCount, key: HashKey(a: 77, b: 99), memoryBytes: 1 << 20))
             let summary = try Recovery.replay(shardDirectory(i), into: &collector)
+            try collector.replay.finish()
             return Replayed(collector, summary)
         }
     }
@@ -272,7 +273,7 @@ extension Simulation {
         var count = 0
         var totals: [UInt32: (UInt128, UInt128)] = [:]
         for node in nodes {
-            for a in 0..<node.shard.ledger.accounts.count {
+            for a in 0..<node.shard.ledger.accountCount {
                 let account = node.shard.ledger.account(AccountIndex(a))
                 count += 1
                 try check(

@@ -1,0 +1,29 @@
+// Why a call over the network gave no results.
+
+public import SuanpanWire
+
+public enum ClientError: Error, Equatable, Sendable, CustomStringConvertible {
+    /// No connection was made.
+    case cannotConnect(host: String, port: UInt16, String)
+    /// Nothing was executed; try again after so long.
+    case busy(retryAfterMilliseconds: UInt32)
+    /// The server did not execute the request, for this reason.
+    case refused(Status)
+    /// The connection ended before the reply: executed or not, the same call over a new connection tells.
+    case disconnected(String)
+    /// More events than a request takes; nothing was sent.
+    case tooManyEvents(Int)
+    /// The client was closed; nothing was sent.
+    case closed
+
+    public var description: String {
+        switch self {
+        case .cannotConnect(let host, let port, let why): "cannot connect to \(host):\(port): \(why)"
+        case .busy(let milliseconds): "busy: nothing was executed, try again after \(milliseconds) ms"
+        case .refused(let status): "refused: \(status.name)"
+        case .disconnected(let why): "disconnected: \(why); send the same ids again to learn what was executed"
+        case .tooManyEvents(let count): "\(count) events in one call: at most 8190"
+        case .closed: "the client is closed"
+        }
+    }
+}

@@ -1,0 +1,138 @@
+// The embedding API's calls over the native protocol: same names, same results, an engine in another process.
+
+internal import FoundationEssentials
+@_exported public import SuanpanCore
+internal import SuanpanWire
+
+/// A connection to an engine. Calls come from any thread or task at once, are pipelined, suspend, and never block a thread.
+///
+///     let ledger = try await LedgerClient.connect(host: "127.0.0.1", port: 7420)
+///     let results = try await ledger.createTransfers([...])
+///     try await ledger.close()
+///
+/// A call whose task is cancelled is executed all the same. After `disconnected` nothing is known of the calls under way:
+/// connect anew and send the same ids again.
+public final class LedgerClient: Sendable {
+    private let connection: Connection
+
+    private init(_ connection: Connection) { self.connection = connection }
+    deinit { connection.end(.closed) }
+
+    /// Connects, and gives the password where there is one.
+    /// - Throws: `cannotConnect`; `refused(.notAuthenticated)` for a wrong password.
+    public static func connect(
+        host: String, port: UInt16, password: String? = nil
+    ) async throws(ClientError) -> LedgerClient {
+        let socket = await withCheckedContinuation {
+            (waiter: CheckedContinuation<Result<Socket, ClientError>, Never>) in
+            startThread {
+                waiter.resume(
+                    returning: Result { () throws(ClientError) -> Socket in try Socket.connect(host: host, port: port) }
+                )
+            }
+        }
+        let client = LedgerClient(Connection(try socket.get()))
+        if let password {
+            _ = try await client.connection.call(.authenticate) { $0.append(text: password) }
+        }
+        return client
+    }
+
+    /// Creates accounts; one result per event, in order.
+    /// - Parameter accounts: Up to 8190.
+    public func createAccounts(_ accounts: [Account]) async throws(ClientError) -> [EventResult] {
+        let reply = try await connection.call(.createAccounts, count: accounts.count) { body in
+            for account in accounts { body.append(record: account) }
+        }
+        return try results(reply, count: accounts.count)
+    }
+
+    /// Creates transfers; one result per event, in order.
+    /// - Parameter transfers: Up to 8190.
+    public func createTransfers(_ transfers: [Transfer]) async throws(ClientError) -> [EventResult] {
+        let reply = try await connection.call(.createTransfers, count: transfers.count) { body in
+            for transfer in transfers { body.append(record: transfer) }
+        }
+        return try results(reply, count: transfers.count)
+    }
+
+    /// The accounts with these ids, in order; nil: unknown.
+    /// - Parameter consistent: Asks for all of them as of one moment.
+    public func accounts(_ ids: [AccountID], consistent: Bool = false) async throws(ClientError) -> [Account?] {
+        let flags = consistent ? FrameHeader.consistent : 0
+        let reply = try await connection.call(.lookupAccounts, count: ids.count, flags: flags) { body in
+            for id in ids { body.append(record: id) }
+        }
+        let found = try reply.records(Account.self)
+        var next = 0
+        return ids.map { id in
+            guard next < found.count, found[next].id == id else { return nil }
+            next += 1
+            return found[next - 1]
+        }
+    }
+
+    /// The transfers with these debit accounts and ids, in order; nil: unknown.
+    public func transfers(_ ids: [(debit: AccountID, id: TransferID)]) async throws(ClientError) -> [Transfer?] {
+        let reply = try await connection.call(.lookupTransfers, count: ids.count) { body in
+            for key in ids {
+                body.append(record: key.debit)
+                body.append(record: key.id)
+            }
+        }
+        let found = try reply.records(Transfer.self)
+        var next = 0
+        return ids.map { key in
+            guard next < found.count, found[next].id == key.id, found[next].debitAccountID == key.debit else {
+                return nil
+            }
+            next += 1
+            return found[next - 1]
+        }
+    }
+
+    /// A round trip that asks for nothing.
+    public func ping() async throws(ClientError) { _ = try await connection.call(.ping) }
+
+    /// What the server says of itself.
+    public func status() async throws(ClientError) -> ServerStatus {
+        let reply = try await connection.call(.status)
+        do { return try JSONDecoder().decode(ServerStatus.self, from: Data(reply.body)) } catch {
+            throw .disconnected("the status is not understood: \(error)")
+        }
+    }
+
+    /// Waits for the replies under way, then ends the connection. Later calls throw `closed`.
+    public func close() async { await connection.close() }
+
+    private func results(_ reply: Reply, count: Int) throws(ClientError) -> [EventResult] {
+        guard Int(reply.header.count) == count else {
+            throw .disconnected("\(reply.header.count) results for \(count) events")
+        }
+        if reply.header.flags & FrameHeader.timestampsOnly == 0 { return try reply.records(EventResult.self) }
+        return try reply.records(UInt64.self).map { EventResult(.created, timestamp: Timestamp($0)) }
+    }
+}
+
+/// What a server says of itself.
+public struct ServerStatus: Decodable, Sendable {
+    public var version: String
+    /// `sync` or `async`.
+    public var durability: String
+    public var shards: Int
+    /// Key of the routing hash, 32 hex digits.
+    public var salt: String
+    /// Shard of each of the 4096 slots.
+    public var slotMap: [UInt16]
+
+    private enum CodingKeys: String, CodingKey {
+        case version, durability, shards, salt
+        case slotMap = "slot_map"
+    }
+
+    /// Which shard decides an account's transfers; nil where the server's answer makes no sense.
+    public var routing: Routing? {
+        guard let salt = UInt128(salt, radix: 16), slotMap.count == Limits.slotCount else { return nil }
+        return Routing(key: HashKey(salt), slots: slotMap, shardCount: shards)
+    }
+}

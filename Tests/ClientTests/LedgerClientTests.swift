@@ -1,0 +1,183 @@
+// Goal: the network client gives what the engine gives, to many tasks at once, and says what happened when it cannot.
+// Method: an engine in this process behind its native port, and a listener that misbehaves.
+
+import Foundation
+import Suanpan
+import SuanpanClient
+import SuanpanWire
+import Testing
+
+/// An engine on a throw-away directory, on disk and not under /tmp, which may be memory.
+private func withEngine<Result>(
+    password: String? = nil, _ body: (Engine, UInt16) async throws -> Result
+) async throws -> Result {
+    let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+        .deletingLastPathComponent()
+    let directory = root.appendingPathComponent(".build/client-tests/\(UUID().uuidString)")
+    try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(at: directory) }
+    var configuration = EngineConfiguration(dataDirectory: directory.path, shards: 2)
+    configuration.segmentBytes = 4 << 20
+    configuration.memoryBytes = 256 << 20
+    configuration.native = Endpoint(host: "127.0.0.1", port: 0)
+    configuration.password = password
+    let engine = try Engine(configuration)
+    let port = try #require(engine.started.native?.port)
+    let result = try await body(engine, port)
+    try await engine.close()
+    return result
+}
+
+private func transfer(_ id: UInt128, _ debit: UInt128, _ credit: UInt128, _ amount: UInt128) -> Transfer {
+    Transfer(
+        id: TransferID(id), debit: AccountID(debit), credit: AccountID(credit), amount: Amount(amount), ledger: 1,
+        code: 1)
+}
+
+private let accounts = (UInt128(1)...20).map {
+    Account(id: AccountID($0), ledger: 1, code: 1, flags: $0 == 1 ? [] : .debitsMustNotExceedCredits)
+}
+
+@Suite(.serialized) struct LedgerClientTests {
+    @Test func callsGiveWhatTheEngineGives() async throws {
+        try await withEngine { engine, port in
+            let client = try await LedgerClient.connect(host: "127.0.0.1", port: port)
+            let created = try await client.createAccounts(accounts)
+            #expect(created.count == 20 && created.allSatisfy(\.isCreated))
+            let funding = try await client.createTransfers((2...20).map { transfer($0, 1, $0, 1000) })
+            #expect(Set(funding.map(\.timestamp)).count == 19 && funding.allSatisfy(\.isCreated))
+            let mixed = try await client.createTransfers([
+                transfer(100, 2, 3, 1), transfer(101, 2, 3, 5000), transfer(100, 2, 3, 1),
+            ])
+            #expect(mixed.map(\.code) == [.created, .exceedsCredits, .exists])
+            #expect(mixed[2].timestamp == mixed[0].timestamp)
+
+            let ids = [AccountID(3), AccountID(99), AccountID(2), AccountID(2)]
+            let remote = try await client.accounts(ids)
+            let local = try await engine.accounts(ids)
+            #expect(remote == local && remote[1] == nil && remote[0]?.creditsPosted == Amount(1001))
+            let keys = [
+                (debit: AccountID(2), id: TransferID(101)), (debit: AccountID(2), id: TransferID(100)),
+                (debit: AccountID(3), id: TransferID(100)),
+            ]
+            let transfers = try await client.transfers(keys)
+            #expect(transfers[0] == nil && transfers[2] == nil)
+            #expect(transfers[1]?.amount == Amount(1) && transfers[1]?.timestamp == mixed[0].timestamp)
+
+            let status = try await client.status()
+            #expect(status.shards == 2 && status.durability == "sync" && status.routing != nil)
+            try await client.ping()
+            #expect(try await client.createTransfers([]).isEmpty)
+            await client.close()
+        }
+    }
+
+    @Test func manyTasksShareOneConnection() async throws {
+        try await withEngine { engine, port in
+            let client = try await LedgerClient.connect(host: "localhost", port: port)
+            _ = try await client.createAccounts(accounts)
+            let timestamps = try await withThrowingTaskGroup(of: Timestamp.self) { group in
+                for i in UInt128(0)..<400 {
+                    group.addTask {
+                        let result = try await client.createTransfers([transfer(1000 + i, 1, 2 + i % 19, 7)])
+                        #expect(result.map(\.code) == [.created])
+                        return result[0].timestamp
+                    }
+                }
+                return try await group.reduce(into: Set<Timestamp>()) { $0.insert($1) }
+            }
+            #expect(timestamps.count == 400)
+            let sum = try await client.accounts(accounts.map(\.id)).reduce(0) { $0 + ($1?.creditsPosted.value ?? 0) }
+            #expect(sum == 2800)
+            await client.close()
+        }
+    }
+
+    @Test func passwordsAreGiven() async throws {
+        try await withEngine(password: "secret") { _, port in
+            await #expect(throws: ClientError.refused(.notAuthenticated)) {
+                _ = try await LedgerClient.connect(host: "127.0.0.1", port: port, password: "wrong")
+            }
+            let stranger = try await LedgerClient.connect(host: "127.0.0.1", port: port)
+            await #expect(throws: ClientError.refused(.notAuthenticated)) { try await stranger.ping() }
+            let client = try await LedgerClient.connect(host: "127.0.0.1", port: port, password: "secret")
+            try await client.ping()
+        }
+    }
+
+    @Test func failuresAreNamed() async throws {
+        let port = try await withEngine { _, port in
+            let client = try await LedgerClient.connect(host: "127.0.0.1", port: port)
+            await #expect(throws: ClientError.tooManyEvents(8191)) {
+                _ = try await client.accounts((0..<8191).map { AccountID($0) })
+            }
+            await client.close()
+            await #expect(throws: ClientError.closed) { try await client.ping() }
+            return port
+        }
+        do {
+            _ = try await LedgerClient.connect(host: "127.0.0.1", port: port)
+            Issue.record("connected to nobody")
+        } catch { if case .cannotConnect = error {} else { Issue.record("\(error)") } }
+    }
+
+    /// What a server may do instead of answering, and what the client says.
+    @Test(arguments: [
+        ([UInt8](), "the server closed the connection"), (Array("HTTP/1.1 400 Bad Request\r\n".utf8), "server closed"),
+        (Array(repeating: 0x41, count: 64), "not a reply of this protocol: malformed"),
+    ])
+    func aServerThatDoesNotAnswerIsNamed(answer: [UInt8], why: String) async throws {
+        let port = try oneAnswer(answer)
+        let client = try await LedgerClient.connect(host: "127.0.0.1", port: port)
+        for _ in 0..<2 {
+            do {
+                try await client.ping()
+                Issue.record("a ping without a server")
+            } catch {
+                if case .disconnected(let text) = error {
+                    #expect(text.contains(why))
+                } else {
+                    Issue.record("\(error)")
+                }
+            }
+        }
+    }
+
+    @Test func aReplyMayComeInPieces() async throws {
+        var out = OutputBuffer()
+        out.appendFrame(FrameHeader(Operation.ping.rawValue, status: .busy, requestID: 1, retryAfterMilliseconds: 25))
+        let port = try oneAnswer(out.withBytes { bytes in (0..<bytes.count).map { bytes[$0] } }, piece: 7)
+        let client = try await LedgerClient.connect(host: "127.0.0.1", port: port)
+        await #expect(throws: ClientError.busy(retryAfterMilliseconds: 25)) { try await client.ping() }
+    }
+}
+
+/// Listens for one connection, waits for a request's first bytes, writes `answer` in pieces and closes.
+private func oneAnswer(_ answer: [UInt8], piece: Int = 64) throws -> UInt16 {
+    let listener = socket(AF_INET, CInt(SOCK_STREAM.rawValue), 0)
+    var address = sockaddr_in()
+    address.sin_family = sa_family_t(AF_INET)
+    address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+    var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+    let port = withUnsafeMutablePointer(to: &address) { pointer in
+        pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { generic -> UInt16? in
+            guard bind(listener, generic, length) == 0, listen(listener, 1) == 0,
+                getsockname(listener, generic, &length) == 0
+            else { return nil }
+            return UInt16(bigEndian: pointer.pointee.sin_port)
+        }
+    }
+    let thread = Thread {
+        let connection = accept(listener, nil, nil)
+        var request = [UInt8](repeating: 0, count: 64)
+        _ = recv(connection, &request, 64, CInt(MSG_WAITALL))
+        for start in stride(from: 0, to: answer.count, by: piece) {
+            let bytes = Array(answer[start..<min(answer.count, start + piece)])
+            _ = send(connection, bytes, bytes.count, 0)
+        }
+        close(connection)
+        close(listener)
+    }
+    thread.start()
+    return try #require(port)
+}

@@ -1,0 +1,70 @@
+"""Goal: a wrong command line or configuration ends with exit code 2, and the last line on stderr is the error and says what
+to do. Method: the real binary, one wrong thing each. The table of Docs/Operations.md names these tests."""
+
+import os
+import shutil
+import tempfile
+import unittest
+
+from bad_input import run
+from server import DATA_PARENT
+
+
+class CommandLineTests(unittest.TestCase):
+    def setUp(self):
+        os.makedirs(DATA_PARENT, exist_ok=True)
+        self.directory = tempfile.mkdtemp(prefix="command-", dir=DATA_PARENT)
+        self.addCleanup(shutil.rmtree, self.directory)
+
+    def refused(self, *arguments, says, **more):
+        code, last, everything = run(*arguments, **more)
+        self.assertEqual(code, 2, everything)
+        for text in [says] if isinstance(says, str) else says:
+            self.assertIn(text, last, everything)
+
+    def file(self, name, text):
+        path = os.path.join(self.directory, name)
+        with open(path, "w") as file:
+            file.write(text)
+        return path
+
+    def test_unknown_options_and_commands(self):
+        self.refused("serve", "--nope", says="Unknown option '--nope'")
+        self.refused("nope", says="nope")
+        self.refused("verify", "--data", says="--data")
+        self.refused("dump", "wages", "--data", self.directory, says="wages")
+        self.refused("load", "--target", "127.0.0.1", says="--target")
+
+    def test_bad_values(self):
+        for option, value, says in [
+            ("--memory", "much", "give a size such as"), ("--memory", "1KiB", "is too small"),
+            ("--memory", "-1GiB", "give a size such as"), ("--segment", "1500KiB", "give a multiple of 1MiB"),
+            ("--shards", "0", "give a whole number from 1 to 64"), ("--shards", "65", "give a whole number"),
+            ("--durability", "maybe", "give one of sync, async"), ("--pin", "perhaps", "give on or off"),
+            ("--timeout", "0", "give a whole number from 1 to 3600"), ("--connections-max", "0", "give a whole number"),
+            ("--native", "127.0.0.1:65536", "the port must be a number from 0 to 65535"),
+            ("--native", "127.0.0.1:x", "the port must be a number"), ("--resp", "7421", "has no port or no host"),
+            ("--resp", "300.0.0.1:7421", "is not an IPv4 address"), ("--resp", "[::g]:1", "is not an IPv6 address"),
+            ("--password-file", "/nowhere", "cannot be read"),
+        ]:
+            with self.subTest(f"{option} {value}"):
+                # The parser takes a value that begins with a dash for an option.
+                self.refused("serve", "--data", self.directory, f"{option}={value}", says=[f"{option} '{value}'", says])
+
+    def test_environment(self):
+        self.refused("serve", says="SUANPAN_SHARDS 'many'", environment={"SUANPAN_SHARDS": "many"})
+
+    def test_configuration_files(self):
+        self.refused("serve", "--config", "/nowhere.json", says="--config '/nowhere.json' cannot be read")
+        broken = self.file("broken.json", '{\n  "shards": 2,\n  "data" "x"\n}\n')
+        self.refused("serve", "--config", broken, says=[f"--config '{broken}' is not valid JSON", "around character 26"])
+        broken = self.file("broken.yaml", "shards: 2\ndata: [\n")
+        self.refused("serve", "--config", broken, says=[f"--config '{broken}' is not valid YAML"])
+        unknown = self.file("unknown.json", '{"shard": 2}')
+        self.refused("serve", "--config", unknown, says=f"'shard' in {unknown} is not an option")
+        wrong = self.file("wrong.json", '{"shards": "two"}')
+        self.refused("serve", "--config", wrong, says=f"shards in {wrong} 'two'")
+
+
+if __name__ == "__main__":
+    unittest.main()

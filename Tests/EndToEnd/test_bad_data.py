@@ -1,0 +1,194 @@
+"""Goal: a data directory that cannot be served is refused with a message that names it, nothing acknowledged is lost, and the
+server goes on where it can. Method: one damage or shortage each; loop mounts for the full and read-only disk."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+import unittest
+
+import native_client as native
+from bad_input import IDLE, account, codes, flip, groups, info, segments, serve, transfer, verify, wait_until
+from server import DATA_PARENT, Server
+
+
+def mounted(test, megabytes):
+    """A small ext4 of its own, or a skip that says why."""
+    place = tempfile.mkdtemp(prefix="mount-", dir=DATA_PARENT)
+    image = place + ".img"
+    test.addCleanup(lambda: (os.path.exists(image) and os.remove(image), os.rmdir(place)))
+    with open(image, "wb") as file:
+        file.truncate(megabytes << 20)
+    for command in (["mkfs.ext4", "-q", "-F", "-m", "0", image], ["mount", "-o", "loop", image, place]):
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode:
+            print(f"skipped: {' '.join(command)}: {done.stderr.strip()}")
+            test.skipTest(done.stderr)
+    test.addCleanup(subprocess.run, ["umount", place])
+    return place
+
+
+class DirectoryTests(unittest.TestCase):
+    def server(self, **more):
+        server = Server(**dict(dict(shards=1, options=["--segment", "1MiB"]), **more))
+        self.addCleanup(server.close)
+        return server
+
+    def fill(self, server, batches=1, size=8000):
+        client = native.Client(*server.native)
+        client.create_accounts([account(1), account(2)])
+        moves = [transfer(1000 + i, 1, 2) for i in range(batches * size)]
+        for start in range(0, len(moves), size):
+            self.assertEqual(set(codes(client.create_transfers(moves[start:start + size]))), {native.CREATED})
+        client.close()
+
+    def idle(self, server):
+        def last():
+            return [group for path in segments(server.directory) for group in groups(path)][-1]
+        wait_until(lambda: last()[3] & IDLE, "an idle group is written")
+
+    def refused(self, directory, *says, options=(), verified=True):
+        for code, last, text in [serve(directory, *options)] + ([verify(directory)] if verified else []):
+            self.assertEqual(code, 1, text)
+            for what in says:
+                self.assertIn(what, last)
+
+    def test_another_shard_count(self):
+        server = self.server()
+        server.terminate()
+        self.refused(server.directory, "holds 1 shards, 3 were asked for", options=["--shards", "3"], verified=False)
+
+    def test_a_second_server_on_the_same_directory(self):
+        server = self.server()
+        self.refused(server.directory, f"in use by process {server.process.pid}")
+        self.fill(server, 1, 10)
+
+    def test_a_port_in_use(self):
+        server = self.server()
+        place = tempfile.mkdtemp(dir=DATA_PARENT)
+        self.addCleanup(shutil.rmtree, place)
+        self.refused(place, "Address already in use", options=["--resp", "%s:%d" % server.resp], verified=False)
+
+    def test_corrupted_bytes(self):
+        for name in ("sealed segment", "last acknowledged group", "segment header"):
+            with self.subTest(name):
+                server = self.server()
+                self.fill(server, 3)
+                self.idle(server)
+                server.kill()
+                files = [s for s in segments(server.directory) if groups(s)]
+                if name == "sealed segment":
+                    path, offset = files[1], groups(files[1])[0][0] + 5000
+                elif name == "segment header":
+                    path, offset = files[1], 40
+                else:
+                    path, last = [(s, g) for s in files for g in groups(s) if not g[3] & IDLE][-1]
+                    offset = last[0] + 200
+                flip(path, offset)
+                self.refused(server.directory, path, "damaged at offset")
+                flip(path, offset)
+                self.assertEqual(verify(server.directory)[0], 0)
+
+    def test_missing_and_truncated_segments(self):
+        server = self.server()
+        self.fill(server, 3)
+        server.kill()
+        path = segments(server.directory)[1]
+        os.rename(path, path + ".away")
+        self.refused(server.directory, path, "a segment file is missing")
+        os.rename(path + ".away", path)
+        os.truncate(path, 500_000)
+        self.refused(server.directory, path, "a segment file has the wrong size")
+
+    def test_superblock_version_and_strangers(self):
+        server = self.server()
+        server.kill()
+        path = os.path.join(server.directory, "superblock")
+        flip(path, 40)
+        self.refused(server.directory, path, "checksum")
+        flip(path, 40)
+        flip(path, 8, 2)
+        self.refused(server.directory, path, "format version 3; this build reads version 1")
+        os.remove(path)
+        self.refused(server.directory, path, "missing, while the directory holds shards")
+        place = tempfile.mkdtemp(dir=DATA_PARENT)
+        self.addCleanup(shutil.rmtree, place)
+        open(os.path.join(place, "letter.txt"), "w").close()
+        self.refused(place, "not a suanpan data directory, and not empty (it holds letter.txt)")
+
+    def test_a_read_only_disk(self):
+        place = mounted(self, 32)
+        subprocess.run(["mount", "-o", "remount,ro", place], check=True)
+        self.refused(place, place, "Read-only file system", verified=False)
+
+    def test_a_full_disk(self):
+        place = mounted(self, 24)
+        server = self.server()
+        server.kill()
+        shutil.rmtree(server.directory)
+        old, server.directory = server.directory, os.path.join(place, "data")
+        self.addCleanup(lambda: server.process.poll() is None and server.kill())
+        ballast = os.path.join(place, "ballast")
+        with open(ballast, "wb") as file:
+            file.write(bytes(12 << 20))
+        server.start()
+        client = native.Client(*server.native)
+        self.addCleanup(client.close)
+        client.create_accounts([account(1), account(2)])
+        first, full = {}, False
+        for start in range(1000, 400_000, 2000):
+            moves = [transfer(i, 1, 2) for i in range(start, start + 2000)]
+            for move, (code, timestamp, _) in zip(moves, client.create_transfers(moves)):
+                if code == native.CREATED:
+                    first[move["id"]] = timestamp
+                elif code == 201:
+                    full = True
+                else:
+                    self.assertEqual(code, 200)
+            if full:
+                break
+        self.assertTrue(full, "the disk never filled")
+        client.ping()
+        self.assertEqual(client.lookup_accounts([2])[0]["credits_posted"], len(first))
+        wait_until(lambda: info(server, "overload")["disk_full"] == "1", "INFO tells of the full disk")
+        os.remove(ballast)
+        wait_until(lambda: codes(client.create_transfers([transfer(999, 1, 2)])) in ([0], [60]), "it goes on")
+        server.kill()
+        self.assertEqual(verify(server.directory)[0], 0)
+        server.start()
+        again = native.Client(*server.native)
+        self.addCleanup(again.close)
+        ids = sorted(first)[-2000:]
+        self.assertEqual(again.create_transfers([transfer(i, 1, 2) for i in ids]),
+                         [(native.EXISTS, first[i], 0) for i in ids])
+        server.terminate()
+        server.directory = old
+
+    def test_the_clock_set_back(self):
+        library = os.path.join(DATA_PARENT, f"clock-{os.getpid()}.so")
+        source = ("#define _GNU_SOURCE\n#include <time.h>\n#include <unistd.h>\n#include <sys/syscall.h>\n"
+                  "int clock_gettime(clockid_t c, struct timespec *t) { int r = syscall(SYS_clock_gettime, c, t);"
+                  " if (c == CLOCK_REALTIME) t->tv_sec += 86400; return r; }\n")
+        done = subprocess.run(["clang", "-shared", "-fPIC", "-x", "c", "-", "-o", library], input=source,
+                              text=True, capture_output=True)
+        if done.returncode:
+            self.skipTest(f"no preload library: {done.stderr}")
+        self.addCleanup(os.remove, library)
+        server = self.server(environment={"LD_PRELOAD": library})
+        client = native.Client(*server.native)
+        client.create_accounts([account(1), account(2)])
+        (_, before, _), = client.create_transfers([transfer(1, 1, 2)])
+        client.close()
+        server.kill()
+        server.environment.pop("LD_PRELOAD")
+        server.start()
+        self.assertIn("behind the ledger's last timestamp (was it set back?)", server.error_text())
+        client = native.Client(*server.native)
+        self.addCleanup(client.close)
+        (code, after, _), = client.create_transfers([transfer(2, 1, 2)])
+        self.assertEqual(code, native.CREATED)
+        self.assertGreater(after, before)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,355 @@
+// A native or RESP server of a thread per connection that acknowledges everything, or misbehaves as a test asks. It keeps
+// what it saw and checks every frame as a real server would.
+
+import Foundation
+import Glibc
+import SuanpanCore
+import SuanpanWire
+import Synchronization
+
+final class FakeServer: Sendable {
+    struct Behaviour: Sendable {
+        var shards = 2
+        var password: String?
+        /// The number (from 0) of the transfer request at which the server stops for so long, once.
+        var stall: (at: Int, seconds: Double)?
+        /// From this transfer request on nothing is answered.
+        var hangAt: Int?
+        /// At this transfer request the connection is closed.
+        var closeAt: Int?
+        /// Every so many transfer requests one is `busy`, with this pause.
+        var busyEvery: Int?
+        var busyMilliseconds: UInt32 = 5
+        /// Replies to a connection's requests in the opposite order, as far as they arrived together.
+        var reversed = false
+        /// Full results even where timestamps would do.
+        var fullResults = false
+        /// Bytes per write of a reply; 0: all at once.
+        var pieces = 0
+        /// Keeps ids and pairs; a throughput check does without.
+        var remembers = true
+        /// Corrupts the body checksum of replies to ten transfers.
+        var corrupts = false
+    }
+
+    struct Seen: Sendable {
+        var problems: [String] = []
+        var accounts: [UInt128: UInt16] = [:]
+        var accountRequestsThatExisted = 0
+        var ids: Set<UInt128> = []
+        var transfers = 0
+        var transferRequests = 0
+        var fundings = 0
+        var credits: [UInt128: Int] = [:]
+        var debits: [UInt128: Int] = [:]
+        var crossing = 0
+        var connections = 0
+        var stalled = false
+    }
+
+    static let salt: UInt128 = 0x0123_4567_89AB_CDEF_0011_2233_4455_6677
+    let behaviour: Behaviour
+    let port: UInt16
+    let seen = Mutex(Seen())
+    private let listener: CInt
+    private let open = Mutex<[CInt]>([])
+    var target: String { "127.0.0.1:\(port)" }
+
+    init(_ behaviour: Behaviour = Behaviour(), resp: Bool = false) {
+        self.behaviour = behaviour
+        let listener = socket(AF_INET, CInt(SOCK_STREAM.rawValue), 0)
+        self.listener = listener
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+        var bound: UInt16 = 0
+        withUnsafeMutablePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                precondition(bind(listener, $0, length) == 0 && listen(listener, 4096) == 0)
+                getsockname(listener, $0, &length)
+            }
+            bound = UInt16(bigEndian: $0.pointee.sin_port)
+        }
+        port = bound
+        Thread { [self] in
+            while true {
+                let fd = accept(listener, nil, nil)
+                if fd < 0 { return }
+                var on: CInt = 1
+                setsockopt(fd, CInt(IPPROTO_TCP), TCP_NODELAY, &on, socklen_t(MemoryLayout<CInt>.size))
+                open.withLock { $0.append(fd) }
+                seen.withLock { $0.connections += 1 }
+                let thread = Thread { [self] in resp ? serveResp(fd) : serveNative(fd) }
+                thread.stackSize = 1 << 18
+                thread.start()
+            }
+        }.start()
+    }
+
+    func stop() {
+        shutdown(listener, CInt(SHUT_RDWR))
+        close(listener)
+        open.withLock { for fd in $0 { shutdown(fd, CInt(SHUT_RDWR)) } }
+    }
+
+    private func send(_ fd: CInt, _ bytes: [UInt8]) {
+        var done = 0
+        while done < bytes.count {
+            let size = behaviour.pieces == 0 ? bytes.count - done : min(behaviour.pieces, bytes.count - done)
+            let n = bytes.withUnsafeBytes { Glibc.send(fd, $0.baseAddress! + done, size, CInt(MSG_NOSIGNAL)) }
+            if n <= 0 { return }
+            done += n
+        }
+    }
+
+    private func problem(_ text: String) { seen.withLock { $0.problems.append(text) } }
+
+    // MARK: Native
+
+    private func serveNative(_ fd: CInt) {
+        var buffer = [UInt8](repeating: 0, count: 2 << 20)
+        var have = 0
+        var authenticated = behaviour.password == nil
+        let routing = Routing(key: HashKey(Self.salt), shardCount: behaviour.shards)
+        while true {
+            let n = buffer.withUnsafeMutableBytes { recv(fd, $0.baseAddress! + have, $0.count - have, 0) }
+            if n <= 0 { return }
+            have += n
+            var offset = 0
+            var replies: [[UInt8]] = []
+            var ends = false
+            buffer.withUnsafeBytes { bytes in
+                while have - offset >= FrameHeader.bytes {
+                    let header = bytes.loadUnaligned(fromByteOffset: offset, as: FrameHeader.self)
+                    if let refusal = header.requestRefusal() {
+                        problem("refused a request: \(refusal)")
+                        ends = true
+                        return
+                    }
+                    let end = offset + FrameHeader.bytes + Int(header.bodyLength)
+                    if end > have { return }
+                    let body = UnsafeRawBufferPointer(rebasing: bytes[offset + FrameHeader.bytes..<end])
+                    if behaviour.remembers && Checksum.crc32c(body) != header.bodyChecksum { problem("wrong checksum") }
+                    offset = end
+                    switch header.operation {
+                    case .authenticate:
+                        authenticated = String(decoding: body, as: UTF8.self) == behaviour.password
+                        replies.append(frame(header, authenticated ? .ok : .notAuthenticated, []))
+                    case _ where !authenticated: replies.append(frame(header, .notAuthenticated, []))
+                    case .status: replies.append(frame(header, .ok, statusJSON()))
+                    case .createAccounts: replies.append(accounts(header, body))
+                    case .createTransfers:
+                        guard let reply = transfers(header, body, routing) else {
+                            ends = true
+                            return
+                        }
+                        replies.append(reply)
+                    default: problem("operation \(header.rawOperation)")
+                    }
+                }
+            }
+            if behaviour.reversed { replies.reverse() }
+            send(fd, Array(replies.joined()))
+            if ends {
+                shutdown(fd, CInt(SHUT_RDWR))
+                return
+            }
+            buffer.withUnsafeMutableBytes {
+                if offset > 0 && have > offset { memmove($0.baseAddress!, $0.baseAddress! + offset, have - offset) }
+            }
+            have -= offset
+        }
+    }
+
+    private func frame(
+        _ request: FrameHeader, _ status: Status, _ body: [UInt8], count: Int = 0, flags: UInt32 = 0, retry: UInt32 = 0
+    ) -> [UInt8] {
+        var header = FrameHeader(
+            request.rawOperation, status: status, requestID: request.requestID, count: count, bodyLength: body.count,
+            flags: flags, retryAfterMilliseconds: retry)
+        body.withUnsafeBytes { header.seal(body: $0) }
+        if behaviour.corrupts && request.operation == .createTransfers && request.count == 10 {
+            header.bodyChecksum ^= 1
+            header.headerChecksum = header.computedHeaderChecksum
+        }
+        return withUnsafeBytes(of: header) { Array($0) } + body
+    }
+
+    private func statusJSON() -> [UInt8] {
+        let slots = (0..<Limits.slotCount).map { String($0 % behaviour.shards) }.joined(separator: ",")
+        let transfers = seen.withLock { $0.transfers }
+        let text = """
+            {"version":"0.0-fake","durability":"sync","shards":\(behaviour.shards),\
+            "salt":"0123456789abcdef0011223344556677","slot_map":[\(slots)],"filesystem":"ext4","sync_ms":0.07,\
+            "cpu_s":1.5,"journal_bytes":\(transfers * 144),"transfers":\(transfers),"accounts":1}
+            """
+        return Array(text.utf8)
+    }
+
+    private func results(_ header: FrameHeader, _ results: [EventResult]) -> [UInt8] {
+        if results.allSatisfy(\.isCreated) && !behaviour.fullResults {
+            let stamps = [UInt64](repeating: 7, count: results.count)
+            return frame(
+                header, .ok, stamps.withUnsafeBytes { Array($0) }, count: results.count,
+                flags: FrameHeader.timestampsOnly)
+        }
+        return frame(header, .ok, results.withUnsafeBytes { Array($0) }, count: results.count)
+    }
+
+    private func accounts(_ header: FrameHeader, _ body: UnsafeRawBufferPointer) -> [UInt8] {
+        var out: [EventResult] = []
+        seen.withLock { seen in
+            for i in 0..<Int(header.count) {
+                let account = body.loadUnaligned(fromByteOffset: i * 128, as: Account.self)
+                if account.ledger != 1 || account.code != 10 { seen.problems.append("account \(account)") }
+                let code: ResultCode
+                switch seen.accounts[account.id.value] {
+                case nil: code = .created
+                case account.flags.rawValue: code = .exists
+                default: code = .existsWithDifferentFlags
+                }
+                if code == .exists { seen.accountRequestsThatExisted += 1 }
+                seen.accounts[account.id.value] = account.flags.rawValue
+                out.append(EventResult(code, timestamp: Timestamp(7)))
+            }
+        }
+        return results(header, out)
+    }
+
+    /// Nil: the connection ends here.
+    private func transfers(_ header: FrameHeader, _ body: UnsafeRawBufferPointer, _ routing: Routing) -> [UInt8]? {
+        let count = Int(header.count)
+        if !behaviour.remembers {
+            return results(header, [EventResult](repeating: EventResult(.created), count: count))
+        }
+        let first = body.loadUnaligned(as: Transfer.self)
+        let isFunding = first.amount.value == 1 << 60
+        var number = -1
+        var out: [EventResult] = []
+        if !isFunding {
+            number = seen.withLock {
+                $0.transferRequests += 1
+                return $0.transferRequests - 1
+            }
+            if let stall = behaviour.stall, number >= stall.at,
+                seen.withLock({ s in
+                    defer { s.stalled = true }; return !s.stalled
+                })
+            {
+                Thread.sleep(forTimeInterval: stall.seconds)
+            }
+            if let at = behaviour.hangAt, number >= at { while true { Thread.sleep(forTimeInterval: 10) } }
+            if let at = behaviour.closeAt, number >= at { return nil }
+            if let every = behaviour.busyEvery, number % every == every - 1 {
+                return frame(header, .busy, [], retry: behaviour.busyMilliseconds)
+            }
+        }
+        seen.withLock { seen in
+            for i in 0..<count {
+                let t = body.loadUnaligned(fromByteOffset: i * 128, as: Transfer.self)
+                out.append(EventResult(note(t, isFunding, routing, &seen), timestamp: Timestamp(7)))
+            }
+        }
+        return results(header, out)
+    }
+
+    private func note(_ t: Transfer, _ isFunding: Bool, _ routing: Routing, _ seen: inout Seen) -> ResultCode {
+        if !seen.ids.insert(t.id.value).inserted { seen.problems.append("id \(t.id) twice") }
+        if t.debitAccountID == t.creditAccountID { seen.problems.append("pays itself") }
+        if t.ledger != 1 || t.code != 10 || t.timestamp != .zero || t.pendingID.value != 0 || t.userData128 != 0 {
+            seen.problems.append("odd transfer \(t)")
+        }
+        for id in [t.debitAccountID, t.creditAccountID] where seen.accounts[id.value] == nil {
+            seen.problems.append("account \(id) was not made")
+        }
+        if isFunding {
+            seen.fundings += 1
+            return .created
+        }
+        if t.flags.contains(.pending) { return .reservedFlag }
+        seen.transfers += 1
+        seen.debits[t.debitAccountID.value, default: 0] += 1
+        seen.credits[t.creditAccountID.value, default: 0] += 1
+        if routing.shard(of: t.debitAccountID) != routing.shard(of: t.creditAccountID) { seen.crossing += 1 }
+        return .created
+    }
+
+    // MARK: RESP
+
+    private func serveResp(_ fd: CInt) {
+        var buffer: [UInt8] = []
+        var chunk = [UInt8](repeating: 0, count: 1 << 16)
+        let routing = Routing(key: HashKey(Self.salt), shardCount: behaviour.shards)
+        while true {
+            let n = recv(fd, &chunk, chunk.count, 0)
+            if n <= 0 { return }
+            buffer += chunk[..<n]
+            var position = 0
+            var out = ""
+            while let (words, end) = command(buffer, position) {
+                position = end
+                out += answer(words, routing)
+            }
+            buffer.removeFirst(position)
+            send(fd, Array(out.utf8))
+        }
+    }
+
+    private func command(_ bytes: [UInt8], _ start: Int) -> ([String], Int)? {
+        var at = start
+        func line() -> String? {
+            guard let end = bytes[at...].firstIndex(of: 10) else { return nil }
+            defer { at = end + 1 }
+            return String(decoding: bytes[at..<end - 1], as: UTF8.self)
+        }
+        guard let head = line(), head.first == "*", let count = Int(head.dropFirst()) else { return nil }
+        var words: [String] = []
+        for _ in 0..<count {
+            guard let head = line(), let length = Int(head.dropFirst()), at + length + 2 <= bytes.count else {
+                return nil
+            }
+            words.append(String(decoding: bytes[at..<at + length], as: UTF8.self))
+            if bytes[at + length] != 13 || bytes[at + length + 1] != 10 { problem("bulk string of a wrong length") }
+            at += length + 2
+        }
+        return (words, at)
+    }
+
+    private func number(_ text: String) -> UInt128 {
+        (text.hasPrefix("0x") ? UInt128(text.dropFirst(2), radix: 16) : UInt128(text)) ?? 0
+    }
+
+    private func answer(_ words: [String], _ routing: Routing) -> String {
+        switch words[0] {
+        case "AUTH": return words[1] == behaviour.password ? "+OK\r\n" : "-WRONGPASS no\r\n"
+        case "INFO":
+            let text =
+                "# Server\r\nversion:0.0-fake\r\ndurability:sync\r\nshards:\(behaviour.shards)\r\n"
+                + "salt:0123456789abcdef0011223344556677\r\n"
+            return "$\(text.utf8.count)\r\n\(text)\r\n"
+        case "ACCOUNT.CREATE":
+            let flags: UInt16 = words.count > 4 ? 2 : 0
+            return seen.withLock {
+                $0.accounts.updateValue(flags, forKey: number(words[1])) == nil ? "+OK\r\n" : "-EXISTS was there\r\n"
+            }
+        case "TRANSFER":
+            let t = Transfer(
+                id: TransferID(number(words[1])), debit: AccountID(number(words[2])),
+                credit: AccountID(number(words[3])),
+                amount: Amount(number(words[4])), ledger: UInt32(words[5])!, code: UInt16(words[6])!,
+                flags: words.count > 7 ? .pending : [])
+            let isFunding = t.amount.value == 1 << 60
+            let busy = behaviour.busyEvery.map { every in
+                seen.withLock { seen in
+                    if !isFunding { seen.transferRequests += 1 }
+                    return !isFunding && seen.transferRequests % every == 0
+                }
+            }
+            if busy == true { return "-BUSY retry after 5 ms\r\n" }
+            let code = seen.withLock { note(t, isFunding, routing, &$0) }
+            return code == .created ? ":7\r\n" : "-\(code.upperName) no\r\n"
+        default: return "-ERR unknown command\r\n"
+        }
+    }
+}

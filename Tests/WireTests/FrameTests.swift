@@ -1,0 +1,134 @@
+// Goal: frames have the bytes that Docs/Protocol.md prints, and a liar's frame is refused with its reason. Method: known
+// answers, one mutation at a time, every split point, seeded random bytes.
+
+import SuanpanCore
+import SuanpanWire
+import Testing
+
+private func frame(_ header: FrameHeader, body: [UInt8] = []) -> [UInt8] {
+    var out = OutputBuffer()
+    let open = out.beginFrame()
+    out.append(body.span)
+    out.endFrame(open, header)
+    return out.withBytes { bytes in (0..<bytes.count).map { bytes[$0] } }
+}
+
+/// Decodes the first `end` bytes as a request. (`#expect` cannot take spans.)
+private func request(_ bytes: [UInt8], end: Int? = nil) -> FrameParsed {
+    FrameDecoder.request(bytes.span.extracting(0..<(end ?? bytes.count)))
+}
+
+@Test func headerHasItsDocumentedBytes() {
+    #expect(MemoryLayout<FrameHeader>.size == 64)
+    let ping = frame(FrameHeader(Operation.ping.rawValue, requestID: 0x0102_0304_0506_0708))
+    #expect(Array(ping[0..<16]) == [0x53, 0x50, 0x4E, 0x31, 1, 0, 2, 0, 8, 7, 6, 5, 4, 3, 2, 1])
+    #expect(Array(ping[16..<60]) == Array(repeating: 0, count: 44))
+    // The check value of CRC-32C: "123456789" gives E3069283.
+    let check: [UInt8] = Array("123456789".utf8)
+    let checkValue = check.withUnsafeBytes { Checksum.crc32c($0) }
+    #expect(checkValue == 0xE306_9283)
+    let echo = frame(FrameHeader(1, requestID: 1), body: check)
+    #expect(Array(echo[56..<60]) == [0x83, 0x92, 0x06, 0xE3])
+    #expect(Array(echo[20..<24]) == [9, 0, 0, 0])
+}
+
+@Test func framesComeWholeFromEverySplit() {
+    let bytes = frame(FrameHeader(Operation.lookupAccounts.rawValue, requestID: 9, count: 2), body: Array(0..<32))
+    for end in 0..<bytes.count {
+        let expected: FrameParsed = .needMore(atLeast: end < 64 ? 64 : 96)
+        #expect(request(bytes, end: end) == expected, "cut at \(end)")
+    }
+    guard case .frame(let header, let consumed) = request(bytes) else {
+        Issue.record("not a frame")
+        return
+    }
+    #expect(consumed == 96 && header.requestID == 9 && header.operation == .lookupAccounts && header.count == 2)
+}
+
+@Test func liarsAreRefusedWithTheReason() {
+    func refused(_ status: Status, id: UInt64 = 9, body: [UInt8] = [], _ change: (inout FrameHeader) -> Void) {
+        var header = FrameHeader(Operation.createTransfers.rawValue, requestID: 9)
+        change(&header)
+        let bytes = frame(header, body: body)
+        #expect(request(bytes) == .refused(status, requestID: id))
+    }
+    refused(.malformed, id: 0) { $0.magic = 0x2A0A_0D31 }
+    refused(.unsupportedVersion) { $0.version = 2 }
+    refused(.malformed) { $0.reserved1 = 1 }
+    refused(.malformed) { $0.rawStatus = 1 }
+    refused(.malformed) { $0.count = 1 }
+    refused(.tooLarge) { $0.count = 8191 }
+    refused(.tooLarge, body: Array(repeating: 0, count: (1 << 20) + 1)) { _ in }
+    var bytes = frame(
+        FrameHeader(Operation.createTransfers.rawValue, requestID: 9, count: 1), body: Array(repeating: 1, count: 128))
+    bytes[100] ^= 1
+    #expect(request(bytes) == .refused(.checksumMismatch, requestID: 9))
+    bytes[8] ^= 1
+    #expect(request(bytes) == .refused(.checksumMismatch, requestID: 0))
+    #expect(request(Array("PING\r\n".utf8)) == .refused(.malformed, requestID: 0))
+    #expect(request(Array("S".utf8)) == .needMore(atLeast: 64))
+    // An unknown operation is a whole frame: the connection survives it.
+    if case .frame(let header, _) = FrameDecoder.request(frame(FrameHeader(99, requestID: 1), body: [1, 2]).span) {
+        #expect(header.operation == nil)
+    } else {
+        Issue.record("not a frame")
+    }
+}
+
+@Test func everyFlippedBitIsNoticed() {
+    let bytes = frame(FrameHeader(Operation.lookupAccounts.rawValue, requestID: 9, count: 2), body: Array(0..<32))
+    for bit in 0..<(bytes.count * 8) {
+        var damaged = bytes
+        damaged[bit / 8] ^= 1 << (bit % 8)
+        if case .frame = FrameDecoder.request(damaged.span) { Issue.record("bit \(bit) went unnoticed") }
+    }
+}
+
+@Test func resultsShrinkToTimestampsWhereAllWereCreated() {
+    let results = [EventResult(.created, timestamp: Timestamp(1)), EventResult(.created, timestamp: Timestamp(2))]
+    var out = OutputBuffer()
+    let shrank = out.appendReply(FrameHeader(17, requestID: 1), results: results.span)
+    #expect(shrank)
+    let shortCount = out.count
+    #expect(shortCount == 64 + 16)
+    let mixed = results + [EventResult(.exceedsCredits)]
+    let mixedShrank = out.appendReply(FrameHeader(17, requestID: 2), results: mixed.span)
+    #expect(!mixedShrank)
+    let longCount = out.count
+    #expect(longCount == 64 + 16 + 64 + 48)
+    out.removeFirst(80)
+    out.withBytes { bytes in
+        guard case .frame(let header, let consumed) = FrameDecoder.reply(bytes) else {
+            Issue.record("not a frame")
+            return
+        }
+        #expect(header.count == 3 && header.flags == 0 && consumed == 112)
+        let code = bytes[64 + 32 + 8]
+        #expect(code == 87)
+    }
+}
+
+@Test func randomFramesNeverTrap() {
+    for seed in UInt64(1)...3000 {
+        var random = SeededGenerator(seed: seed)
+        var bytes = frame(FrameHeader(UInt8.random(in: 0...20, using: &random), requestID: 1), body: Array(0..<16))
+        for _ in 0..<Int.random(in: 0...3, using: &random) {
+            bytes[Int.random(in: 0..<bytes.count, using: &random)] = UInt8.random(in: 0...255, using: &random)
+        }
+        let end = Int.random(in: 0...bytes.count, using: &random)
+        _ = FrameDecoder.request(bytes.span.extracting(0..<end))
+        _ = FrameDecoder.reply(bytes.span.extracting(0..<end))
+    }
+}
+
+@Test func routingHasTheVectorsOfTheSpecification() {
+    let key = HashKey(0x0001_0203_0405_0607_0809_0A0B_0C0D_0E0F)
+    for (id, slot) in [(1, 1206), (2, 3785), (3, 910), (0xDEAD_BEEF_0000_0000_0000_0005, 998)] as [(UInt128, Int)] {
+        #expect(Routing.slot(ofHash: key.hash(id)) == slot)
+    }
+}
+
+@Test func pingHasTheBytesOfTheSpecification() {
+    let ping = frame(FrameHeader(Operation.ping.rawValue, requestID: 7))
+    #expect(Array(ping[60...]) == [0x8B, 0x92, 0xFA, 0x20])
+}
