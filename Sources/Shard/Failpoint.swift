@@ -54,37 +54,3 @@ extension Shard {
         #endif
     }
 }
-
-/// Deliberate breaches of the protocol's rules. A harness that does not notice each of them is blind.
-public enum Fault: UInt8, CaseIterable, Sendable {
-    /// Answers leave before the log that explains them is durable.
-    case answerBeforeDurable
-    /// D sends `commit` before its decision is durable.
-    case commitBeforeDurable
-    /// C votes on facts that are not durable.
-    case voteBeforeDurable
-    /// What depends on something undecided is refused.
-    case refuseInsteadOfWait
-    /// A read does not wait for what is undecided.
-    case readUndecided
-    /// A holder waits for older transfers too.
-    case waitWithoutDying
-    /// Those behind one that waits keep what they hold.
-    case keepFollowers
-    /// A remembered id is not looked for.
-    case forgetIDs
-    /// An id that is being decided is not looked for.
-    case forgetOpenIDs
-}
-
-extension Shard {
-    /// Whether a rule is switched off. Always false, and gone, in a release build.
-    @inline(__always)
-    func isFaulty(_ fault: Fault) -> Bool {
-        #if SUANPAN_FAILPOINTS
-            return self.fault == fault
-        #else
-            return false
-        #endif
-    }
-}
