@@ -294,9 +294,9 @@ extension Shard {
             // client, may have followed from it. They end, and what they bring stays, so this waits but a little longer.
             let best = ledger.debitRefusal(
                 debit, t, reservedDebits: 0, expectedCredits: undecided[entry].reservedCredits)
-            if best != .created || isFaulty(.refuseInsteadOfWait) {
+            if best == worst || isFaulty(.refuseInsteadOfWait) {
                 removeParkedHead(entry)
-                finish(slot, refuse(t, slots[i].identityHash, best != .created ? best : worst), journal.appended)
+                finish(slot, refuse(t, slots[i].identityHash, worst), journal.appended)
                 return true
             }
             return false

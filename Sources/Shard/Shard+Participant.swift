@@ -53,7 +53,7 @@ extension Shard {
         }
         let expected = u == 0 ? 0 : undecided[Int(u - 1)].reservedDebits
         let best = ledger.creditRefusal(credit, t, reservedCredits: 0, expectedDebits: expected)
-        if best != .created { return voteNo(p, best, journal.appended) }
+        if best == worst && best != .created { return voteNo(p, best, journal.appended) }
         if isFaulty(.refuseInsteadOfWait) { return voteNo(p, worst, journal.appended) }
 
         // The answer depends on what is undecided. It holds a debit at D: it may wait for younger ones only.
@@ -213,7 +213,7 @@ extension Shard {
         }
         let best = ledger.creditRefusal(
             account, t, reservedCredits: 0, expectedDebits: passed ? 0 : undecided[entry].reservedDebits)
-        if best != .created {
+        if best == worst {
             Self.remove(p, from: &undecided[entry].waitList, in: &participants)
             voteNo(p, best, journal.appended)
             return true

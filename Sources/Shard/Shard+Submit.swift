@@ -67,7 +67,8 @@ extension Shard {
         let worst = ledger.debitRefusal(debit, t, reservedDebits: reservedDebits, expectedCredits: 0)
         if worst != .created {
             let best = ledger.debitRefusal(debit, t, reservedDebits: 0, expectedCredits: reservedCredits)
-            if best != .created { return .answered(refuse(t, hash, best)) }
+            // Refused whatever becomes of the undecided, and for the same reason.
+            if best == worst { return .answered(refuse(t, hash, worst)) }
             if isFaulty(.refuseInsteadOfWait) { return .answered(refuse(t, hash, worst)) }
             return park(t, origin, hash, debit, peer)
         }
@@ -217,7 +218,7 @@ extension Shard {
         if worst == .created && undecided[entry].waitList.head == 0 { return .accepted(credit) }
         let best = ledger.creditRefusal(
             credit, t, reservedCredits: 0, expectedDebits: undecided[entry].reservedDebits)
-        return best == .created ? .undecided : .refused(best)
+        return best == worst && best != .created ? .refused(best) : .undecided
     }
 
     /// Records and applies a transfer within this shard.

@@ -75,7 +75,11 @@ final class FakeServer: Sendable {
         Thread { [self] in
             while true {
                 let fd = accept(listener, nil, nil)
-                if fd < 0 { return }
+                if fd < 0 {
+                    // Closed by the thread that uses it: its number would serve another test's socket at once.
+                    close(listener)
+                    return
+                }
                 var on: CInt = 1
                 setsockopt(fd, CInt(IPPROTO_TCP), TCP_NODELAY, &on, socklen_t(MemoryLayout<CInt>.size))
                 open.withLock { $0.append(fd) }
@@ -89,7 +93,6 @@ final class FakeServer: Sendable {
 
     func stop() {
         shutdown(listener, CInt(SHUT_RDWR))
-        close(listener)
         open.withLock { for fd in $0 { shutdown(fd, CInt(SHUT_RDWR)) } }
     }
 

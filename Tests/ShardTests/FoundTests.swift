@@ -128,4 +128,31 @@ import Testing
         #expect(stage.code(second) == .created)
         #expect(stage.balances(third) == [2, 0])
     }
+
+    /// A transfer that no outcome could let pass used to be refused at once, though the reason depended on the outcome.
+    @Test func refusalWaitsForItsReason() throws {
+        let stage = try Stage()
+        let a = try stage.account(on: 0, .debitsMustNotExceedCredits, credits: 10)
+        let c = try stage.account(on: 0)
+        let b = try stage.account(on: 1)
+        let x = stage.ask(.transfer(stage.transfer(a, b, 5)))
+        let all = stage.ask(.transfer(stage.transfer(a, c, .max)))
+        try stage.finish()
+        #expect(stage.code(x) == .created)
+        #expect(stage.code(all) == .overflowsDebitsPosted)
+    }
+
+    @Test func creditRefusalWaitsForItsReason() throws {
+        let stage = try Stage()
+        let a = try stage.account(on: 0)
+        let b = try stage.account(on: 1, .creditsMustNotExceedDebits, debits: 10)
+        let c = try stage.account(on: 1)
+        let x = stage.ask(.transfer(stage.transfer(a, b, 5)))
+        try stage.settle(0)
+        try stage.deliver(0, 1)
+        let all = stage.ask(.transfer(stage.transfer(c, b, .max)))
+        try stage.finish()
+        #expect(stage.code(x) == .created)
+        #expect(stage.code(all) == .overflowsCreditsPosted)
+    }
 }

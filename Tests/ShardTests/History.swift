@@ -98,13 +98,15 @@ extension Event: CustomStringConvertible {
     }
 }
 
-/// Which events must precede which by the order within a connection.
+/// What the order within a connection (commands of a stream that share an account; events of one request that share the
+/// debit account) asks for.
 enum OrderRule {
     case none
-    /// Commands of a stream that share an account, or a request's events that share the debit account.
-    case sharedAccounts
-    /// All commands of a stream that one shard coordinates, too.
-    case sharedCoordinator
+    /// Each sees the effects of those before it and none of those after it: its answer would be the same with the former
+    /// and without the latter. Accepted transfers of one debit account take effect in order.
+    case effects
+    /// All take effect in order, as everybody sees it: more than is promised.
+    case strict
 }
 
 struct Serialization {
@@ -117,9 +119,9 @@ struct Serialization {
 
     private let events: [Event]
     private let before: [UInt128]
-    /// By refusal: those before it in its connection. It takes no effect, so it may come before them, but its answer must
-    /// be the same with what they do.
-    private let seen: [UInt128]
+    /// Those before it and those after it in its connection: see `OrderRule.effects`.
+    private let earlier: [UInt128]
+    private let later: [UInt128]
     private let isEager: [Bool]
     private var model: Model
     private var tried: Set<UInt128> = []
@@ -137,19 +139,26 @@ struct Serialization {
         self.model = model
         self.stepsMax = stepsMax
         var before = [UInt128](repeating: 0, count: sorted.count)
-        var seen = before
+        var earlier = before
+        var later = before
         for (j, b) in sorted.enumerated() {
             for (i, a) in sorted.enumerated() where i != j {
                 if let ignoring, ignoring.0.isSame(a), ignoring.1.isSame(b) { continue }
                 if a.responded! < b.invoked {
                     before[j] |= 1 << UInt128(i)
                 } else if Self.isOrdered(a, b, rule) {
-                    if b.isRefusal { seen[j] |= 1 << UInt128(i) } else { before[j] |= 1 << UInt128(i) }
+                    if rule == .strict || Self.areDecidedInOrder(a, b) {
+                        before[j] |= 1 << UInt128(i)
+                    } else {
+                        earlier[j] |= 1 << UInt128(i)
+                        later[i] |= 1 << UInt128(j)
+                    }
                 }
             }
         }
         self.before = before
-        self.seen = seen
+        self.earlier = earlier
+        self.later = later
         var uses: [Identity: Int] = [:]
         for e in sorted { if let i = e.identity { uses[i, default: 0] += 1 } }
         // What changes nothing that another event looks at loses nothing by coming as soon as it can.
@@ -175,8 +184,12 @@ struct Serialization {
             }
             return x.debitAccountID == y.debitAccountID
         }
-        if rule == .sharedCoordinator && a.shard == b.shard { return true }
         return a.accounts.contains { b.accounts.contains($0) }
+    }
+
+    private static func areDecidedInOrder(_ a: Event, _ b: Event) -> Bool {
+        guard case .transfer(let x) = a.question, case .transfer(let y) = b.question else { return false }
+        return x.debitAccountID == y.debitAccountID && !a.isPure && !b.isPure && !a.isRefusal && !b.isRefusal
     }
 
     /// Pairs whose order within a connection is asked for, and without which the history would be explained.
@@ -229,12 +242,18 @@ struct Serialization {
     private mutating func agrees(_ i: Int, _ done: UInt128) -> Bool {
         let e = events[i]
         guard model.agrees(e.question, e.reply!) else { return false }
-        let missing = seen[i] & ~done
-        if missing == 0 { return true }
-        let earlier = events.indices.filter { missing & (1 << UInt128($0)) != 0 }
-        for a in earlier { model.apply(events[a].question, events[a].reply!) }
+        let missing = earlier[i] & ~done
+        let early = later[i] & done
+        if missing == 0 && early == 0 { return true }
+        let kept = model
+        for j in events.indices.reversed() where early & (1 << UInt128(j)) != 0 {
+            model.revert(events[j].question, events[j].reply!)
+        }
+        for j in events.indices where missing & (1 << UInt128(j)) != 0 {
+            model.apply(events[j].question, events[j].reply!)
+        }
         let stillAgrees = model.agrees(e.question, e.reply!)
-        for a in earlier { model.revert(events[a].question, events[a].reply!) }
+        model = kept
         return stillAgrees
     }
 

@@ -92,7 +92,7 @@ struct SimulationOptions {
     var seed: UInt64
     /// nil: by the seed.
     var shards: Int?
-    var rule = OrderRule.sharedAccounts
+    var rule = OrderRule.effects
     var harnessFault: HarnessFault?
     #if SUANPAN_FAILPOINTS
         var fault: Fault?
@@ -259,7 +259,7 @@ final class Simulation {
         while events.count < eventsMax {
             step += 1
             turns += 1
-            try check(turns < 20_000, "clients cannot go on: \(stuck)")
+            try check(turns < 200_000, "clients cannot go on: \(stuck)")
             advanceTime()
             switch dice.below(100) {
             case 0..<30: ask()
@@ -325,6 +325,11 @@ final class Simulation {
             while left > 0, let message = lane.peek(), node.shard.canReceive {
                 let record = message.hasRecord ? lane.peekRecord() : Shard.readKey(AccountID(0))
                 trace("shard \(i) gets \(message.kind.map { "\($0)" } ?? "?") of slot \(message.slot) from \(from)")
+                if dice.chance(30) {
+                    node.shard.lookAhead(message, credit: record.creditAccountID)
+                    node.shard.lookCloser(message, credit: record.creditAccountID)
+                    node.shard.lookClosest(message)
+                }
                 node.shard.receive(message, record)
                 lane.take(message)
                 left -= 1
@@ -342,8 +347,18 @@ final class Simulation {
         if some(70) {
             for pipe in dice.shuffled(Array(queues[i].indices)) where !queues[i][pipe].isEmpty {
                 var left = isWhole ? 1000 : dice.pick([1, 1, 2, 4, 1000])
+                // A run of transfers is looked ahead at, as the loop does; an account may be created in between.
+                var staged: [Int: Int] = [:]
+                if dice.chance(60) {
+                    for event in queues[i][pipe].prefix(Shard.stagedMax) {
+                        guard case .transfer(let t) = events[event].question else { continue }
+                        node.shard.stage(staged.count, t)
+                        staged[event] = staged.count
+                    }
+                    for k in 0..<staged.count { node.shard.stageAccounts(k) }
+                }
                 while left > 0, let event = queues[i][pipe].first {
-                    guard try serve(event, node) else {
+                    guard try serve(event, node, staged: staged[event]) else {
                         coverage.stalls += 1
                         break
                     }
@@ -433,7 +448,7 @@ final class Simulation {
     }
 
     /// As Front.serve does.
-    func serve(_ event: Int, _ node: Node) throws -> Bool {
+    func serve(_ event: Int, _ node: Node, staged: Int?) throws -> Bool {
         let e = events[event]
         let operation: UInt8 =
             switch e.question {
@@ -447,7 +462,12 @@ final class Simulation {
             stream: e.stream)
         let submission: Submission
         switch e.question {
-        case .transfer(let t): submission = try node.shard.submit(t, origin)
+        case .transfer(let t):
+            if let staged {
+                submission = try node.shard.submit(t, origin, staged: staged)
+            } else {
+                submission = try node.shard.submit(t, origin)
+            }
         case .account(let a): submission = node.shard.submit(a, origin)
         case .lookupAccount(let id):
             switch node.shard.lookup(id, origin) {
