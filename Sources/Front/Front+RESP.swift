@@ -24,8 +24,7 @@ extension Front {
                 makeReady(c)
                 break
             }
-            guard connections[c].openRequests < Self.pipelineMax, connections[c].output.count < Self.outputBytesMax
-            else {
+            guard connections[c].openRequests < Self.pipelineMax, hasOutputRoom(c) else {
                 stall(c)
                 break
             }
@@ -119,11 +118,12 @@ extension Front {
 
     // MARK: Commands for a shard
 
-    /// True when an earlier command that concerns one of these accounts is decided by another shard.
+    /// True when an earlier command that concerns one of these accounts is decided by another shard, or may be by several.
     private func mustHold(_ c: Int, _ a: AccountID, _ b: AccountID, _ target: ShardID) -> Bool {
         var link = connections[c].requestHead
         while link != 0 {
             let i = Int(link - 1)
+            if !requests[i].isComplete && requests[i].kind == .respAccountGetMany { return true }
             if !requests[i].isComplete && requests[i].coordinator != target.value {
                 let x = requests[i].firstAccount
                 let y = requests[i].secondAccount
