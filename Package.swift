@@ -98,6 +98,7 @@ let package = Package(
         tests("Journal", ["SuanpanCore", "SuanpanJournal"]),
         tests("Wire", ["SuanpanCore", "SuanpanWire"]),
         tests("Client", ["SuanpanClient", "Suanpan", "SuanpanCore", "SuanpanWire"]),
+        tests("Engine", ["Suanpan", "SuanpanCore"]),
         tests("Load", ["SuanpanLoad", "SuanpanCore", "SuanpanWire"]),
         tests("Lanes", ["SuanpanCore", "SuanpanLanes"]),
         tests("Ledger", ["SuanpanCore", "SuanpanLedger"]),

@@ -417,6 +417,7 @@ public struct Front: ~Copyable {
 
     /// Closes every connection and ends every call: the core ends, and its ring with it.
     public mutating func closeAll() {
+        abandonCalls()
         for c in 0..<connections.count where connections[c].state != .free {
             Glibc.shutdown(connections[c].fd, CInt(SHUT_RDWR))
             close(connections[c].fd)
