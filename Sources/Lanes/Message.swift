@@ -31,7 +31,7 @@ public enum MessageKind: UInt8, BitwiseCopyable, Sendable {
     case letGo = 51
     case again = 52
     case released = 53
-    /// The commit is applied (its record appended).
+    /// All commits up to `sequence` are applied (their records appended).
     case applied = 54
     /// Everything up to `durableSequence` is durable at C.
     case durable = 55
@@ -60,7 +60,7 @@ public enum MessageKind: UInt8, BitwiseCopyable, Sendable {
     public var clock: UInt64
     /// Prepare: the transfer's age. Commit, result: its timestamp.
     public var time: UInt64
-    /// Commit: number of the decision in its pair.
+    /// Commit, applied: number of the decision in its pair.
     public var sequence: UInt64
     /// The highest number of the receiver's decisions that is durable at the sender.
     public var durableSequence: UInt64

@@ -103,16 +103,27 @@ extension Shard {
             invariant(state == .aborting, "released in state \(state)")
             slots[i].state = .parked
             markDirty(slots[i].debit)
-        case .applied:
-            invariant(state == .decided, "applied in state \(state)")
-            let timestamp = slots[i].transfer.timestamp
-            answers.append(
-                Answer(
-                    origin: slots[i].origin, result: EventResult(.created, timestamp: timestamp), lsn: .zero))
-            free(message.slot)
-            failpoint(.answered)
         default:
             stop("message \(message.rawKind) is not an answer")
+        }
+    }
+
+    /// The peer has applied our decisions up to `sequence`: they are answered.
+    mutating func applied(_ sequence: UInt64, at peer: ShardID) {
+        let p = peer.index
+        invariant(sequence <= peers[p].decided, "decision \(sequence) of \(peers[p].decided) is applied")
+        while peers[p].appliedThere < sequence {
+            let slot = peers[p].decidedHead - 1
+            let i = Int(slot)
+            peers[p].decidedHead = slots[i].next
+            if slots[i].next != 0 { slots.prefetch(Int(slots[i].next - 1)) } else { peers[p].decidedTail = 0 }
+            peers[p].appliedThere += 1
+            answers.append(
+                Answer(
+                    origin: slots[i].origin, result: EventResult(.created, timestamp: slots[i].transfer.timestamp),
+                    lsn: .zero))
+            free(slot)
+            failpoint(.answered)
         }
     }
 
@@ -165,6 +176,12 @@ extension Shard {
             ledger.applyDebit(slots[i].debit, amount)
             ledger.rememberCreated(slots[i].identityHash, position: position.value)
             slots[i].state = .decided
+            if peers[peer.index].decidedTail != 0 {
+                slots[Int(peers[peer.index].decidedTail - 1)].next = slot + 1
+            } else {
+                peers[peer.index].decidedHead = slot + 1
+            }
+            peers[peer.index].decidedTail = slot + 1
             endIdentity(slot)
             endCaution(slot)
             resubmitAfter(slot)

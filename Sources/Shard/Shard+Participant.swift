@@ -19,6 +19,7 @@ extension Shard {
         case .prepare: prepare(message, record)
         case .release: release(message)
         case .commit: commit(message)
+        case .applied: applied(message.sequence, at: ShardID(message.from))
         case .durable: break
         default: receiveAnswer(message)
         }
@@ -40,7 +41,8 @@ extension Shard {
         }
         participants[p].account = credit
 
-        let created = ledger.createdLSN(credit)
+        // Seldom is any account so new that its own line must be asked.
+        let created = ledger.lastCreatedLSN <= journal.acknowledged ? .zero : ledger.createdLSN(credit)
         let flags = ledger.flags(credit)
         let u = ledger.undecided(credit)
         let reserved = u == 0 ? 0 : undecided[Int(u - 1)].reservedCredits
@@ -109,8 +111,6 @@ extension Shard {
         showToReads(p, message.time)
         ledger.applyCredit(participants[p].account, participants[p].transfer.amount)
         releaseCredit(p)
-        send(Message(.applied, from: id, slot: message.slot), to: ShardID(from))
-        failpoint(.applied)
     }
 
     /// The credit is no longer reserved: decided, or let go.

@@ -53,9 +53,20 @@ extension Shard {
         }
     }
 
-    /// Makes what was sent visible to the others; calls `wake` for each shard that has something new.
+    /// Says what was applied and makes all that was sent visible to the others; calls `wake` for each shard that has
+    /// something new.
     public mutating func flush(_ wake: (Int) -> Void) {
-        for p in 0..<shardCount where p != id.index { if lanes[p].flush() { wake(p) } }
+        for p in 0..<shardCount where p != id.index {
+            // One message for all commits since the last: each had a credit for its own.
+            if peers[p].applied != peers[p].toldApplied {
+                var message = Message(.applied, from: id)
+                message.sequence = peers[p].applied
+                peers[p].toldApplied = peers[p].applied
+                send(message, to: ShardID(p))
+                failpoint(.applied)
+            }
+            if lanes[p].flush() { wake(p) }
+        }
     }
 
     // MARK: One account

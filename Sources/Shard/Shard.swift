@@ -47,6 +47,11 @@ struct PeerState: BitwiseCopyable {
     var decided: UInt64 = 0
     /// The highest of them that the peer has said is durable there.
     var durableThere: UInt64 = 0
+    /// The highest of them that the peer has applied.
+    var appliedThere: UInt64 = 0
+    /// Slots of those above it, in the order of their numbers, linked by `next`.
+    var decidedHead: UInt32 = 0
+    var decidedTail: UInt32 = 0
     /// Slots alive whose credit side is this peer.
     var open = 0
     /// As participant: number of the last commit applied from this peer.
@@ -56,6 +61,8 @@ struct PeerState: BitwiseCopyable {
     var mark: UInt64 = 0
     var markLSN: UInt64 = 0
     var durableHere: UInt64 = 0
+    /// The last `applied` said to the peer.
+    var toldApplied: UInt64 = 0
     /// The last `durableHere` said to the peer.
     var toldDurable: UInt64 = 0
 }
@@ -114,6 +121,7 @@ public struct Shard: ~Copyable {
 
     /// Events looked ahead at: see `Shard+Stage`.
     var staged = FixedArray<Staged>(count: Shard.stagedMax)
+    var stagedMessages = FixedArray<StagedMessage>(count: Shard.stagedMax)
 
     /// A decision whose commit leaves when it is durable; all that the commit says.
     struct DecidedItem: BitwiseCopyable {
@@ -132,7 +140,7 @@ public struct Shard: ~Copyable {
 
     /// Records that one step of the machine may append before it asks again.
     static var recordsPerStep: Int { 4 }
-    static var slotCountDefault: Int { 1 << 14 }
+    static var slotCountDefault: Int { 1 << 12 }
 
     /// Credits between two shards: fewer when there are many, as lanes grow with their product.
     public static func openPerPeerMax(shardCount: Int) -> Int {
@@ -170,10 +178,12 @@ public struct Shard: ~Copyable {
         for (i, pair) in pairs.enumerated() {
             peers[i].decided = pair.decided
             peers[i].durableThere = pair.decided
+            peers[i].appliedThere = pair.decided
             peers[i].applied = pair.applied
             peers[i].durableHere = pair.applied
             peers[i].mark = pair.applied
             peers[i].toldDurable = pair.applied
+            peers[i].toldApplied = pair.applied
         }
         slots = FixedArray(count: slotCount)
         freeSlots = FreeList(count: slotCount)

@@ -222,21 +222,18 @@ struct CoreLoop: ~Copyable {
     }
 
     /// Asks for the memory that the next messages of a lane will touch.
-    private func lookAhead(_ lane: Lane) {
-        let none = AccountID(0)
-        func each(_ body: (Message, AccountID) -> Void) {
-            var cells = 0
-            var count = 0
-            while count < Self.messagesAhead, let message = lane.peek(ahead: cells) {
-                let isPrepare = message.rawKind == MessageKind.prepare.rawValue
-                body(message, isPrepare ? lane.record(ahead: cells).creditAccountID : none)
-                cells += message.hasRecord ? Lane.recordCells : Lane.headCells
-                count += 1
-            }
+    private mutating func lookAhead(_ lane: Lane) {
+        var cells = 0
+        var count = 0
+        while count < Self.messagesAhead, let message = lane.peek(ahead: cells) {
+            let isPrepare = message.rawKind == MessageKind.prepare.rawValue
+            shard.lookAhead(
+                count, message, credit: isPrepare ? lane.record(ahead: cells).creditAccountID : AccountID(0))
+            cells += message.hasRecord ? Lane.recordCells : Lane.headCells
+            count += 1
         }
-        each { shard.lookAhead($0, credit: $1) }
-        each { shard.lookCloser($0, credit: $1) }
-        each { message, _ in shard.lookClosest(message) }
+        for k in 0..<count { shard.lookCloser(k) }
+        for k in 0..<count { shard.lookClosest(k) }
     }
 
     /// Handles up to `count` messages; fewer when the lane is empty or the log has no room.

@@ -326,9 +326,9 @@ final class Simulation {
                 let record = message.hasRecord ? lane.peekRecord() : Shard.readKey(AccountID(0))
                 trace("shard \(i) gets \(message.kind.map { "\($0)" } ?? "?") of slot \(message.slot) from \(from)")
                 if dice.chance(30) {
-                    node.shard.lookAhead(message, credit: record.creditAccountID)
-                    node.shard.lookCloser(message, credit: record.creditAccountID)
-                    node.shard.lookClosest(message)
+                    node.shard.lookAhead(0, message, credit: record.creditAccountID)
+                    node.shard.lookCloser(0)
+                    node.shard.lookClosest(0)
                 }
                 node.shard.receive(message, record)
                 lane.take(message)
