@@ -64,9 +64,6 @@ struct CoreLoop: ~Copyable {
     var respPaused = false
     var acceptAgainAt: UInt64 = .max
 
-    /// The record of a message that has none.
-    let nothing = Shard.readKey(AccountID(0))
-
     static var messagesPerLane: Int { 1024 }
     /// Messages looked ahead at together.
     static var messagesAhead: Int { 32 }
@@ -226,9 +223,7 @@ struct CoreLoop: ~Copyable {
         var cells = 0
         var count = 0
         while count < Self.messagesAhead, let message = lane.peek(ahead: cells) {
-            let isPrepare = message.rawKind == MessageKind.prepare.rawValue
-            shard.lookAhead(
-                count, message, credit: isPrepare ? lane.record(ahead: cells).creditAccountID : AccountID(0))
+            shard.lookAhead(count, message)
             cells += message.hasRecord ? Lane.recordCells : Lane.headCells
             count += 1
         }
@@ -248,12 +243,9 @@ struct CoreLoop: ~Copyable {
                     SuanpanCore.stop("door \(message.operation)")
                 }
                 front.adopt(CInt(bitPattern: message.slot), door, ring: &ring)
-            case .prepare:
-                guard shard.canReceive else { return taken }
-                shard.receive(message, lane.peekRecord())
             default:
                 guard shard.canReceive else { return taken }
-                shard.receive(message, nothing)
+                shard.receive(message)
             }
             lane.take(message)
         }
