@@ -284,8 +284,7 @@ extension Shard {
         var link = identityHeads[Int(truncatingIfNeeded: hash) & (slotCount - 1)]
         while link != 0 {
             let i = Int(link - 1)
-            if slots[i].identityHash == hash && transfers[i].id == id && transfers[i].debitAccountID == debit
-            {
+            if slots[i].identityHash == hash && transfers[i].id == id && transfers[i].debitAccountID == debit {
                 return link - 1
             }
             link = slots[i].identityNext
