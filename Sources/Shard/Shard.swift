@@ -127,6 +127,8 @@ public struct Shard: ~Copyable {
 
     /// Events looked ahead at: see `Shard+Stage`.
     var staged = FixedArray<Staged>(count: Shard.stagedMax)
+    /// The events of the chain that is being submitted.
+    public var chainInput = FixedArray<Transfer>(count: 64)
     var stagedMessages = FixedArray<StagedMessage>(count: Shard.stagedMax)
 
     /// A decision whose commit leaves when it is durable; all that the commit says.
