@@ -98,6 +98,9 @@ let package = Package(
         tests("Journal", ["SuanpanCore", "SuanpanJournal"]),
         tests("Wire", ["SuanpanCore", "SuanpanWire"]),
         tests("Client", ["SuanpanClient", "Suanpan", "SuanpanCore", "SuanpanWire"]),
+        tests("Uring", ["SuanpanUring"]),
+        tests("Front", ["SuanpanFront", "SuanpanCore", "SuanpanLanes", "SuanpanUring"]),
+        tests("Engine", ["Suanpan", "SuanpanCore"]),
         tests("Load", ["SuanpanLoad", "SuanpanCore", "SuanpanWire"]),
         tests("Lanes", ["SuanpanCore", "SuanpanLanes"]),
         // The naive ledger that tests of every stage may compare with.

@@ -74,14 +74,15 @@ extension Shard {
 
     // MARK: Messages. Three looks, each at what the one before has brought near.
 
-    /// First look at the `k`-th message of a run: the slot or participant it names, the index line of a credit account.
+    /// First look at the `k`-th message of a run: the transfer, slot or participant it names, the credit account's index.
     @inline(__always)
-    public mutating func lookAhead(_ k: Int, _ message: Message, credit: AccountID) {
+    public mutating func lookAhead(_ k: Int, _ message: Message) {
         var found = StagedMessage(step: .nothing, at: 0, account: 0, hash: 0)
         switch message.kind {
         case .prepare:
             found.step = .prepare
-            found.hash = ledger.accountHash(credit)
+            found.hash = message.sequence
+            message.transfer?.prefetch()
             participants.prefetch(Int(message.slot) + Int(message.from) * slotCount)
             ledger.prefetchAccount(hash: found.hash)
         case .commit:
@@ -92,6 +93,7 @@ extension Shard {
             found.step = .vote
             found.at = message.slot
             slots.prefetch(Int(message.slot))
+            transfers.prefetch(Int(message.slot))
         case .voteNo: slots.prefetch(Int(message.slot))
         default: break
         }

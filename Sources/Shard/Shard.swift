@@ -92,6 +92,8 @@ public struct Shard: ~Copyable {
     let redoPerPeerMax: Int
 
     var slots: FixedArray<Slot>
+    /// By slot; participants read it in place.
+    let transfers: TransferTable
     var freeSlots: FreeList
     /// Heads of the chains of open identities, by hash.
     var identityHeads: FixedArray<UInt32>
@@ -104,6 +106,8 @@ public struct Shard: ~Copyable {
     /// By coordinator, then by its slot.
     var participants: FixedArray<Participant>
     var undecided: FixedArray<UndecidedAccount>
+    /// By entry.
+    var readGroups: FixedArray<ReadGroup>
     var freeUndecided: FreeList
     var waiters: FixedArray<Waiter>
     var freeWaiters: FreeList
@@ -118,9 +122,13 @@ public struct Shard: ~Copyable {
     var dirtyQueue = Queue<UInt32>(capacity: 1 << 10)
     /// Waiters to be submitted again.
     var againQueue = Queue<UInt32>(capacity: 1 << 8)
+    /// The first of them stalled when last tried: on what only a message or a completion gives back.
+    var isAgainStalled = false
 
     /// Events looked ahead at: see `Shard+Stage`.
     var staged = FixedArray<Staged>(count: Shard.stagedMax)
+    /// The events of the chain that is being submitted.
+    public var chainInput = FixedArray<Transfer>(count: 64)
     var stagedMessages = FixedArray<StagedMessage>(count: Shard.stagedMax)
 
     /// A decision whose commit leaves when it is durable; all that the commit says.
@@ -140,7 +148,8 @@ public struct Shard: ~Copyable {
 
     /// Records that one step of the machine may append before it asks again.
     static var recordsPerStep: Int { 4 }
-    static var slotCountDefault: Int { 1 << 12 }
+    /// Slots of an engine's shard.
+    public static var slotCountDefault: Int { 1 << 12 }
 
     /// Credits between two shards: fewer when there are many, as lanes grow with their product.
     public static func openPerPeerMax(shardCount: Int) -> Int {
@@ -148,17 +157,18 @@ public struct Shard: ~Copyable {
     }
 
     /// Cells that the protocol lane from one shard to another needs so that a send never waits: per transfer that the
-    /// sender coordinates a prepare (3) and a release, per transfer that the receiver coordinates `waiting`, `letGo` or a
+    /// sender coordinates a prepare and a release, per transfer that the receiver coordinates `waiting`, `letGo` or a
     /// vote, `again` and `released`; and some for `durable`.
     public static func protocolCells(shardCount: Int) -> Int { openPerPeerMax(shardCount: shardCount) * 8 + 64 }
 
     /// - Parameters:
     ///   - lanes: By shard, the protocol lane from this shard to it; this shard is the producer.
+    ///   - transfers: This shard's table, of as many places as it has slots.
     ///   - pairs: Numbers of the commits between this shard and each other, as recovery found them.
     ///   - bounds: Of the tables; nil: what an engine uses. Tests come to the bounds with small ones.
     public init(
         id: ShardID, routing: Routing, ledger: consuming Ledger, journal: consuming Journal, clock: HybridClock,
-        lanes: [Lane?], pairs: [PairNumbers], bounds: ShardBounds? = nil
+        lanes: [Lane?], transfers: TransferTable, pairs: [PairNumbers], bounds: ShardBounds? = nil
     ) {
         self.id = id
         self.routing = routing
@@ -186,10 +196,13 @@ public struct Shard: ~Copyable {
             peers[i].toldApplied = pair.applied
         }
         slots = FixedArray(count: slotCount)
+        invariant(transfers.count >= slotCount, "\(slotCount) slots and room for \(transfers.count) transfers")
+        self.transfers = transfers
         freeSlots = FreeList(count: slotCount)
         identityHeads = FixedArray(count: slotCount)
         participants = FixedArray(count: slotCount * shardCount)
         undecided = FixedArray(count: slotCount * 2 + openPerPeerMax * shardCount)
+        readGroups = FixedArray(count: undecided.count)
         freeUndecided = FreeList(count: undecided.count)
         waiters = FixedArray(count: slotCount)
         freeWaiters = FreeList(count: slotCount)
@@ -211,7 +224,8 @@ public struct Shard: ~Copyable {
 
     /// Something can go on at once: `settle` would find it.
     public var hasWork: Bool {
-        canReceive && !(selfQueue.isEmpty && dirtyQueue.isEmpty) || (hasRoomAgain && !againQueue.isEmpty)
+        canReceive && !(selfQueue.isEmpty && dirtyQueue.isEmpty)
+            || (hasRoomAgain && !againQueue.isEmpty && !isAgainStalled)
     }
 
     /// Transfers are open here, or their credits are: other shards will say more.

@@ -49,6 +49,7 @@ struct CoreSetup: Sendable {
     let start: StartBox
     /// [from][to]
     let controlLanes: [[Lane?]]
+    let transfers: TransferTable
     let requestLanes: [[Lane?]]
     let nativeListener: CInt
     let respListener: CInt
@@ -220,6 +221,10 @@ enum CoreThread {
         do throws(JournalError) {
             journal = try Journal(setup.directory, after: replayed, supply: setup.supply, options: options)
         } catch { throw .journal(error) }
+        // Opening has made durable what was replayed of this log. Only when that is so of all logs may a credit be
+        // appended: after a kill a decision can be readable and not yet on the disk, and a credit that survives the next
+        // power cut without its decision is money from nowhere.
+        try setup.barrier.wait()
 
         // Redo: decisions that are durable at their coordinator and not here.
         // All decisions of ours are applied at their peers when every shard has come this far.
@@ -257,7 +262,7 @@ enum CoreThread {
         } catch { throw .ring(error) }
         var shard = Shard(
             id: setup.id, routing: setup.routing, ledger: replay.intoLedger(), journal: journal, clock: clock,
-            lanes: setup.controlLanes[i], pairs: pairs)
+            lanes: setup.controlLanes[i], transfers: setup.transfers, pairs: pairs)
         shard.noteRedone(missing.count)
         let shared = CoreShared(
             coreCount: setup.routing.shardCount, time: time, board: setup.board, bells: setup.bells,
