@@ -13,7 +13,7 @@ public enum Limits {
     public static let shardsMax = 64
     /// Undecided crossing transfers that one shard coordinates with one peer. Bounds the protocol lanes: each such
     /// transfer has at most two messages under way in one direction.
-    public static let openPerPeerMax = 8192
+    public static let openPerPeerMax = 2048
     /// Crossing decisions not yet known durable at the peer, per peer: what a crash may have to send again.
     public static let redoPerPeerMax = 1 << 16
 }

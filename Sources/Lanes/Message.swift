@@ -15,7 +15,7 @@ public enum MessageKind: UInt8, BitwiseCopyable, Sendable {
     case record = 17
 
     // The cross-shard protocol, coordinator D → participant C.
-    /// Reserve the credit and vote; body: the transfer.
+    /// Reserve the credit of `transfer` and vote.
     case prepare = 32
     /// Forget the reservation or the wait of `slot`; answered by `released`.
     case release = 33
@@ -31,7 +31,7 @@ public enum MessageKind: UInt8, BitwiseCopyable, Sendable {
     case letGo = 51
     case again = 52
     case released = 53
-    /// The commit is applied (its record appended).
+    /// All commits up to `sequence` are applied (their records appended).
     case applied = 54
     /// Everything up to `durableSequence` is durable at C.
     case durable = 55
@@ -60,12 +60,13 @@ public enum MessageKind: UInt8, BitwiseCopyable, Sendable {
     public var clock: UInt64
     /// Prepare: the transfer's age. Commit, result: its timestamp.
     public var time: UInt64
-    /// Commit: number of the decision in its pair.
+    /// Prepare: the hash of the credit account, whose key all shards share. Commit, applied: number of the decision in its pair.
     public var sequence: UInt64
     /// The highest number of the receiver's decisions that is durable at the sender.
     public var durableSequence: UInt64
 
-    @usableFromInline var spare: UInt64 = 0
+    /// Prepare: the transfer, in the coordinator's table.
+    public var transfer: TransferReference?
 
     @inlinable public init(_ kind: MessageKind, from: ShardID, slot: UInt32 = 0) {
         rawKind = kind.rawValue
@@ -81,11 +82,11 @@ public enum MessageKind: UInt8, BitwiseCopyable, Sendable {
         time = 0
         sequence = 0
         durableSequence = 0
+        transfer = nil
     }
 
     @inlinable public var kind: MessageKind? { MessageKind(rawValue: rawKind) }
     @inlinable public var hasRecord: Bool {
-        rawKind == MessageKind.prepare.rawValue || rawKind == MessageKind.request.rawValue
-            || rawKind == MessageKind.record.rawValue
+        rawKind == MessageKind.request.rawValue || rawKind == MessageKind.record.rawValue
     }
 }

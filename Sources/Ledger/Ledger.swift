@@ -73,6 +73,8 @@ public struct Ledger: ~Copyable {
     public var transferCount: UInt64 { accepted }
     @usableFromInline var accepted: UInt64 = 0
     public internal(set) var refusalCount: UInt64 = 0
+    /// LSN of the newest account's creation.
+    public private(set) var lastCreatedLSN = LSN.zero
 
     /// - Parameters:
     ///   - key: Key of the in-memory tables; not the routing's, so that no client can aim at a bucket.
@@ -248,6 +250,7 @@ public struct Ledger: ~Copyable {
         guard accountIndex.insert(key.hash(account.id.value), UInt64(index) + 1) else {
             stop("out of memory: the index of accounts")
         }
+        lastCreatedLSN = lsn
         return true
     }
 

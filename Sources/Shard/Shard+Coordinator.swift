@@ -15,7 +15,7 @@ extension Shard {
         order += 1
         slots[i].order = order
         slots[i].state = .preparing
-        undecided[entry].reservedDebits += slots[i].transfer.amount.value
+        undecided[entry].reservedDebits += transfers[i].amount.value
         // Last of the open list.
         slots[i].previous = undecided[entry].openTail
         slots[i].next = 0
@@ -30,14 +30,16 @@ extension Shard {
 
         var message = Message(.prepare, from: id, slot: slot)
         message.time = slots[i].age
-        send(message, to: slots[i].peer, record: slot)
+        message.transfer = transfers.reference(i)
+        message.sequence = ledger.accountHash(transfers[i].creditAccountID)
+        send(message, to: slots[i].peer)
         failpoint(.prepared)
     }
 
     /// Lets go of the debit: the slot leaves the open list.
     mutating func unreserve(_ slot: UInt32, _ entry: Int) {
         let i = Int(slot)
-        undecided[entry].reservedDebits -= slots[i].transfer.amount.value
+        undecided[entry].reservedDebits -= transfers[i].amount.value
         let next = slots[i].next
         let previous = slots[i].previous
         if next != 0 { slots[Int(next - 1)].previous = previous } else { undecided[entry].openTail = previous }
@@ -76,7 +78,7 @@ extension Shard {
             guard let code = ResultCode(rawValue: message.rawCode) else { stop("a vote with code \(message.rawCode)") }
             let entry = undecidedEntry(slots[i].debit)
             unreserve(message.slot, entry)
-            let result = refuse(slots[i].transfer, slots[i].identityHash, code)
+            let result = refuse(transfers[i], slots[i].identityHash, code)
             finish(message.slot, result, journal.appended)
             markDirty(slots[i].debit)
             failpoint(.refused)
@@ -103,16 +105,27 @@ extension Shard {
             invariant(state == .aborting, "released in state \(state)")
             slots[i].state = .parked
             markDirty(slots[i].debit)
-        case .applied:
-            invariant(state == .decided, "applied in state \(state)")
-            let timestamp = slots[i].transfer.timestamp
-            answers.append(
-                Answer(
-                    origin: slots[i].origin, result: EventResult(.created, timestamp: timestamp), lsn: .zero))
-            free(message.slot)
-            failpoint(.answered)
         default:
             stop("message \(message.rawKind) is not an answer")
+        }
+    }
+
+    /// The peer has applied our decisions up to `sequence`: they are answered.
+    mutating func applied(_ sequence: UInt64, at peer: ShardID) {
+        let p = peer.index
+        invariant(sequence <= peers[p].decided, "decision \(sequence) of \(peers[p].decided) is applied")
+        while peers[p].appliedThere < sequence {
+            let slot = peers[p].decidedHead - 1
+            let i = Int(slot)
+            peers[p].decidedHead = slots[i].next
+            if slots[i].next != 0 { slots.prefetch(Int(slots[i].next - 1)) } else { peers[p].decidedTail = 0 }
+            peers[p].appliedThere += 1
+            answers.append(
+                Answer(
+                    origin: slots[i].origin, result: EventResult(.created, timestamp: transfers[i].timestamp),
+                    lsn: .zero))
+            free(slot)
+            failpoint(.answered)
         }
     }
 
@@ -147,10 +160,10 @@ extension Shard {
         let peer = slots[i].peer
         unreserve(slot, entry)
         let timestamp = clock.next()
-        slots[i].transfer.timestamp = timestamp
-        let amount = slots[i].transfer.amount
+        transfers[i].timestamp = timestamp
+        let amount = transfers[i].amount
         if peer == id {
-            let position = journal.append(LogRecord(.transfer, slots[i].transfer))
+            let position = journal.append(LogRecord(.transfer, transfers[i]))
             ledger.applyDebit(slots[i].debit, amount)
             let participant = Int(slot) + id.index * slotCount
             let credit = participants[participant].account
@@ -161,10 +174,16 @@ extension Shard {
         } else {
             peers[peer.index].decided += 1
             let position = journal.append(
-                LogRecord(.decision, slots[i].transfer, peer: peer, sequence: peers[peer.index].decided))
+                LogRecord(.decision, transfers[i], peer: peer, sequence: peers[peer.index].decided))
             ledger.applyDebit(slots[i].debit, amount)
             ledger.rememberCreated(slots[i].identityHash, position: position.value)
             slots[i].state = .decided
+            if peers[peer.index].decidedTail != 0 {
+                slots[Int(peers[peer.index].decidedTail - 1)].next = slot + 1
+            } else {
+                peers[peer.index].decidedHead = slot + 1
+            }
+            peers[peer.index].decidedTail = slot + 1
             endIdentity(slot)
             endCaution(slot)
             resubmitAfter(slot)
@@ -285,7 +304,7 @@ extension Shard {
         let slot = undecided[entry].parkedHead - 1
         let i = Int(slot)
         guard slots[i].state == .parked, !tailWaits(entry) else { return false }
-        let t = slots[i].transfer
+        let t = transfers[i]
         let debit = slots[i].debit
         let worst = ledger.debitRefusal(
             debit, t, reservedDebits: undecided[entry].reservedDebits, expectedCredits: 0)

@@ -1,7 +1,7 @@
 // The credit account's shard, C: reserves the credit and votes, on durable facts; applies what D has decided.
 // The states are ParticipantState's.
 
-public import SuanpanCore
+internal import SuanpanCore
 internal import SuanpanJournal
 public import SuanpanLanes
 internal import SuanpanLedger
@@ -10,49 +10,52 @@ extension Shard {
     // MARK: Messages
 
     /// Handles a protocol message from another shard.
-    /// - Parameter record: The transfer, for `prepare`.
-    public mutating func receive(_ message: Message, _ record: borrowing Transfer) {
+    public mutating func receive(_ message: Message) {
         clock.observe(message.clock)
         let from = Int(message.from)
         if message.durableSequence > peers[from].durableThere { peers[from].durableThere = message.durableSequence }
         switch message.kind {
-        case .prepare: prepare(message, record)
+        case .prepare:
+            guard let transfer = message.transfer else { stop("a prepare without its transfer") }
+            prepare(message, transfer)
         case .release: release(message)
         case .commit: commit(message)
+        case .applied: applied(message.sequence, at: ShardID(message.from))
         case .durable: break
         default: receiveAnswer(message)
         }
     }
 
     /// D asks for the credit of a transfer.
-    mutating func prepare(_ message: Message, _ t: borrowing Transfer) {
+    mutating func prepare(_ message: Message, _ transfer: TransferReference) {
         let p = Int(message.slot) + Int(message.from) * slotCount
         invariant(participants[p].state == .free, "a prepare for a slot that is in use")
-        participants[p].transfer = copy t
+        participants[p].transfer = transfer
         participants[p].age = message.time
         participants[p].coordinator = ShardID(message.from)
         participants[p].slot = message.slot
         participants[p].next = 0
         participants[p].previous = 0
         participants[p].voteSent = false
-        guard let credit = ledger.find(t.creditAccountID) else {
+        guard let credit = ledger.find(transfer.value.creditAccountID, hash: message.sequence) else {
             return voteNo(p, .creditAccountNotFound, .zero)
         }
         participants[p].account = credit
 
-        let created = ledger.createdLSN(credit)
+        // Seldom is any account so new that its own line must be asked.
+        let created = ledger.lastCreatedLSN <= journal.acknowledged ? .zero : ledger.createdLSN(credit)
         let flags = ledger.flags(credit)
         let u = ledger.undecided(credit)
         let reserved = u == 0 ? 0 : undecided[Int(u - 1)].reservedCredits
         let queued = u != 0 && undecided[Int(u - 1)].waitList.head != 0
-        let worst = ledger.creditRefusal(credit, t, reservedCredits: reserved, expectedDebits: 0)
+        let worst = ledger.creditRefusal(credit, transfer.value, reservedCredits: reserved, expectedDebits: 0)
         if worst == .created && !queued {
             // A credit uses none of the account's balances unless they limit it.
             let limited = flags.contains(.creditsMustNotExceedDebits)
             return voteYes(p, limited ? journal.appended : created)
         }
         let expected = u == 0 ? 0 : undecided[Int(u - 1)].reservedDebits
-        let best = ledger.creditRefusal(credit, t, reservedCredits: 0, expectedDebits: expected)
+        let best = ledger.creditRefusal(credit, transfer.value, reservedCredits: 0, expectedDebits: expected)
         if best == worst && best != .created { return voteNo(p, best, journal.appended) }
         if isFaulty(.refuseInsteadOfWait) { return voteNo(p, worst, journal.appended) }
 
@@ -101,23 +104,20 @@ extension Shard {
             message.sequence == peers[from].applied + 1, "commit \(message.sequence) after \(peers[from].applied)")
         clock.observe(message.time)
         peers[from].applied = message.sequence
-        participants[p].transfer.timestamp = Timestamp(message.time)
         _ = journal.append(
-            LogRecord(.credit, participants[p].transfer, peer: ShardID(from), sequence: message.sequence))
+            LogRecord(.credit, participants[p].transfer.value, peer: ShardID(from), sequence: message.sequence))
         peers[from].appliedLSN = journal.appended.value
         failpoint(.credited)
         showToReads(p, message.time)
-        ledger.applyCredit(participants[p].account, participants[p].transfer.amount)
+        ledger.applyCredit(participants[p].account, participants[p].transfer.value.amount)
         releaseCredit(p)
-        send(Message(.applied, from: id, slot: message.slot), to: ShardID(from))
-        failpoint(.applied)
     }
 
     /// The credit is no longer reserved: decided, or let go.
     mutating func releaseCredit(_ p: Int) {
         let account = participants[p].account
         let entry = undecidedEntry(account)
-        undecided[entry].reservedCredits -= participants[p].transfer.amount.value
+        undecided[entry].reservedCredits -= participants[p].transfer.value.amount.value
         Self.remove(p, from: &undecided[entry].creditList, in: &participants)
         participants[p].state = .free
         ended(entry)
@@ -131,7 +131,7 @@ extension Shard {
         order += 1
         participants[p].order = order
         participants[p].state = .reserved
-        undecided[entry].reservedCredits += participants[p].transfer.amount.value
+        undecided[entry].reservedCredits += participants[p].transfer.value.amount.value
         Self.append(p, to: &undecided[entry].creditList, in: &participants)
         vote(p, .created, lsn)
     }
@@ -201,7 +201,7 @@ extension Shard {
     /// Looks at the first waiting participant of an account again. Returns false when it must wait on.
     mutating func voteWaiting(_ entry: Int) -> Bool {
         let p = Int(undecided[entry].waitList.head - 1)
-        let t = participants[p].transfer
+        let t = participants[p].transfer.value
         let account = participants[p].account
         let passed = barrierPassed(entry, participants[p].barrier)
         let worst = ledger.creditRefusal(

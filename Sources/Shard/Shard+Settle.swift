@@ -19,8 +19,7 @@ extension Shard {
             if !selfQueue.isEmpty {
                 let message = selfQueue.first
                 selfQueue.removeFirst()
-                let transfer = slots[Int(message.slot)].transfer
-                receive(message, transfer)
+                receive(message)
             } else if !dirtyQueue.isEmpty {
                 let entry = Int(dirtyQueue.first)
                 dirtyQueue.removeFirst()
@@ -53,9 +52,20 @@ extension Shard {
         }
     }
 
-    /// Makes what was sent visible to the others; calls `wake` for each shard that has something new.
+    /// Says what was applied and makes all that was sent visible to the others; calls `wake` for each shard that has
+    /// something new.
     public mutating func flush(_ wake: (Int) -> Void) {
-        for p in 0..<shardCount where p != id.index { if lanes[p].flush() { wake(p) } }
+        for p in 0..<shardCount where p != id.index {
+            // One message for all commits since the last: each had a credit for its own.
+            if peers[p].applied != peers[p].toldApplied {
+                var message = Message(.applied, from: id)
+                message.sequence = peers[p].applied
+                peers[p].toldApplied = peers[p].applied
+                send(message, to: ShardID(p))
+                failpoint(.applied)
+            }
+            if lanes[p].flush() { wake(p) }
+        }
     }
 
     // MARK: One account
@@ -134,18 +144,18 @@ extension Shard {
             link = next
         }
         undecided[entry].readGroupTail = undecided[entry].readTail
-        undecided[entry].readTime = clock.now
-        undecided[entry].readBarrier = order + 1
-        undecided[entry].readAccount = ledger.account(undecided[entry].account)
+        readGroups[entry].time = clock.now
+        readGroups[entry].barrier = order + 1
+        readGroups[entry].account = ledger.account(undecided[entry].account)
     }
 
     /// A credit was decided at its coordinator: reads that began later show it.
     mutating func showToReads(_ p: Int, _ timestamp: UInt64) {
         let entry = Int(ledger.undecided(participants[p].account) - 1)
-        guard undecided[entry].readGroupTail != 0, participants[p].order < undecided[entry].readBarrier,
-            timestamp <= undecided[entry].readTime
+        guard undecided[entry].readGroupTail != 0, participants[p].order < readGroups[entry].barrier,
+            timestamp <= readGroups[entry].time
         else { return }
-        undecided[entry].readAccount.creditsPosted.value &+= participants[p].transfer.amount.value
+        readGroups[entry].account.creditsPosted.value &+= participants[p].transfer.value.amount.value
     }
 
     /// Answers the reads for which every credit has ended that may be earlier; those that came meanwhile are next.
@@ -153,7 +163,7 @@ extension Shard {
         while undecided[entry].readHead != 0 {
             if undecided[entry].readGroupTail == 0 { startReads(entry) }
             let credit = undecided[entry].creditList.head
-            if credit != 0 && participants[Int(credit - 1)].order < undecided[entry].readBarrier { return }
+            if credit != 0 && participants[Int(credit - 1)].order < readGroups[entry].barrier { return }
             var waiter: UInt32
             repeat {
                 waiter = undecided[entry].readHead
@@ -161,7 +171,7 @@ extension Shard {
                 undecided[entry].readHead = waiters[w].next
                 recordAnswers.append(
                     RecordAnswer(
-                        origin: waiters[w].origin, found: true, record: undecided[entry].readAccount.bits,
+                        origin: waiters[w].origin, found: true, record: readGroups[entry].account.bits,
                         lsn: journal.appended))
                 freeWaiters.give(UInt32(w))
             } while waiter != undecided[entry].readGroupTail
@@ -245,7 +255,7 @@ extension Shard {
 
     /// Sends a protocol message; the credits of DESIGN make sure that there is room.
     @inline(__always)
-    mutating func send(_ message: Message, to peer: ShardID, record slot: UInt32? = nil) {
+    mutating func send(_ message: Message, to peer: ShardID) {
         var message = message
         message.clock = clock.now
         if peer == id {
@@ -254,10 +264,6 @@ extension Shard {
         }
         message.durableSequence = peers[peer.index].durableHere
         peers[peer.index].toldDurable = message.durableSequence
-        if let slot {
-            lanes[peer.index].push(message, slots[Int(slot)].transfer)
-        } else {
-            lanes[peer.index].push(message)
-        }
+        lanes[peer.index].push(message)
     }
 }

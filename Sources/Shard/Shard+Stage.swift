@@ -19,6 +19,17 @@ struct Staged: BitwiseCopyable {
     var peer: ShardID
 }
 
+/// What looking ahead found for one message of another shard.
+struct StagedMessage: BitwiseCopyable {
+    enum Step: UInt8, BitwiseCopyable { case nothing, prepare, commit, vote }
+    var step: Step
+    /// The participant or the slot.
+    var at: UInt32
+    /// Account index plus 1; 0: not known.
+    var account: UInt32
+    var hash: UInt64
+}
+
 extension Shard {
     /// Transfers looked ahead at together.
     public static var stagedMax: Int { 32 }
@@ -63,43 +74,56 @@ extension Shard {
 
     // MARK: Messages. Three looks, each at what the one before has brought near.
 
-    /// First look at a message on its way: the slot or participant it names, the index line of a credit account.
+    /// First look at the `k`-th message of a run: the transfer, slot or participant it names, the credit account's index.
     @inline(__always)
-    public func lookAhead(_ message: Message, credit: AccountID) {
+    public mutating func lookAhead(_ k: Int, _ message: Message) {
+        var found = StagedMessage(step: .nothing, at: 0, account: 0, hash: 0)
         switch message.kind {
         case .prepare:
+            found.step = .prepare
+            found.hash = message.sequence
+            message.transfer?.prefetch()
             participants.prefetch(Int(message.slot) + Int(message.from) * slotCount)
-            ledger.prefetchAccount(hash: ledger.accountHash(credit))
-        case .commit: participants.prefetch(Int(message.slot) + Int(message.from) * slotCount)
-        case .voteYes, .voteNo, .applied: slots.prefetch(Int(message.slot))
+            ledger.prefetchAccount(hash: found.hash)
+        case .commit:
+            found.step = .commit
+            found.at = UInt32(truncatingIfNeeded: Int(message.slot) + Int(message.from) * slotCount)
+            participants.prefetch(Int(found.at))
+        case .voteYes:
+            found.step = .vote
+            found.at = message.slot
+            slots.prefetch(Int(message.slot))
+            transfers.prefetch(Int(message.slot))
+        case .voteNo: slots.prefetch(Int(message.slot))
         default: break
         }
+        stagedMessages[k] = found
     }
 
     /// Second look: the accounts.
     @inline(__always)
-    public func lookCloser(_ message: Message, credit: AccountID) {
-        switch message.kind {
-        case .prepare:
-            if let account = ledger.guess(hash: ledger.accountHash(credit)) { ledger.prefetch(account) }
-        case .commit: ledger.prefetch(participants[Int(message.slot) + Int(message.from) * slotCount].account)
-        case .voteYes:
-            ledger.prefetchIdentity(hash: slots[Int(message.slot)].identityHash)
-            ledger.prefetch(slots[Int(message.slot)].debit)
-        default: break
+    public mutating func lookCloser(_ k: Int) {
+        let i = Int(stagedMessages[k].at)
+        var account: AccountIndex?
+        switch stagedMessages[k].step {
+        case .nothing: return
+        case .prepare: account = ledger.guess(hash: stagedMessages[k].hash)
+        case .commit: account = participants[i].account
+        case .vote:
+            ledger.prefetchIdentity(hash: slots[i].identityHash)
+            account = slots[i].debit
         }
+        guard let account else { return }
+        ledger.prefetch(account)
+        stagedMessages[k].account = account.value + 1
     }
 
     /// Third look: what is undecided on them.
     @inline(__always)
-    public func lookClosest(_ message: Message) {
-        let account: AccountIndex
-        switch message.kind {
-        case .commit: account = participants[Int(message.slot) + Int(message.from) * slotCount].account
-        case .voteYes: account = slots[Int(message.slot)].debit
-        default: return
-        }
-        let u = ledger.undecided(account)
+    public func lookClosest(_ k: Int) {
+        let account = stagedMessages[k].account
+        if account == 0 { return }
+        let u = ledger.undecided(AccountIndex(account - 1))
         if u != 0 { undecided.prefetch(Int(u - 1)) }
     }
 }

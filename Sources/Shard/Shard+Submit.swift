@@ -259,7 +259,7 @@ extension Shard {
         peers[p].open += 1
         let slot = freeSlots.take()
         let i = Int(slot)
-        slots[i].transfer = copy t
+        transfers[i] = copy t
         slots[i].origin = origin
         slots[i].identityHash = hash
         slots[i].age = clock.next().nanoseconds
@@ -284,7 +284,7 @@ extension Shard {
         var link = identityHeads[Int(truncatingIfNeeded: hash) & (slotCount - 1)]
         while link != 0 {
             let i = Int(link - 1)
-            if slots[i].identityHash == hash && slots[i].transfer.id == id && slots[i].transfer.debitAccountID == debit
+            if slots[i].identityHash == hash && transfers[i].id == id && transfers[i].debitAccountID == debit
             {
                 return link - 1
             }

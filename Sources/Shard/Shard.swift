@@ -47,6 +47,11 @@ struct PeerState: BitwiseCopyable {
     var decided: UInt64 = 0
     /// The highest of them that the peer has said is durable there.
     var durableThere: UInt64 = 0
+    /// The highest of them that the peer has applied.
+    var appliedThere: UInt64 = 0
+    /// Slots of those above it, in the order of their numbers, linked by `next`.
+    var decidedHead: UInt32 = 0
+    var decidedTail: UInt32 = 0
     /// Slots alive whose credit side is this peer.
     var open = 0
     /// As participant: number of the last commit applied from this peer.
@@ -56,6 +61,8 @@ struct PeerState: BitwiseCopyable {
     var mark: UInt64 = 0
     var markLSN: UInt64 = 0
     var durableHere: UInt64 = 0
+    /// The last `applied` said to the peer.
+    var toldApplied: UInt64 = 0
     /// The last `durableHere` said to the peer.
     var toldDurable: UInt64 = 0
 }
@@ -85,6 +92,8 @@ public struct Shard: ~Copyable {
     let redoPerPeerMax: Int
 
     var slots: FixedArray<Slot>
+    /// By slot; participants read it in place.
+    let transfers: TransferTable
     var freeSlots: FreeList
     /// Heads of the chains of open identities, by hash.
     var identityHeads: FixedArray<UInt32>
@@ -97,6 +106,8 @@ public struct Shard: ~Copyable {
     /// By coordinator, then by its slot.
     var participants: FixedArray<Participant>
     var undecided: FixedArray<UndecidedAccount>
+    /// By entry.
+    var readGroups: FixedArray<ReadGroup>
     var freeUndecided: FreeList
     var waiters: FixedArray<Waiter>
     var freeWaiters: FreeList
@@ -114,6 +125,7 @@ public struct Shard: ~Copyable {
 
     /// Events looked ahead at: see `Shard+Stage`.
     var staged = FixedArray<Staged>(count: Shard.stagedMax)
+    var stagedMessages = FixedArray<StagedMessage>(count: Shard.stagedMax)
 
     /// A decision whose commit leaves when it is durable; all that the commit says.
     struct DecidedItem: BitwiseCopyable {
@@ -132,7 +144,8 @@ public struct Shard: ~Copyable {
 
     /// Records that one step of the machine may append before it asks again.
     static var recordsPerStep: Int { 4 }
-    static var slotCountDefault: Int { 1 << 14 }
+    /// Slots of an engine's shard.
+    public static var slotCountDefault: Int { 1 << 12 }
 
     /// Credits between two shards: fewer when there are many, as lanes grow with their product.
     public static func openPerPeerMax(shardCount: Int) -> Int {
@@ -140,17 +153,18 @@ public struct Shard: ~Copyable {
     }
 
     /// Cells that the protocol lane from one shard to another needs so that a send never waits: per transfer that the
-    /// sender coordinates a prepare (3) and a release, per transfer that the receiver coordinates `waiting`, `letGo` or a
+    /// sender coordinates a prepare and a release, per transfer that the receiver coordinates `waiting`, `letGo` or a
     /// vote, `again` and `released`; and some for `durable`.
     public static func protocolCells(shardCount: Int) -> Int { openPerPeerMax(shardCount: shardCount) * 8 + 64 }
 
     /// - Parameters:
     ///   - lanes: By shard, the protocol lane from this shard to it; this shard is the producer.
+    ///   - transfers: This shard's table, of as many places as it has slots.
     ///   - pairs: Numbers of the commits between this shard and each other, as recovery found them.
     ///   - bounds: Of the tables; nil: what an engine uses. Tests come to the bounds with small ones.
     public init(
         id: ShardID, routing: Routing, ledger: consuming Ledger, journal: consuming Journal, clock: HybridClock,
-        lanes: [Lane?], pairs: [PairNumbers], bounds: ShardBounds? = nil
+        lanes: [Lane?], transfers: TransferTable, pairs: [PairNumbers], bounds: ShardBounds? = nil
     ) {
         self.id = id
         self.routing = routing
@@ -170,16 +184,21 @@ public struct Shard: ~Copyable {
         for (i, pair) in pairs.enumerated() {
             peers[i].decided = pair.decided
             peers[i].durableThere = pair.decided
+            peers[i].appliedThere = pair.decided
             peers[i].applied = pair.applied
             peers[i].durableHere = pair.applied
             peers[i].mark = pair.applied
             peers[i].toldDurable = pair.applied
+            peers[i].toldApplied = pair.applied
         }
         slots = FixedArray(count: slotCount)
+        invariant(transfers.count >= slotCount, "\(slotCount) slots and room for \(transfers.count) transfers")
+        self.transfers = transfers
         freeSlots = FreeList(count: slotCount)
         identityHeads = FixedArray(count: slotCount)
         participants = FixedArray(count: slotCount * shardCount)
         undecided = FixedArray(count: slotCount * 2 + openPerPeerMax * shardCount)
+        readGroups = FixedArray(count: undecided.count)
         freeUndecided = FreeList(count: undecided.count)
         waiters = FixedArray(count: slotCount)
         freeWaiters = FreeList(count: slotCount)

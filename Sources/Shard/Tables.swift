@@ -2,6 +2,7 @@
 // allocated before the shard runs; links are indices plus one, 0 meaning none, so that zeroed memory is an empty table.
 
 public import SuanpanCore
+internal import SuanpanLanes
 internal import SuanpanLedger
 
 /// Where an answer goes: the front of a core, its request and the event's place in it.
@@ -49,8 +50,8 @@ enum SlotState: UInt8, BitwiseCopyable {
     case decided
 }
 
+/// A transfer that is being decided; the transfer itself stands at the same place of the shard's `TransferTable`.
 struct Slot: BitwiseCopyable {
-    var transfer: Transfer
     var origin: Origin
     var identityHash: UInt64
     /// Arrival: the age of wait-die.
@@ -87,7 +88,7 @@ enum ParticipantState: UInt8, BitwiseCopyable {
 }
 
 struct Participant: BitwiseCopyable {
-    var transfer: Transfer
+    var transfer: TransferReference
     var age: UInt64
     var order: UInt64
     var barrier: UInt64
@@ -123,17 +124,21 @@ struct UndecidedAccount: BitwiseCopyable {
     /// Participants that wait, in order; and those told to let go.
     var waitList: ParticipantList
     var dyingList: ParticipantList
-    /// Reads that wait, in order. Those up to `readGroupTail` (0: none) will be answered with `readAccount`: the account
-    /// as it stood at `readTime`, once all credits that were undecided then (before `readBarrier`) have ended.
+    /// Reads that wait, in order. Those up to `readGroupTail` (0: none) are the entry's `ReadGroup`.
     var readHead: UInt32
     var readTail: UInt32
     var readGroupTail: UInt32
-    var readTime: UInt64
-    var readBarrier: UInt64
-    var readAccount: Account
     var nextFree: UInt32
     var isDirty: Bool
     var isUsed: Bool
+}
+
+/// Reads that will be answered with `account`, as it stood at `time`, once all credits that were undecided then (before
+/// `barrier`) have ended. Beside its entry, which everybody touches.
+struct ReadGroup: BitwiseCopyable {
+    var account: Account
+    var time: UInt64
+    var barrier: UInt64
 }
 
 enum WaiterKind: UInt8, BitwiseCopyable {

@@ -64,9 +64,6 @@ struct CoreLoop: ~Copyable {
     var respPaused = false
     var acceptAgainAt: UInt64 = .max
 
-    /// The record of a message that has none.
-    let nothing = Shard.readKey(AccountID(0))
-
     static var messagesPerLane: Int { 1024 }
     /// Messages looked ahead at together.
     static var messagesAhead: Int { 32 }
@@ -222,21 +219,16 @@ struct CoreLoop: ~Copyable {
     }
 
     /// Asks for the memory that the next messages of a lane will touch.
-    private func lookAhead(_ lane: Lane) {
-        let none = AccountID(0)
-        func each(_ body: (Message, AccountID) -> Void) {
-            var cells = 0
-            var count = 0
-            while count < Self.messagesAhead, let message = lane.peek(ahead: cells) {
-                let isPrepare = message.rawKind == MessageKind.prepare.rawValue
-                body(message, isPrepare ? lane.record(ahead: cells).creditAccountID : none)
-                cells += message.hasRecord ? Lane.recordCells : Lane.headCells
-                count += 1
-            }
+    private mutating func lookAhead(_ lane: Lane) {
+        var cells = 0
+        var count = 0
+        while count < Self.messagesAhead, let message = lane.peek(ahead: cells) {
+            shard.lookAhead(count, message)
+            cells += message.hasRecord ? Lane.recordCells : Lane.headCells
+            count += 1
         }
-        each { shard.lookAhead($0, credit: $1) }
-        each { shard.lookCloser($0, credit: $1) }
-        each { message, _ in shard.lookClosest(message) }
+        for k in 0..<count { shard.lookCloser(k) }
+        for k in 0..<count { shard.lookClosest(k) }
     }
 
     /// Handles up to `count` messages; fewer when the lane is empty or the log has no room.
@@ -251,12 +243,9 @@ struct CoreLoop: ~Copyable {
                     SuanpanCore.stop("door \(message.operation)")
                 }
                 front.adopt(CInt(bitPattern: message.slot), door, ring: &ring)
-            case .prepare:
-                guard shard.canReceive else { return taken }
-                shard.receive(message, lane.peekRecord())
             default:
                 guard shard.canReceive else { return taken }
-                shard.receive(message, nothing)
+                shard.receive(message)
             }
             lane.take(message)
         }

@@ -49,6 +49,7 @@ struct CoreSetup: Sendable {
     let start: StartBox
     /// [from][to]
     let controlLanes: [[Lane?]]
+    let transfers: TransferTable
     let requestLanes: [[Lane?]]
     let nativeListener: CInt
     let respListener: CInt
@@ -257,7 +258,7 @@ enum CoreThread {
         } catch { throw .ring(error) }
         var shard = Shard(
             id: setup.id, routing: setup.routing, ledger: replay.intoLedger(), journal: journal, clock: clock,
-            lanes: setup.controlLanes[i], pairs: pairs)
+            lanes: setup.controlLanes[i], transfers: setup.transfers, pairs: pairs)
         shard.noteRedone(missing.count)
         let shared = CoreShared(
             coreCount: setup.routing.shardCount, time: time, board: setup.board, bells: setup.bells,

@@ -81,7 +81,7 @@ public final class Engine: Sendable {
                 configuration: configuration, directory: box.directory.shard(ShardID(i)),
                 wasEverAsynchronous: box.directory.wasEverAsynchronous, supply: preparer.supply(ShardID(i)),
                 routing: routing, key: key, memoryBytes: memory / count, bells: bells, callers: callers, board: board,
-                control: control, barrier: barrier, start: start, controlLanes: lanes.control,
+                control: control, barrier: barrier, start: start, controlLanes: lanes.control, transfers: lanes.transfers[i],
                 requestLanes: lanes.requests, nativeListener: i == 0 ? sockets.nativeFD : -1,
                 respListener: i == 0 ? sockets.respFD : -1)
             threads.append(Thread.start { CoreThread.run(setup) })
@@ -266,19 +266,28 @@ final class DirectoryBox: Sendable {
     init(_ directory: consuming DataDirectory) { self.directory = directory }
 }
 
-/// The lanes between all cores, and their memory.
+/// The lanes between all cores and what they refer to, and their memory.
 final class LaneTable: Sendable {
     /// [from][to]
     let control: [[Lane?]]
     let requests: [[Lane?]]
+    /// By core: the transfers that its shard coordinates.
+    let transfers: [TransferTable]
     private let owners: [LaneBox]
+    private let tables: [TableBox]
 
     private final class LaneBox: Sendable {
         let owner: LaneOwner
         init(cells: Int) { owner = LaneOwner(cells: cells) }
     }
 
+    private final class TableBox: Sendable {
+        let owner = TransferTableOwner(count: Shard.slotCountDefault)
+    }
+
     init(coreCount: Int) {
+        tables = (0..<coreCount).map { _ in TableBox() }
+        transfers = tables.map { $0.owner.table }
         var owners: [LaneBox] = []
         func table(_ cells: Int) -> [[Lane?]] {
             (0..<coreCount).map { from in

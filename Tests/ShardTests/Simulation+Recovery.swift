@@ -150,6 +150,7 @@ extension Simulation {
             var made: [Node] = []
             var isAgain = false
             lanes = Array(repeating: Array(repeating: nil, count: shardCount), count: shardCount)
+            tables = (0..<shardCount).map { _ in TableBox(bounds.slots) }
             laneOwners = []
             for from in 0..<shardCount {
                 for to in 0..<shardCount where from != to {
@@ -208,7 +209,7 @@ extension Simulation {
                 let shard = Shard(
                     id: ShardID(i), routing: routing, ledger: replayed[i].takeLedger(), journal: journal,
                     clock: HybridClock(shard: ShardID(i), shardCount: shardCount, after: Timestamp(ceiling)),
-                    lanes: lanes[i], pairs: own, bounds: bounds)
+                    lanes: lanes[i], transfers: tables[i].owner.table, pairs: own, bounds: bounds)
                 let node = Node(shard)
                 #if SUANPAN_FAILPOINTS
                     node.shard.fault = options.fault

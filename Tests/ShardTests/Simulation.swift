@@ -171,6 +171,12 @@ final class Simulation {
         let owner: LaneOwner
         init(_ cells: Int) { owner = LaneOwner(cells: cells) }
     }
+    /// A shard's transfers under way; kept until the end, as what names them may be left in a lane.
+    final class TableBox {
+        let owner: TransferTableOwner
+        init(_ slots: Int) { owner = TransferTableOwner(count: slots) }
+    }
+    var tables: [TableBox] = []
 
     static let root: String = FileManager.default.fileExists(atPath: "/dev/shm") ? "/dev/shm" : NSTemporaryDirectory()
 
@@ -323,14 +329,13 @@ final class Simulation {
             guard let lane = lanes[from][i] else { continue }
             var left = isWhole ? 1000 : dice.pick([1, 1, 2, 3, 1000])
             while left > 0, let message = lane.peek(), node.shard.canReceive {
-                let record = message.hasRecord ? lane.peekRecord() : Shard.readKey(AccountID(0))
                 trace("shard \(i) gets \(message.kind.map { "\($0)" } ?? "?") of slot \(message.slot) from \(from)")
                 if dice.chance(30) {
-                    node.shard.lookAhead(message, credit: record.creditAccountID)
-                    node.shard.lookCloser(message, credit: record.creditAccountID)
-                    node.shard.lookClosest(message)
+                    node.shard.lookAhead(0, message)
+                    node.shard.lookCloser(0)
+                    node.shard.lookClosest(0)
                 }
-                node.shard.receive(message, record)
+                node.shard.receive(message)
                 lane.take(message)
                 left -= 1
                 if dice.chance(20) { try node.shard.settle() }

@@ -16,6 +16,7 @@ final class Stage {
     private let directory: DataDirectory
     private let preparer: SegmentPreparer
     private var owners: [Simulation.LaneBox] = []
+    private var tables: [Simulation.TableBox] = []
     private var lanes: [[Lane?]] = []
     let routing: Routing
     private(set) var nodes: [Node] = []
@@ -29,6 +30,7 @@ final class Stage {
         preparer = try SegmentPreparer(directory)
         routing = Routing(key: HashKey(a: 1, b: 2), shardCount: shards)
         lanes = Array(repeating: Array(repeating: nil, count: shards), count: shards)
+        tables = (0..<shards).map { _ in Simulation.TableBox(max(bounds?.slots ?? 0, Shard.slotCountDefault)) }
         for a in 0..<shards {
             for b in 0..<shards where a != b {
                 let box = Simulation.LaneBox(1024)
@@ -47,7 +49,7 @@ final class Stage {
                     Shard(
                         id: ShardID(i), routing: routing, ledger: replay.intoLedger(), journal: journal,
                         clock: HybridClock(shard: ShardID(i), shardCount: shards, after: Timestamp(1000)),
-                        lanes: lanes[i],
+                        lanes: lanes[i], transfers: tables[i].owner.table,
                         pairs: Array(repeating: PairNumbers(), count: shards), bounds: bounds)))
         }
     }
@@ -147,7 +149,7 @@ final class Stage {
         guard let lane = lanes[from][to] else { return [] }
         var kinds: [MessageKind] = []
         while kinds.count < count, let message = lane.peek() {
-            nodes[to].shard.receive(message, message.hasRecord ? lane.peekRecord() : Shard.readKey(AccountID(0)))
+            nodes[to].shard.receive(message)
             lane.take(message)
             if let kind = message.kind { kinds.append(kind) }
         }

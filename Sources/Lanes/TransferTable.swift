@@ -1,0 +1,79 @@
+// The transfers that one shard coordinates, by slot, where their participants read them in place: a message names one
+// instead of carrying it. Written by the owning shard alone, before the message that names it; unchanged, but for the
+// timestamp that is set before the commit, until the participant has ended.
+
+public import CSupport
+public import SuanpanCore
+
+/// Names a transfer of another shard's table. Read it only between the message that brought it and the one that ends it.
+@safe @frozen
+public struct TransferReference: BitwiseCopyable, @unchecked Sendable {
+    // SAFETY of Sendable: what it points to was written before it was sent, and outlives all shards' threads.
+    @usableFromInline let address: UnsafePointer<Transfer>
+    @inlinable init(_ address: UnsafePointer<Transfer>) { unsafe self.address = address }
+
+    @inlinable @inline(__always)
+    public var value: Transfer {
+        unsafeAddress { unsafe address }
+    }
+    /// Asks for its cache lines ahead.
+    @inlinable @inline(__always)
+    public func prefetch() { unsafe sp_prefetch(address); unsafe sp_prefetch(UnsafeRawPointer(address) + 64) }
+}
+
+/// A handle of a table; the memory is the `TransferTableOwner`'s.
+@safe @frozen
+public struct TransferTable: BitwiseCopyable, @unchecked Sendable {
+    // SAFETY of Sendable: one shard writes; others read by references that it has sent.
+    @usableFromInline let base: UnsafeMutablePointer<Transfer>
+    public let count: Int
+
+    @inlinable @inline(__always)
+    public subscript(slot: Int) -> Transfer {
+        unsafeAddress {
+            invariant(UInt(bitPattern: slot) < UInt(bitPattern: count), "slot \(slot) of \(count)")
+            return unsafe UnsafePointer(base + slot)
+        }
+        nonmutating unsafeMutableAddress {
+            invariant(UInt(bitPattern: slot) < UInt(bitPattern: count), "slot \(slot) of \(count)")
+            return unsafe base + slot
+        }
+    }
+
+    @inlinable @inline(__always)
+    public func reference(_ slot: Int) -> TransferReference {
+        invariant(UInt(bitPattern: slot) < UInt(bitPattern: count), "slot \(slot) of \(count)")
+        return unsafe TransferReference(UnsafePointer(base + slot))
+    }
+
+    @inlinable @inline(__always)
+    public func prefetch(_ slot: Int) {
+        if UInt(bitPattern: slot) < UInt(bitPattern: count) { reference(slot).prefetch() }
+    }
+
+    @usableFromInline
+    init(_ base: UnsafeMutablePointer<Transfer>, count: Int) {
+        unsafe self.base = base
+        self.count = count
+    }
+}
+
+/// Owns a table's memory; outlives all shards.
+@safe
+public struct TransferTableOwner: ~Copyable {
+    public let table: TransferTable
+    private let bytes: Int
+
+    public init(count: Int) {
+        bytes = max(1, count) * MemoryLayout<Transfer>.stride
+        guard let memory = unsafe sp_map(bytes, bytes >= 512 << 10 ? 1 : 0) else {
+            stop("out of memory: \(bytes) bytes for transfers under way")
+        }
+        table = unsafe TransferTable(memory.bindMemory(to: Transfer.self, capacity: max(1, count)), count: count)
+    }
+
+    deinit { unsafe sp_unmap(table.base, bytes) }
+}
+
+// SAFETY: owns memory only; who may touch it is the table's contract.
+extension TransferTableOwner: @unchecked Sendable {}
