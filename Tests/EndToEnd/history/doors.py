@@ -338,7 +338,7 @@ class Doors:
             for step in group:
                 step.client, step.door = self.client, request.door
         if door == "resp":
-            concerns = [self._concerns(step) for step in steps]
+            concerns = [self.concerns(step) for step in steps]
             for at, step in enumerate(steps):
                 step.after = [s for s, c in zip(steps[:at], concerns) if not c.isdisjoint(concerns[at])]
         attempts = 0
@@ -367,7 +367,7 @@ class Doors:
                 raise Wrong(f"undecided after {attempts} attempts: {left[0]}")
         return steps + lost
 
-    def _concerns(self, step):
+    def concerns(self, step):
         """The accounts of a command. A command of a pipeline sees the effects of those before it, so those that
         have an account in common are in order; nothing is promised of others."""
         if step.kind in ("totals", "by_id", "cut"):

@@ -219,7 +219,20 @@ class Run:
             self.gave_up = True
             print(f"  seed {self.seed}: the search gave up, only the cheap checks are made", file=sys.stderr)
         elif not found.done:
-            raise Disagreement(str(found))
+            raise Disagreement(f"{found}\n{self._contradiction(made)}")
+
+    def _contradiction(self, made):
+        """The few steps that contradict each other, and what changed their accounts at the time."""
+        kept, odd = search.smallest(self.model, made)
+        if not odd:
+            return ""
+        first, last = min(step.start for step in odd), max(step.end for step in odd)
+        ids = {id for step in odd for id in self.doors.concerns(step)}
+        near = [step for step in kept if step in odd or not step.optional and step.end >= first - 2_000_000
+                and step.start <= last and ids & self.doors.concerns(step)]
+        lines = [f"  {(step.start - first) // 1000}..{(step.end - first) // 1000} us: {step}"
+                 for step in sorted(near, key=lambda step: step.start)]
+        return "\n".join(["the contradiction, with what changed the accounts concerned (microseconds):"] + lines)
 
     # The end.
 

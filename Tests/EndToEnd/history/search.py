@@ -276,3 +276,49 @@ def explain(model, steps, budget=200_000):
     else:
         model.undo(mark)
     return found
+
+
+def smallest(model, steps, budget=20_000):
+    """Of steps that have no explanation, few that have none either: what changes nothing is left out where it can be.
+    Returns the steps kept and, of these, the ones that changed nothing: they contradict each other or the rest."""
+    def unexplained(some):
+        mark = model.mark()
+        found = Search(model, some, budget).run()
+        model.undo(mark)
+        return not found.done and not found.gave_up
+
+    def key(step):
+        if step.kind == "transfer" and not any(r.timestamp for r in step.answer):
+            return (step.body["debit_account_id"], step.body["id"])
+        return step if step.kind in ("read", "look", "by_id", "cut", "totals") else None
+    groups = {}
+    for step in steps:
+        if key(step) is not None:
+            groups.setdefault(key(step), []).append(step)
+    # Steps after the contradiction do not matter: the shortest time that has one.
+    ends = sorted(step.end for step in steps if step.end)
+    low, high = 0, len(ends) - 1
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if unexplained(_until(steps, ends[middle])) else (middle + 1, high)
+    kept = _until(steps, ends[high])
+    groups, size = list(groups.values()), max(1, len(groups) // 2)
+    while size >= 1:
+        at = 0
+        while at < len(groups):
+            without = {id(step) for group in groups[at:at + size] for step in group}
+            fewer = [step for step in kept if id(step) not in without]
+            if unexplained(fewer):
+                kept = fewer
+                del groups[at:at + size]
+            else:
+                at += size
+        size //= 2
+    there = {id(step) for step in kept}
+    return kept, [step for group in groups for step in group if id(step) in there]
+
+
+def _until(steps, moment):
+    """What was answered until a moment; what was sent and changed something may have happened too."""
+    return [step for step in steps if step.optional or step.end <= moment or step.start <= moment and
+            step.kind not in ("read", "look", "by_id", "cut", "totals") and any(r.timestamp for r in step.answer or ())]
