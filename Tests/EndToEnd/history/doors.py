@@ -11,8 +11,8 @@ import time
 import native_client as native
 
 from .model import (
-    ACCOUNT_LINKED, BALANCING_CREDIT, BALANCING_DEBIT, CLOSING_CREDIT, CLOSING_DEBIT, CREDITS_FROZEN, DEBITS_FROZEN,
-    LINKED, MAX, PENDING, POST, VOID, Result)
+    ACCOUNT_LINKED, BALANCING_CREDIT, BALANCING_DEBIT, CLOSING_CREDIT, CLOSING_DEBIT, CREDITS_FROZEN, CREDITS_LIMITED,
+    DEBITS_FROZEN, LINKED, MAX, PENDING, POST, VOID, Result)
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 SIDES = {"DEBITS": DEBITS_FROZEN, "CREDITS": CREDITS_FROZEN, "BOTH": DEBITS_FROZEN | CREDITS_FROZEN}
@@ -317,7 +317,9 @@ def parse_map(flat, flag_names):
 
 
 class Doors:
-    """A client's two connections. `keeper` knows the server and whether it is meant to be up."""
+    """A client's two connections. `strict_pipelines`: see `_in_order`. `keeper` knows the server and whether it is meant to be up."""
+
+    strict_pipelines = False
 
     def __init__(self, keeper, world, client):
         self.keeper, self.world, self.client, self.epoch = keeper, world, client, keeper.epoch
@@ -338,9 +340,8 @@ class Doors:
             for step in group:
                 step.client, step.door = self.client, request.door
         if door == "resp":
-            concerns = [self.concerns(step) for step in steps]
             for at, step in enumerate(steps):
-                step.after = [s for s, c in zip(steps[:at], concerns) if not c.isdisjoint(concerns[at])]
+                step.after = [earlier for earlier in steps[:at] if self._in_order(earlier, step)]
         attempts = 0
         while groups:
             try:
@@ -368,20 +369,38 @@ class Doors:
         return steps + lost
 
     def concerns(self, step):
-        """The accounts of a command. A command of a pipeline sees the effects of those before it, so those that
-        have an account in common are in order; nothing is promised of others."""
+        """The accounts of a step."""
         if step.kind in ("totals", "by_id", "cut"):
             return self.world.account_ids
         if step.kind in ("read", "account"):
             return {step.body if step.kind == "read" else step.body["id"]}
         if step.kind in ("freeze", "look"):
             return {step.body[0]}
-        found = set()
+        debits, credits = self._sides(step)
+        return debits | credits
+
+    def _sides(self, step):
+        debits, credits = set(), set()
         for e in step.events:
-            found |= {e["debit_account_id"], e["credit_account_id"]}
+            debits.add(e["debit_account_id"])
+            credits.add(e["credit_account_id"])
             if e["pending_id"]:
-                found |= {slot["credit_account_id"] for slot in self.world.slots if slot["id"] == e["pending_id"]}
-        return found - {0}
+                credits |= {slot["credit_account_id"] for slot in self.world.slots if slot["id"] == e["pending_id"]}
+        return debits - {0}, credits - {0}
+
+    def _in_order(self, earlier, later):
+        """Whether a command of a pipeline takes effect before a later one. A command sees the effects of those before
+        it: so does a read of one of their accounts, and a transfer whose answer can depend on them. Strictly taken
+        the same holds for any two commands that have an account in common (`strict_pipelines`)."""
+        common = self.concerns(earlier) & self.concerns(later)
+        both = earlier.kind == later.kind == "transfer"
+        if not common or not both or self.strict_pipelines:
+            return bool(common)
+        special = ~(LINKED | PENDING)
+        if (earlier.body["flags"] | later.body["flags"]) & special:
+            return True
+        limited = {a["id"] for a in self.world.all if a["flags"] & CREDITS_LIMITED}
+        return bool(common & self._sides(later)[0] or common & limited)
 
     @staticmethod
     def _maybe(step):

@@ -317,7 +317,10 @@ def main():
     parser.add_argument("--kills", type=int, default=2)
     parser.add_argument("--minutes", type=float, help="as many seeds as fit, instead of --seeds")
     parser.add_argument("--keep-going", action="store_true", help="go on with the next seed after a disagreement")
+    parser.add_argument("--strict-pipelines", action="store_true",
+                        help="commands of a RESP pipeline with an account in common take effect in order for everyone")
     options = parser.parse_args()
+    Doors.strict_pipelines = options.strict_pipelines
     seed = options.seed if options.seed is not None else random.SystemRandom().randrange(1 << 32)
     until = time.monotonic() + 60 * options.minutes if options.minutes else None
     count = steps = failures = 0
