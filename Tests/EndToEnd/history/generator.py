@@ -66,6 +66,7 @@ class World:
         self.features = features
         self._accounts()
         self.slots, self.chain_of = [], []
+        self.closings = []  # Events that closed an account: soon voided, or little could happen any more.
         while len(self.slots) < slots:
             self._grow()
 
@@ -83,8 +84,8 @@ class World:
         # Created when half of the history is over.
         self.late = [self._account(ids.pop(), r.choice((0, DEBITS_LIMITED)))]
         self.stopped = [self._account(ids.pop(), r.choice((CLOSED, DEBITS_FROZEN, CREDITS_FROZEN)))]
-        # Two that move sums near 2^128 between them, so that others stay clear of overflows.
-        self.whales = [self._account(ids.pop(), 0) for _ in range(2)]
+        # Some that move sums near 2^128 between them, so that others stay clear of overflows.
+        self.whales = [self._account(ids.pop(), 0) for _ in range(3)]
         self.ghost = ids.pop()
         self.early = self.banks + self.customers + self.mirrors + self.foreign + self.stopped + self.whales
         self.all = self.early + self.late
@@ -105,17 +106,18 @@ class World:
         r = self.random
         length = 1
         if "chains" in self.features and r.random() < 0.12:
-            length = r.choice((64, 65)) if r.random() < 0.02 else r.randint(2, 6)
+            length = r.choice((64, 65)) if r.random() < 0.01 else r.choice((2, 2, 3, 3, 4, 6))
         first = len(self.slots)
         for _ in range(length):
-            self.slots.append(self._event(10 ** 6 + len(self.slots)))
+            self.slots.append(self._event(10 ** 6 + len(self.slots), calm=length > 1 and r.random() < 0.8))
             self.chain_of.append(range(first, first + length) if length > 1 else None)
         for slot in range(first, first + length - 1):
             self.slots[slot]["flags"] |= LINKED
         if length > 2 and r.random() < 0.15:
             self.slots[first + length - 1]["id"] = self.slots[first]["id"]  # an id twice in a chain
 
-    def _event(self, id):
+    def _event(self, id, calm):
+        """A transfer; a calm one is likely to be accepted."""
         r = self.random
         if r.random() < 0.3:
             id |= 1 << 100
@@ -126,10 +128,15 @@ class World:
             kinds.update(balancing=9)
         if "closing" in self.features:
             kinds.update(closing=2)
+        if calm:
+            kinds = {name: kinds[name] for name in kinds if name in ("plain", "fund", "pending", "post", "balancing")}
         kind = r.choices(list(kinds), list(kinds.values()))[0]
+        undo = self.closings.pop() if self.closings and r.random() < 0.4 else None
+        if undo is not None:
+            kind = "void"
         debit, credit = r.sample(self.busy, 2)
         e = dict(TRANSFER_ZERO, id=id, debit_account_id=debit, credit_account_id=credit, ledger=1, code=r.randint(1, 3),
-                 amount=r.choice((0, 1, 2, 3, 5, 8, 13, 20, 30)))
+                 amount=r.choice((0, 1, 2, 3) if calm else (0, 1, 2, 3, 5, 8, 13, 20, 30)))
         if r.random() < 0.2:
             e.update(user_data_128=r.getrandbits(128), user_data_64=r.getrandbits(64), user_data_32=r.getrandbits(32))
         if kind == "fund":
@@ -149,13 +156,14 @@ class World:
                 e["timeout"] = r.choice((1, 1, 2, 2 ** 32 - 1))
             if kind == "closing":
                 e["flags"] |= r.choice((CLOSING_DEBIT, CLOSING_CREDIT, CLOSING_DEBIT | CLOSING_CREDIT))
+                self.closings.append(e)
         elif kind == "balancing":
             e["flags"] = r.choice((BALANCING_DEBIT, BALANCING_CREDIT, BALANCING_DEBIT | BALANCING_CREDIT))
             e["amount"] = r.choice((5, 20, 100, MAX))
             if "pending" in self.features and r.random() < 0.3:
                 e["flags"] |= PENDING
         elif kind in ("post", "void"):
-            self._make_resolution(e, POST if kind == "post" else VOID)
+            self._make_resolution(e, POST if kind == "post" else VOID, undo)
         return e
 
     def _make_odd(self, e):
@@ -167,17 +175,19 @@ class World:
         if odd == self.foreign[0]["id"] and r.random() < 0.5:
             e["ledger"] = 2
 
-    def _make_resolution(self, e, flag):
+    def _make_resolution(self, e, flag, target):
         r = self.random
         recent = [p for p in self.slots[-40:] if p["flags"] & PENDING]
-        if not recent or r.random() < 0.06:
+        if target is not None:
+            pass
+        elif not recent or r.random() < 0.06:
             target = r.choice(self.slots) if self.slots and r.random() < 0.7 else dict(e, id=r.getrandbits(20) + 1)
         else:
             target = r.choice(recent)
         e.update(flags=flag, pending_id=target["id"], debit_account_id=target["debit_account_id"], credit_account_id=0,
                  ledger=0, code=0, amount=MAX if flag == POST and r.random() < 0.6 else 0)
         if flag == POST and e["amount"] == 0:
-            e["amount"] = r.randint(0, min(target["amount"] + 1, MAX - 1))
+            e["amount"] = r.randint(0, min(target["amount"] + 3, MAX - 1))
         if flag == VOID and r.random() < 0.1:
             e["amount"] = r.choice((target["amount"], MAX))
         for name in ("credit_account_id", "ledger", "code"):
@@ -213,7 +223,7 @@ class Client:
         self.position = min(len(self.world.slots) - 1, len(self.world.slots) * self.made / self.operations)
         kinds = {"send": 60, "again": 22, "batch": 8, "read": 14, "look": 8, "account": 4}
         if "freeze" in self.features:
-            kinds["freeze"] = 3
+            kinds["freeze"] = 5
         if "totals" in self.features:
             kinds["totals"] = 2
         if "by_id" in self.features:
@@ -296,6 +306,8 @@ class Client:
         field = r.choice(("id", "debit_account_id", "credit_account_id", "amount", "amount", "pending_id",
                           "user_data_128", "user_data_64", "user_data_32", "timeout", "ledger", "code", "flags",
                           "timestamp", "same"))
+        if r.random() < 0.3 and e["flags"] & (POST | VOID | PENDING):
+            field = "timeout" if e["flags"] & PENDING else "pending_id"
         if field == "same":
             e["credit_account_id"] = e["debit_account_id"]
         elif field.endswith("account_id"):
@@ -351,7 +363,9 @@ class Client:
         r, world = self.random, self.world
         id = r.choice(world.busy + [world.stopped[0]["id"]]) if r.random() < 0.95 else world.ghost
         # Lifted more often than set, so that money goes on moving.
-        return Request("resp", "freeze", (id, r.choice(("DEBITS", "CREDITS", "BOTH")), r.random() < 0.4))
+        if r.random() < 0.2:
+            return Request("resp", "freeze", (id, r.choice(("DEBITS", "CREDITS", "BOTH")), True))
+        return Request("resp", "freeze", (id, r.choice(("DEBITS", "CREDITS", "BOTH", "BOTH", "BOTH")), False))
 
     # Reads.
 
