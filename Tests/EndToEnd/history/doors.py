@@ -15,6 +15,7 @@ from .model import (
     DEBITS_FROZEN, LINKED, MAX, PENDING, POST, VOID, Result)
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+READS = ("read", "look", "by_id", "cut", "totals")
 SIDES = {"DEBITS": DEBITS_FROZEN, "CREDITS": CREDITS_FROZEN, "BOTH": DEBITS_FROZEN | CREDITS_FROZEN}
 
 
@@ -356,8 +357,8 @@ class Doors:
                     # It may have been done, and it will be done again.
                     lost.append(self._maybe(step))
                 for other in steps:
-                    # What is sent again comes after what was answered.
-                    if other.answer is not None and step in other.after:
+                    # What is sent again comes after what was answered; a read also after what was done unanswered.
+                    if step in other.after and (other.answer is not None or step.kind in READS):
                         other.after.remove(step)
             groups = [[step for step in group if step.answer is None] for group in groups]
             groups = [group for group in groups if group]
@@ -414,7 +415,7 @@ class Doors:
         now = time.monotonic_ns()
         for group in groups:
             for step in group:
-                if step.start is None or step.kind in ("read", "look", "by_id", "cut", "totals"):
+                if step.start is None or step.kind in READS:
                     step.start = now
         if door == "native":
             if self.native is None:
