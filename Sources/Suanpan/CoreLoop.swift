@@ -88,10 +88,8 @@ struct CoreLoop: ~Copyable {
         while true {
             ticks += 1
             let before = now
-            now = sp_monotonic_ns()
-            front.beginTurn(now)
+            observeTime()
             if front.hasStalled { backpressure += now &- before }
-            shard.clock.observe(shared.time.at(now))
             var progress = try takeCompletions()
             if try drainControl() { progress = true }
             try journal { (shard) throws(JournalError) in try shard.settle() }
@@ -101,6 +99,7 @@ struct CoreLoop: ~Copyable {
             if try drainRequests() { progress = true }
             if !callers.isEmpty {
                 front.take(callers.takeAll())
+                observeTime()
                 progress = true
             }
             if progress { front.wakeStalled() }
@@ -120,6 +119,13 @@ struct CoreLoop: ~Copyable {
                 try sleep(owing: owing || acceptAgainAt != .max)
             }
         }
+    }
+
+    /// Reads the clock: whatever this core has taken in by now was sent before it.
+    private mutating func observeTime() {
+        now = sp_monotonic_ns()
+        front.beginTurn(now)
+        shard.clock.observe(shared.time.at(now))
     }
 
     /// Answers that need not wait for the disk.
@@ -275,6 +281,8 @@ struct CoreLoop: ~Copyable {
                 for k in 0..<run { shard.stageAccounts(k) }
                 for k in 0..<run {
                     guard let message = lane.peek() else { break }
+                    // It may have come in after this turn began: its timestamp is later than its sending all the same.
+                    shard.clock.observe(shared.time.at(message.time))
                     do throws(JournalError) {
                         isOpen = try Front.serve(message, lane.peekRecord(), staged: k, &shard)
                     } catch { throw .journal(error) }
