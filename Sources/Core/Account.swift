@@ -14,10 +14,20 @@
     public static let creditsFrozen = AccountFlags(rawValue: 1 << 6)
     public static let striped = AccountFlags(rawValue: 1 << 7)
 
-    /// Flags that this release carries out; any other answers `reserved_flag`.
+    /// Flags that this release carries out; any other answers `reserved_flag`. The one place that opens them.
     public static let supported: AccountFlags = [
         .debitsMustNotExceedCredits, .creditsMustNotExceedDebits, .closed, .debitsFrozen, .creditsFrozen,
     ]
+
+    /// Flags whose meaning is settled.
+    public static let specified: AccountFlags = [
+        .linked, .debitsMustNotExceedCredits, .creditsMustNotExceedDebits, .history, .closed, .debitsFrozen,
+        .creditsFrozen, .striped,
+    ]
+    /// Flags that operations set and lift after the creation.
+    @inlinable public static var changing: AccountFlags { AccountFlags(rawValue: 0x70) }
+    /// Flags that `freeze` and `unfreeze` set and lift.
+    @inlinable public static var freezing: AccountFlags { AccountFlags(rawValue: 0x60) }
 
     /// Flag names as text protocols write them, in bit order.
     public static let names: [(AccountFlags, String)] = [

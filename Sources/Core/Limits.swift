@@ -3,6 +3,10 @@
 public enum Limits {
     /// Events in one request: with 128-byte records a body stays under 1 MiB.
     public static let eventsPerRequestMax = 8190
+    /// Events in one chain: what a shard evaluates in one go and a log group surely holds.
+    public static let eventsPerChainMax = 64
+    /// Accounts that one chain can touch.
+    public static let accountsPerChainMax = 2 * eventsPerChainMax
     /// A record of the ledger: an account or a transfer.
     public static let recordBytes = 128
     /// Body of a native message.

@@ -1,12 +1,16 @@
 // The 144-byte log record: what replay reads. The same layout in memory and on disk (little-endian).
 //
 //     0    kind        u8    RecordKind
-//     1    flags       u8    bit 0: the record continues a chain with the next one (0 until chains exist)
+//     1    flags       u8    LogRecordFlags
 //     2    peer        u16   the other shard of a crossing transfer, else 0
 //     4    reason      u16   a refusal's ResultCode, else 0
 //     6    reserved    u16   0
 //     8    sequence    u64   crossing: number of the decision in its (debit shard → credit shard) pair, from 1
 //    16    body        128   an Account or a Transfer
+//
+// The body of an accepted transfer is the transfer as it came out: its actual amount and, of a post or void, the
+// pending transfer's credit account, ledger and code. What was asked is kept beside it, so that a transfer sent again
+// compares as it was asked: see `asked`.
 
 /// What a log record says. Numbers are part of the disk format and never reused.
 public enum RecordKind: UInt8, BitwiseCopyable, Sendable {
@@ -20,12 +24,39 @@ public enum RecordKind: UInt8, BitwiseCopyable, Sendable {
     case credit = 4
     /// A transfer was refused for good; body: the transfer as asked (its timestamp is the decision's).
     case refusal = 5
+    /// An account's debits or credits were frozen, or are no longer; body: see `init(freeze:)`.
+    case freeze = 6
+    /// A transfer of a chain over several shards: the sides whose accounts live here are applied; body: the transfer.
+    /// Peer: the chain's coordinator; sequence: number of the commit in the pair.
+    case leg = 7
+    /// At a chain's coordinator, before the chain's legs, for each other shard that has some: peer and sequence.
+    case chainPeer = 8
+}
+
+/// Bits of a log record's second byte. Positions are part of the disk format.
+@frozen public struct LogRecordFlags: OptionSet, Hashable, BitwiseCopyable, Sendable {
+    public var rawValue: UInt8
+    @inlinable public init(rawValue: UInt8) { self.rawValue = rawValue }
+
+    /// The record continues a chain with the next one: both are applied, or neither.
+    public static let chainContinues = LogRecordFlags(rawValue: 1 << 0)
+    /// Post and void: the credit account, the ledger, the code was 0 in the request.
+    public static let creditAskedZero = LogRecordFlags(rawValue: 1 << 1)
+    public static let ledgerAskedZero = LogRecordFlags(rawValue: 1 << 2)
+    public static let codeAskedZero = LogRecordFlags(rawValue: 1 << 3)
+    /// Post and void: the amount was 2^128−1 in the request, "all of it".
+    public static let amountAskedAll = LogRecordFlags(rawValue: 1 << 4)
+    /// A pending transfer expired; body: see `init(expiryOf:)`.
+    public static let expiry = LogRecordFlags(rawValue: 1 << 5)
+
+    /// Bits with a meaning; a record with another one is from a later release, or damaged.
+    public static let known = LogRecordFlags(rawValue: 0x3F)
 }
 
 /// One record of a shard's log: 144 bytes, alignment 16.
 @frozen public struct LogRecord: BitwiseCopyable, Sendable {
     public var rawKind: UInt8
-    public var flags: UInt8
+    public var flags: LogRecordFlags
     public var peer: ShardID
     public var rawReason: UInt16
     public var reserved: UInt16
@@ -40,7 +71,7 @@ public enum RecordKind: UInt8, BitwiseCopyable, Sendable {
         sequence: UInt64 = 0
     ) {
         rawKind = kind.rawValue
-        flags = 0
+        flags = []
         self.peer = peer
         rawReason = reason.rawValue
         reserved = 0

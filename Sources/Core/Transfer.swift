@@ -15,8 +15,23 @@
     public static let closingCredit = TransferFlags(rawValue: 1 << 7)
     public static let imported = TransferFlags(rawValue: 1 << 8)
 
-    /// Flags that this release carries out; any other answers `reserved_flag`.
+    /// Flags that this release carries out; any other answers `reserved_flag`. The one place that opens them.
     public static let supported: TransferFlags = []
+
+    /// Flags whose meaning is settled: all but `imported`, which stays reserved.
+    public static let specified: TransferFlags = [
+        .linked, .pending, .postPending, .voidPending, .balancingDebit, .balancingCredit, .closingDebit,
+        .closingCredit,
+    ]
+
+    /// Moves money at once and nothing else, alone or in a chain.
+    @inlinable @inline(__always) public var isPlain: Bool { rawValue & 0x1FE == 0 }
+    /// Posts or voids a pending transfer.
+    @inlinable @inline(__always) public var resolves: Bool { rawValue & 0x0C != 0 }
+    /// Reduces its amount to what an account has left.
+    @inlinable @inline(__always) public var balances: Bool { rawValue & 0x30 != 0 }
+    /// Closes an account.
+    @inlinable @inline(__always) public var closes: Bool { rawValue & 0xC0 != 0 }
 
     /// Flag names as text protocols write them, in bit order.
     public static let names: [(TransferFlags, String)] = [

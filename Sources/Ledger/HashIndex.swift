@@ -2,7 +2,8 @@
 // hash, each growing on its own at a load of its own (spread from 0.5 to 0.8), so that growth is paid in small even
 // parts instead of one stop. After extendible hashing (Fagin et al. 1979), with the directory fixed.
 //
-// An entry is 16 bytes: the 64-bit hash and a 64-bit value that is never 0. Nothing is ever removed.
+// An entry is 16 bytes: the 64-bit hash and a 64-bit value that is never 0. One that is removed leaves no mark: those
+// after it shift back (Knuth, TAOCP 3, 6.4, algorithm R). Parts never shrink.
 
 public import CSupport
 internal import SuanpanCore
@@ -120,6 +121,53 @@ public struct HashIndex: ~Copyable {
         unsafe parts[i].count += 1
         entryCount += 1
         return true
+    }
+
+    /// Takes an entry out; ends any walk by `next` that has begun.
+    /// - Returns: False when there is no such entry.
+    /// - Complexity: O(1) expected; allocates nothing.
+    public mutating func remove(_ hash: UInt64, _ value: UInt64) -> Bool {
+        guard var hole = place(hash, value) else { return false }
+        let i = Int(hash >> shift)
+        let part = unsafe parts[i]
+        let mask = part.capacity - 1
+        var at = hole
+        while true {
+            at = (at + 1) & mask
+            let entry = unsafe part.entries[at]
+            if entry.value == 0 { break }
+            // It may go back as far as the place where looking for it begins.
+            let begin = Int(truncatingIfNeeded: entry.hash) & mask
+            if (at &- begin) & mask >= (at &- hole) & mask {
+                unsafe part.entries[hole] = entry
+                hole = at
+            }
+        }
+        unsafe part.entries[hole] = IndexEntry(hash: 0, value: 0)
+        unsafe parts[i].count -= 1
+        entryCount -= 1
+        return true
+    }
+
+    /// Changes the value of an entry where it stands.
+    /// - Returns: False when there is no such entry.
+    public mutating func replace(_ hash: UInt64, _ value: UInt64, with new: UInt64) -> Bool {
+        guard let at = place(hash, value) else { return false }
+        unsafe parts[Int(hash >> shift)].entries[at].value = new
+        return true
+    }
+
+    /// Where an entry stands in its part.
+    private func place(_ hash: UInt64, _ value: UInt64) -> Int? {
+        let part = unsafe parts[Int(hash >> shift)]
+        let mask = part.capacity - 1
+        var at = Int(truncatingIfNeeded: hash) & mask
+        while true {
+            let entry = unsafe part.entries[at]
+            if entry.value == 0 { return nil }
+            if entry.hash == hash && entry.value == value { return at }
+            at = (at + 1) & mask
+        }
     }
 
     @inline(never) @usableFromInline

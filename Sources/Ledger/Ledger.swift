@@ -16,8 +16,19 @@ public import SuanpanCore
 
 /// What a shard keeps of an account beside the record, and does not need to decide.
 @frozen public struct AccountState: BitwiseCopyable, Sendable {
+    /// Bits 0–55: the LSN of the creation; bits 56–58: closed, debits frozen, credits frozen at the creation.
+    @usableFromInline var packed: UInt64
+
+    @inlinable public init(createdLSN: LSN, flags: AccountFlags) {
+        packed = createdLSN.value & ((1 << 56) - 1) | UInt64(flags.intersection(.changing).rawValue) << 52
+    }
+
     /// LSN of the creation in this shard's log: a vote on the account waits until it is durable.
-    public var createdLSN: LSN
+    @inlinable public var createdLSN: LSN { LSN(packed & ((1 << 56) - 1)) }
+    /// Those of the flags at the creation that may change later.
+    @inlinable public var createdFlags: AccountFlags {
+        AccountFlags(rawValue: UInt16(truncatingIfNeeded: packed >> 52)).intersection(.changing)
+    }
 }
 
 /// Sums over this shard's accounts of one ledger. Debits and credits are equal only over all shards.
@@ -33,6 +44,7 @@ public import SuanpanCore
 ///
 ///     bits 0–39   position of its record in the log, in units of 16 bytes
 ///     bits 40–55  the ResultCode of a refusal
+///     bits 56–58  a created transfer's PendingState
 ///     bit  62     created
 ///     bit  63     refused
 @frozen public struct RememberedID: BitwiseCopyable, Sendable {
@@ -41,8 +53,8 @@ public import SuanpanCore
 
     static let positionMax: UInt64 = (1 << 40) - 1
 
-    @inlinable static func created(at position: UInt64) -> RememberedID {
-        RememberedID(packed: position & ((1 << 40) - 1) | 1 << 62)
+    @inlinable static func created(at position: UInt64, _ state: PendingState = .notPending) -> RememberedID {
+        RememberedID(packed: position & ((1 << 40) - 1) | UInt64(state.rawValue) << 56 | 1 << 62)
     }
     @inlinable static func refused(_ reason: ResultCode, at position: UInt64) -> RememberedID {
         RememberedID(packed: position & ((1 << 40) - 1) | UInt64(reason.rawValue) << 40 | 1 << 63)
@@ -54,6 +66,10 @@ public import SuanpanCore
     @inlinable public var refusal: ResultCode? {
         packed >> 63 == 1 ? ResultCode(rawValue: UInt16(truncatingIfNeeded: packed >> 40)) : nil
     }
+    /// Where a created transfer stands.
+    @inlinable public var state: PendingState {
+        PendingState(rawValue: UInt8(truncatingIfNeeded: packed >> 56) & 7) ?? .notFound
+    }
 }
 
 public struct Ledger: ~Copyable {
@@ -64,7 +80,8 @@ public struct Ledger: ~Copyable {
     @usableFromInline var accountIndex: HashIndex
     @usableFromInline var identities: HashIndex
     @usableFromInline var totalsTable: ChunkedArray<LedgerTotals>
-    private var totalsIndex: HashIndex
+    var totalsIndex: HashIndex
+    @usableFromInline var pendingTable: PendingTable
     @usableFromInline let key: HashKey
     /// The ledger whose totals were changed last, and their slot.
     @usableFromInline var lastLedger: UInt32 = 0
@@ -74,15 +91,15 @@ public struct Ledger: ~Copyable {
     @usableFromInline var accepted: UInt64 = 0
     public internal(set) var refusalCount: UInt64 = 0
     /// LSN of the newest account's creation.
-    public private(set) var lastCreatedLSN = LSN.zero
+    public internal(set) var lastCreatedLSN = LSN.zero
 
     /// - Parameters:
     ///   - key: Key of the in-memory tables; not the routing's, so that no client can aim at a bucket.
-    ///   - memoryBytes: Bound for accounts and remembered ids together.
+    ///   - memoryBytes: Bound for accounts (3/8), pending transfers (1/8) and remembered ids (1/2) together.
     public init(key: HashKey, memoryBytes: Int) {
         self.key = key
         let accountBytes = MemoryLayout<Account>.stride + MemoryLayout<AccountState>.stride + 32
-        let accountsMax = min(Int(UInt32.max) - 1, max(1024, memoryBytes / 2 / accountBytes))
+        let accountsMax = min(Int(UInt32.max) - 1, max(1024, memoryBytes * 3 / 8 / accountBytes))
         accounts = ChunkedArray(capacity: accountsMax)
         states = ChunkedArray(capacity: accountsMax, chunkShift: 17)
         accountIndex = HashIndex(partBits: 6, bytesMax: max(1 << 20, memoryBytes / 8))
@@ -91,17 +108,20 @@ public struct Ledger: ~Copyable {
         identities = HashIndex(partBits: partBits, bytesMax: max(8 << 20, memoryBytes / 2))
         totalsTable = ChunkedArray(capacity: accountsMax, chunkShift: 8)
         totalsIndex = HashIndex(partBits: 0, bytesMax: max(1 << 20, memoryBytes / 16))
+        pendingTable = PendingTable(bytesMax: max(1 << 20, memoryBytes / 8))
     }
 
     /// False: the memory allowed is used; a new account or transfer answers `capacity_exhausted`.
     public var hasRoomForTransfer: Bool { identities.hasRoom }
+    /// The same for `n` more pending transfers with an account here, on either side.
+    public func hasRoomForPending(_ n: Int = 1) -> Bool { pendingTable.hasRoom(for: n) }
     public var hasRoomForAccount: Bool {
         accounts.count < accounts.capacity && accountIndex.hasRoom && totalsIndex.hasRoom
     }
     /// Bytes of tables in use.
     public var memoryBytes: Int {
         accounts.count * (MemoryLayout<Account>.stride + MemoryLayout<AccountState>.stride) + accountIndex.bytes
-            + identities.bytes + totalsIndex.bytes
+            + identities.bytes + totalsIndex.bytes + pendingTable.bytes
     }
 
     // MARK: Finding
@@ -190,9 +210,36 @@ public struct Ledger: ~Copyable {
         accounts[index.index].reserved = value
     }
 
-    // MARK: Deciding. Groups 6 and 7 for a plain transfer.
+    /// The account as it was created, balances aside: what a creation sent again is compared with.
+    public func accountAsCreated(_ index: AccountIndex) -> Account {
+        var created = account(index)
+        created.flags = created.flags.subtracting(.changing).union(states[index.index].createdFlags)
+        return created
+    }
+
+    // MARK: Deciding. Groups 6 and 7; see `Account+Deciding`.
 
     /// The debit side's refusal, or `.created`.
+    /// - Parameters:
+    ///   - t: A post or void as `completed`.
+    ///   - bounds: What is undecided on the account: the worst or the best that may come of it.
+    ///   - now: The transfer's timestamp, or a time close to it.
+    @inlinable @inline(__always)
+    public func debitRefusal(
+        _ index: AccountIndex, _ t: borrowing Transfer, _ e: Effect, _ bounds: UndecidedBounds, now: Timestamp
+    ) -> ResultCode {
+        accounts[index.index].debitRefusal(t.ledger, e, bounds, now: now)
+    }
+
+    /// The credit side's refusal, or `.created`; the mirror of the debit side's.
+    @inlinable @inline(__always)
+    public func creditRefusal(
+        _ index: AccountIndex, _ t: borrowing Transfer, _ e: Effect, _ bounds: UndecidedBounds
+    ) -> ResultCode {
+        accounts[index.index].creditRefusal(t.ledger, e, bounds)
+    }
+
+    /// The same for a plain transfer.
     /// - Parameters:
     ///   - reservedDebits: Undecided debits assumed to be accepted.
     ///   - expectedCredits: Undecided credits assumed to be accepted.
@@ -200,132 +247,39 @@ public struct Ledger: ~Copyable {
     public func debitRefusal(
         _ index: AccountIndex, _ t: borrowing Transfer, reservedDebits: UInt128, expectedCredits: UInt128
     ) -> ResultCode {
-        let flags = accounts[index.index].flags
-        if accounts[index.index].ledger != t.ledger { return .debitAccountHasDifferentLedger }
-        if flags.contains(.closed) { return .debitAccountClosed }
-        if flags.contains(.debitsFrozen) { return .debitAccountFrozen }
-        let (held, o1) = accounts[index.index].debitsPosted.value.addingReportingOverflow(reservedDebits)
-        let (posted, o2) = held.addingReportingOverflow(t.amount.value)
-        if o1 || o2 { return .overflowsDebitsPosted }
-        let (all, o3) = posted.addingReportingOverflow(accounts[index.index].debitsPending.value)
-        if o3 { return .overflowsDebits }
-        if flags.contains(.debitsMustNotExceedCredits) {
-            let (credits, o4) = accounts[index.index].creditsPosted.value.addingReportingOverflow(expectedCredits)
-            if !o4 && all > credits { return .exceedsCredits }
-        }
-        return .created
+        debitRefusal(
+            index, t, .plain(t.amount),
+            UndecidedBounds(added: reservedDebits, addedPosted: reservedDebits, otherPosted: expectedCredits),
+            now: .zero)
     }
 
-    /// The credit side's refusal, or `.created`; the mirror of the debit side's.
     @inlinable @inline(__always)
     public func creditRefusal(
         _ index: AccountIndex, _ t: borrowing Transfer, reservedCredits: UInt128, expectedDebits: UInt128
     ) -> ResultCode {
-        let flags = accounts[index.index].flags
-        if accounts[index.index].ledger != t.ledger { return .creditAccountHasDifferentLedger }
-        if flags.contains(.closed) { return .creditAccountClosed }
-        if flags.contains(.creditsFrozen) { return .creditAccountFrozen }
-        let (held, o1) = accounts[index.index].creditsPosted.value.addingReportingOverflow(reservedCredits)
-        let (posted, o2) = held.addingReportingOverflow(t.amount.value)
-        if o1 || o2 { return .overflowsCreditsPosted }
-        let (all, o3) = posted.addingReportingOverflow(accounts[index.index].creditsPending.value)
-        if o3 { return .overflowsCredits }
-        if flags.contains(.creditsMustNotExceedDebits) {
-            let (debits, o4) = accounts[index.index].debitsPosted.value.addingReportingOverflow(expectedDebits)
-            if !o4 && all > debits { return .exceedsDebits }
-        }
-        return .created
+        creditRefusal(
+            index, t, .plain(t.amount),
+            UndecidedBounds(added: reservedCredits, addedPosted: reservedCredits, otherPosted: expectedDebits))
     }
 
-    // MARK: Applying. What a record does; the caller has decided, or replays what was decided.
-
-    /// Adds an account. False: no memory (nothing changed).
-    public mutating func apply(account: Account, lsn: LSN) -> Bool {
-        guard totalsSlot(account.ledger) != nil else { return false }
-        let index = accounts.count
-        guard accounts.append(account) else { return false }
-        guard states.append(AccountState(createdLSN: lsn)) else {
-            stop("out of memory: the state of an account")
-        }
-        guard accountIndex.insert(key.hash(account.id.value), UInt64(index) + 1) else {
-            stop("out of memory: the index of accounts")
-        }
-        lastCreatedLSN = lsn
-        return true
+    /// Whether a post or void with this ledger (0: not given) may be one of the account: group 6, before the pending
+    /// transfer is looked at.
+    @inlinable
+    public func debitLedgerRefusal(_ index: AccountIndex, _ t: borrowing Transfer) -> ResultCode {
+        if t.ledger == 0 { return .created }
+        return accounts[index.index].ledger == t.ledger ? .created : .debitAccountHasDifferentLedger
     }
 
-    /// Debits a posted amount.
-    @inlinable @inline(__always)
-    public mutating func applyDebit(_ index: AccountIndex, _ amount: Amount) {
-        accounts[index.index].debitsPosted.value &+= amount.value
-        totalsTable[totals(accounts[index.index].ledger)].debitsPosted &+= amount.value
+    /// What `balancing_debit` leaves of an amount.
+    @inlinable
+    public func balancedDebitAmount(_ index: AccountIndex, _ amount: Amount) -> Amount {
+        min(amount, accounts[index.index].leftToDebit)
     }
 
-    /// Credits a posted amount.
-    @inlinable @inline(__always)
-    public mutating func applyCredit(_ index: AccountIndex, _ amount: Amount) {
-        accounts[index.index].creditsPosted.value &+= amount.value
-        totalsTable[totals(accounts[index.index].ledger)].creditsPosted &+= amount.value
-    }
-
-    /// Remembers an accepted transfer's id at its debit account's shard.
-    /// - Parameter position: Of its record, in units of 16 bytes.
-    @inlinable @inline(__always)
-    public mutating func rememberCreated(_ identityHash: UInt64, position: UInt64) {
-        guard identities.insert(identityHash, RememberedID.created(at: position).packed) else {
-            stop("out of memory: remembered ids")
-        }
-        accepted += 1
-    }
-
-    /// Remembers that an id was refused for good.
-    public mutating func rememberRefused(_ identityHash: UInt64, _ reason: ResultCode, position: UInt64) {
-        guard identities.insert(identityHash, RememberedID.refused(reason, at: position).packed) else {
-            stop("out of memory: remembered ids")
-        }
-        refusalCount += 1
-    }
-
-    /// Applies one record of this shard's own log.
-    /// - Returns: What is wrong with the record, or nil. A sound log never gives anything but nil.
-    public mutating func replay(_ record: borrowing LogRecord, lsn: LSN, position: UInt64) -> String? {
-        let t = record.body
-        switch record.kind {
-        case .account:
-            if find(record.account.id) != nil { return "account \(record.account.id.value) is created twice" }
-            if !apply(account: record.account, lsn: lsn) {
-                return "there is no memory for account \(record.account.id.value)"
-            }
-        case .transfer:
-            guard let debit = find(t.debitAccountID) else {
-                return "debit account \(t.debitAccountID.value) does not exist"
-            }
-            guard let credit = find(t.creditAccountID) else {
-                return "credit account \(t.creditAccountID.value) does not exist"
-            }
-            applyDebit(debit, t.amount)
-            applyCredit(credit, t.amount)
-            rememberCreated(identityHash(t.debitAccountID, t.id), position: position)
-        case .decision:
-            guard let debit = find(t.debitAccountID) else {
-                return "debit account \(t.debitAccountID.value) does not exist"
-            }
-            applyDebit(debit, t.amount)
-            rememberCreated(identityHash(t.debitAccountID, t.id), position: position)
-        case .credit:
-            guard let credit = find(t.creditAccountID) else {
-                return "credit account \(t.creditAccountID.value) does not exist"
-            }
-            applyCredit(credit, t.amount)
-        case .refusal:
-            guard let reason = ResultCode(rawValue: record.rawReason) else {
-                return "refusal reason \(record.rawReason) is unknown"
-            }
-            rememberRefused(identityHash(t.debitAccountID, t.id), reason, position: position)
-        case nil:
-            return "record kind \(record.rawKind) is unknown"
-        }
-        return nil
+    /// What `balancing_credit` leaves of an amount; of one that also balances the debit, of what that left.
+    @inlinable
+    public func balancedCreditAmount(_ index: AccountIndex, _ amount: Amount) -> Amount {
+        min(amount, accounts[index.index].leftToCredit)
     }
 
     // MARK: Totals
@@ -344,7 +298,7 @@ public struct Ledger: ~Copyable {
         return slot
     }
 
-    private mutating func totalsSlot(_ ledger: UInt32) -> Int? {
+    mutating func totalsSlot(_ ledger: UInt32) -> Int? {
         let hash = key.hash(UInt128(ledger))
         var step = 0
         while let value = totalsIndex.next(hash, &step) {

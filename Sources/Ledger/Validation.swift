@@ -5,24 +5,40 @@ public import SuanpanCore
 
 extension Transfer {
     /// The first refusal that the event's own fields give, or `.created` when there is none.
-    public func refusalByRequest() -> ResultCode {
+    /// - Parameter supported: The flags that are open at this door.
+    public func refusalByRequest(supported: TransferFlags = .supported) -> ResultCode {
         if timestamp.nanoseconds != 0 { return .timestampMustBeZero }
-        if !flags.subtracting(.supported).isEmpty { return .reservedFlag }
+        if !flags.subtracting(supported).isEmpty { return .reservedFlag }
+        if !flags.isPlain && hasExclusiveFlags { return .flagsAreMutuallyExclusive }
         if id.isZero { return .idMustNotBeZero }
         if id.isMax { return .idMustNotBeMax }
         if debitAccountID.isZero { return .debitAccountIDMustNotBeZero }
         if debitAccountID.isMax { return .debitAccountIDMustNotBeMax }
-        if creditAccountID.isZero { return .creditAccountIDMustNotBeZero }
+        if creditAccountID.isZero && !flags.resolves { return .creditAccountIDMustNotBeZero }
         if creditAccountID.isMax { return .creditAccountIDMustNotBeMax }
         if debitAccountID == creditAccountID { return .accountsMustBeDifferent }
-        if !pendingID.isZero { return .pendingIDMustBeZero }
-        if timeout != 0 { return .timeoutReservedForPendingTransfer }
-        if ledger == 0 { return .ledgerMustNotBeZero }
-        if code == 0 { return .codeMustNotBeZero }
+        if flags.resolves {
+            if pendingID.isZero { return .pendingIDMustNotBeZero }
+            if pendingID.isMax { return .pendingIDMustNotBeMax }
+            if pendingID == id { return .pendingIDMustBeDifferent }
+        } else if !pendingID.isZero {
+            return .pendingIDMustBeZero
+        }
+        if timeout != 0 && !flags.contains(.pending) { return .timeoutReservedForPendingTransfer }
+        if flags.closes && !flags.contains(.pending) { return .closingTransferMustBePending }
+        if ledger == 0 && !flags.resolves { return .ledgerMustNotBeZero }
+        if code == 0 && !flags.resolves { return .codeMustNotBeZero }
         return .created
     }
 
+    /// Two of pending, post and void; or a post or void that would balance or close.
+    private var hasExclusiveFlags: Bool {
+        let kinds = flags.intersection([.pending, .postPending, .voidPending])
+        return kinds.rawValue.nonzeroBitCount > 1 || (flags.resolves && (flags.balances || flags.closes))
+    }
+
     /// Compares a transfer sent again with what was recorded: the first field that differs, or `.exists`.
+    /// - Parameter recorded: As it was asked: `LogRecord.asked`.
     public func comparedWithRecorded(_ recorded: Transfer) -> ResultCode {
         if flags != recorded.flags { return .existsWithDifferentFlags }
         if pendingID != recorded.pendingID { return .existsWithDifferentPendingID }
@@ -40,10 +56,11 @@ extension Transfer {
 
 extension Account {
     /// The first refusal that the account's own fields give, or `.created` when there is none.
-    public func refusalByRequest() -> ResultCode {
+    /// - Parameter supported: The flags that are open at this door.
+    public func refusalByRequest(supported: AccountFlags = .supported) -> ResultCode {
         if timestamp.nanoseconds != 0 { return .timestampMustBeZero }
         if reserved != 0 { return .reservedField }
-        if !flags.subtracting(.supported).isEmpty { return .reservedFlag }
+        if !flags.subtracting(supported).isEmpty { return .reservedFlag }
         if flags.contains([.debitsMustNotExceedCredits, .creditsMustNotExceedDebits]) {
             return .flagsAreMutuallyExclusive
         }
@@ -59,6 +76,7 @@ extension Account {
     }
 
     /// Compares an account sent again with the one that exists.
+    /// - Parameter existing: As it was created: `Ledger.accountAsCreated`.
     public func comparedWithExisting(_ existing: Account) -> ResultCode {
         if flags != existing.flags { return .existsWithDifferentFlags }
         if userData128 != existing.userData128 { return .existsWithDifferentUserData128 }

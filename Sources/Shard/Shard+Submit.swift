@@ -99,7 +99,7 @@ extension Shard {
             return .deferred
         }
         if let index = ledger.find(account.id) {
-            let existing = ledger.account(index)
+            let existing = ledger.accountAsCreated(index)
             let code = account.comparedWithExisting(existing)
             return .answered(EventResult(code, timestamp: code == .exists ? existing.timestamp : .zero))
         }
@@ -154,7 +154,7 @@ extension Shard {
         while let known = ledger.nextRemembered(hash, &step) {
             let record = try journal.read(LogPosition(known.position))
             if record.body.id == id && record.body.debitAccountID == debit && known.refusal == nil {
-                return record.body
+                return record.transfer
             }
         }
         return nil
@@ -187,7 +187,7 @@ extension Shard {
             // Equal hashes, other ids: go on looking.
             guard record.body.id == id && record.body.debitAccountID == debit else { continue }
             if let reason = known.refusal { return EventResult(.idAlreadyFailed, reason: reason) }
-            let code = t.comparedWithRecorded(record.body)
+            let code = t.comparedWithRecorded(record.asked)
             return EventResult(code, timestamp: code == .exists ? record.body.timestamp : .zero)
         }
         return nil

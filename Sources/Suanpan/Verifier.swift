@@ -114,6 +114,13 @@ private struct Audit: ~Copyable, RecordVisitor {
             var step = 0
             let seen = replay.ledger.nextRemembered(replay.ledger.identityHash(t.debitAccountID, t.id), &step) != nil
             try expect(!seen, "transfer \(t.id.value) of account \(t.debitAccountID.value) is there twice", lsn)
+        case .leg:
+            try expect(
+                routing.shard(of: t.debitAccountID) == id || routing.shard(of: t.creditAccountID) == id,
+                "both accounts of transfer \(t.id.value) live elsewhere", lsn)
+        case .freeze:
+            try expect(
+                routing.shard(of: t.debitAccountID) == id, "account \(t.debitAccountID.value) lives elsewhere", lsn)
         case .credit:
             try expect(
                 routing.shard(of: t.creditAccountID) == id, "credit account \(t.creditAccountID.value) lives elsewhere",
@@ -121,7 +128,7 @@ private struct Audit: ~Copyable, RecordVisitor {
         case .account:
             try expect(
                 routing.shard(of: record.account.id) == id, "account \(record.account.id.value) lives elsewhere", lsn)
-        case nil: break
+        case .chainPeer, nil: break
         }
         try replay.visit(record, lsn: lsn, position: position)
         // At once: the next record may be the same transfer again.
@@ -189,7 +196,8 @@ public enum Export {
 private struct TransferExport: RecordVisitor {
     let each: (Transfer) -> Void
     mutating func visit(_ record: LogRecord, lsn: LSN, position: LogPosition) throws(JournalError) {
-        if record.kind == .transfer || record.kind == .decision { each(record.body) }
+        guard record.kind == .transfer || record.kind == .decision else { return }
+        if !record.flags.contains(.expiry) { each(record.transfer) }
     }
 }
 

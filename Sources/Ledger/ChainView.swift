@@ -1,0 +1,167 @@
+// All that the verdict on a chain rests on, in fixed memory that its owner uses again and again: the events, what is
+// known of their identities and of the pending transfers they name, and the accounts they touch. Filled by the shard
+// (or by each shard for its part), judged by `ChainView+Evaluate`, a function of nothing else.
+//
+//     begin ─► add(event)… ─► setIdentity, setPending, setAccount… ─► evaluate ─► record(i) of each, or the fault
+//
+// A single event is a chain of one: whatever is not plain may be decided this way.
+
+public import SuanpanCore
+
+/// One event of a chain.
+@frozen public struct ChainEvent: BitwiseCopyable, Sendable {
+    /// As the client sent it.
+    public var asked: Transfer
+    /// As it comes out; meaningful once the chain was evaluated as created.
+    public var final: Transfer
+    /// Group 5 by the ledger: `exists…` or `id_already_failed`; `.created` for a new identity.
+    public var known: EventResult
+    /// Of a post or void: what is known of the transfer it names. One that is opened in the chain itself is not meant.
+    public var pending: PendingFact
+    /// After the evaluation.
+    public var result: EventResult
+    /// Places of its accounts. The credit account of a post or void that leaves it out has one once `pending` is set.
+    public var debitPlace: UInt16
+    public var creditPlace: UInt16
+}
+
+/// One account that a chain touches.
+@frozen public struct ChainAccount: BitwiseCopyable, Sendable {
+    public var id: AccountID
+    public var exists: Bool
+    /// The owner's: where it is in the shard's ledger.
+    public var index: AccountIndex
+    /// As it is before the chain; after `evaluate`, as it would be after the events that passed.
+    public var record: Account
+}
+
+/// The verdict on a chain.
+public enum ChainOutcome: Equatable, Sendable {
+    /// Every event is created: apply `record(i)` of each, in order.
+    case created
+    /// The chain was created before, unchanged: every result is `exists` with its first timestamp.
+    case exists
+    /// Nothing is done. The event at fault has this answer (and becomes final if the code `isFinalRefusal`), all others
+    /// `linked_event_failed`.
+    case refused(at: Int, EventResult)
+}
+
+public struct ChainView: ~Copyable {
+    @usableFromInline var events = FixedArray<ChainEvent>(count: Limits.eventsPerChainMax)
+    @usableFromInline var accounts = FixedArray<ChainAccount>(count: Limits.accountsPerChainMax)
+    @usableFromInline var eventCount = 0
+    @usableFromInline var placeCount = 0
+
+    static var noPlace: UInt16 { .max }
+
+    public init() {}
+
+    /// Events added.
+    public var count: Int { eventCount }
+    /// Accounts touched, each once, in order of first mention: places 0 ..< `accountCount`.
+    public var accountCount: Int { placeCount }
+    public subscript(i: Int) -> ChainEvent {
+        invariant(i < eventCount, "event \(i) of \(eventCount)")
+        return events[i]
+    }
+    public func account(_ place: Int) -> ChainAccount {
+        invariant(place < placeCount, "account \(place) of \(placeCount)")
+        return accounts[place]
+    }
+
+    // MARK: Filling
+
+    /// Empties the view.
+    public mutating func begin() {
+        eventCount = 0
+        placeCount = 0
+    }
+
+    /// Appends an event: a new identity, its accounts absent, what it posts or voids not found, until said otherwise.
+    /// Those after one that `refusalByRequest` refuses may be left out: it is as far as the evaluation comes.
+    /// - Precondition: fewer than `Limits.eventsPerChainMax` events.
+    public mutating func add(_ t: Transfer) {
+        invariant(eventCount < Limits.eventsPerChainMax, "a chain of more than \(Limits.eventsPerChainMax) events")
+        let i = eventCount
+        eventCount += 1
+        events[i].asked = t
+        events[i].final = t
+        events[i].known = EventResult(.created)
+        events[i].pending = PendingFact(.notFound)
+        events[i].result = EventResult(.created)
+        events[i].debitPlace = place(of: t.debitAccountID)
+        events[i].creditPlace = t.creditAccountID.isZero ? Self.noPlace : place(of: t.creditAccountID)
+    }
+
+    /// Says that an event's identity was seen before.
+    public mutating func setIdentity(_ i: Int, _ known: EventResult) { events[i].known = known }
+
+    /// Says what is known of the transfer that a post or void names. May add a place for its credit account.
+    public mutating func setPending(_ i: Int, _ fact: PendingFact) {
+        events[i].pending = fact
+        if fact.state == .open && events[i].creditPlace == Self.noPlace {
+            events[i].creditPlace = place(of: fact.creditAccountID)
+        }
+    }
+
+    /// Says that an account exists, and how it stands.
+    public mutating func setAccount(_ place: Int, _ record: Account, index: AccountIndex = AccountIndex(0 as UInt32)) {
+        accounts[place].exists = true
+        accounts[place].record = record
+        accounts[place].index = index
+    }
+
+    /// The event before `i` in this chain whose identity a post or void names; nil: none.
+    public func openedInChain(_ i: Int) -> Int? {
+        let t = events[i].asked
+        for k in 0..<i where events[k].asked.id == t.pendingID && events[k].asked.debitAccountID == t.debitAccountID {
+            return k
+        }
+        return nil
+    }
+
+    private mutating func place(of id: AccountID) -> UInt16 {
+        if let found = findPlace(id) { return UInt16(found) }
+        accounts[placeCount].id = id
+        accounts[placeCount].exists = false
+        placeCount += 1
+        return UInt16(placeCount - 1)
+    }
+
+    func findPlace(_ id: AccountID) -> Int? {
+        for place in 0..<placeCount where accounts[place].id == id { return place }
+        return nil
+    }
+
+    // MARK: After the evaluation
+
+    /// Gives an event of a created chain its timestamp.
+    public mutating func setTimestamp(_ i: Int, _ timestamp: Timestamp) {
+        events[i].final.timestamp = timestamp
+        events[i].result.timestamp = timestamp
+    }
+
+    /// The log record of an event of a created chain, which has its timestamp. All but the last continue the chain.
+    public func record(
+        _ i: Int, _ kind: RecordKind, peer: ShardID = ShardID(0), sequence: UInt64 = 0
+    ) -> LogRecord {
+        var record = LogRecord(kind, final: events[i].final, asked: events[i].asked, peer: peer, sequence: sequence)
+        if i + 1 < eventCount { record.flags.insert(.chainContinues) }
+        return record
+    }
+}
+
+extension Ledger {
+    /// Fills in the view's accounts that live here: those of places from `first` on.
+    public func fillAccounts(_ view: inout ChainView, from first: Int = 0) {
+        for place in first..<view.accountCount {
+            if let index = find(view.account(place).id) { view.setAccount(place, account(index), index: index) }
+        }
+    }
+
+    /// What this ledger's table of open pending transfers says about the one that event `i` names; nil: not open here,
+    /// the remembered id and its record know more.
+    public func openPendingFact(_ t: borrowing Transfer) -> PendingFact? {
+        findPending(t.debitAccountID, t.pendingID).map { PendingFact(pending($0)) }
+    }
+}
