@@ -25,6 +25,7 @@ public final class Call: @unchecked Sendable {
     private let results: UnsafeMutablePointer<EventResult>
     /// Look-ups: what was found, in the place of its key; the key itself where nothing was.
     private let partsLeft: Atomic<Int>
+    private let abandoned = Atomic<Bool>(false)
     private let done: @Sendable () -> Void
 
     /// - Parameters:
@@ -69,6 +70,15 @@ public final class Call: @unchecked Sendable {
         setResult(index, EventResult(record == nil ? .debitAccountNotFound : .created))
     }
 
+    /// The engine ended before every part was decided: what became of the events is known after the next start only.
+    public var isAbandoned: Bool { abandoned.load(ordering: .relaxed) }
+
+    /// Relaxed above and here: ordered by the countdown that follows.
+    fileprivate func abandonPart() {
+        abandoned.store(true, ordering: .relaxed)
+        partEnded()
+    }
+
     func partEnded() {
         if partsLeft.subtract(1, ordering: .acquiringAndReleasing).newValue == 0 { done() }
     }
@@ -84,4 +94,7 @@ public final class CallPart: CallerNode, @unchecked Sendable {
         self.indices = indices
         super.init()
     }
+
+    /// Ends the part without its results: its core has ended. Once, and by whoever holds the part then.
+    public func abandon() { call.abandonPart() }
 }

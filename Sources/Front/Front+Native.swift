@@ -34,10 +34,15 @@ extension Front {
                 refuseFrame(c, status, header)
                 return handed
             }
+            // A stranger's bytes are not gathered.
+            if !connections[c].isAuthenticated && Int(header.bodyLength) > Self.strangerBodyBytesMax {
+                refuseFrame(c, .tooLarge, header)
+                return handed
+            }
             let frameBytes = FrameHeader.bytes + Int(header.bodyLength)
             guard connections[c].input.count >= frameBytes else { return handed }
             guard connections[c].openRequests < Self.requestsPerConnectionMax,
-                connections[c].output.count < Self.outputBytesMax
+                hasOutputRoom(c)
             else {
                 stall(c)
                 return handed

@@ -24,8 +24,7 @@ extension Front {
                 makeReady(c)
                 break
             }
-            guard connections[c].openRequests < Self.pipelineMax, connections[c].output.count < Self.outputBytesMax
-            else {
+            guard connections[c].openRequests < Self.pipelineMax, hasOutputRoom(c) else {
                 stall(c)
                 break
             }
@@ -119,11 +118,12 @@ extension Front {
 
     // MARK: Commands for a shard
 
-    /// True when an earlier command that concerns one of these accounts is decided by another shard.
-    private func mustHold(_ c: Int, _ a: AccountID, _ b: AccountID, _ target: ShardID) -> Bool {
+    /// True when an earlier command that concerns one of these accounts is decided by another shard, or may be by several.
+    func mustHold(_ c: Int, _ a: AccountID, _ b: AccountID, _ target: ShardID) -> Bool {
         var link = connections[c].requestHead
         while link != 0 {
             let i = Int(link - 1)
+            if !requests[i].isComplete && requests[i].kind == .respAccountGetMany { return true }
             if !requests[i].isComplete && requests[i].coordinator != target.value {
                 let x = requests[i].firstAccount
                 let y = requests[i].secondAccount
@@ -200,7 +200,7 @@ extension Front {
     /// Names the connection to shards, so that its commands keep their order there.
     private func stream(_ c: Int) -> UInt32 { UInt32(c * routing.shardCount + core.index) + 1 }
 
-    private mutating func enqueue(_ c: Int, _ r: UInt32) {
+    mutating func enqueue(_ c: Int, _ r: UInt32) {
         if connections[c].requestTail != 0 {
             requests[Int(connections[c].requestTail - 1)].next = r + 1
         } else {

@@ -299,6 +299,17 @@ extension Front {
 
     // MARK: Embedding calls
 
+    /// Ends calls that were not decided: the core ends.
+    mutating func abandonCalls() {
+        // The first part may be handed in already, in part.
+        if connectionlessRequest != 0 { parts.removeFirst() }
+        for part in parts { part.abandon() }
+        for part in partRequests.values { part.abandon() }
+        parts = []
+        partRequests = [:]
+        connectionlessRequest = 0
+    }
+
     /// Takes parts of calls that embedding threads have handed over.
     public mutating func take(_ nodes: [CallerNode]) {
         for node in nodes { if let part = node as? CallPart { parts.append(part) } }

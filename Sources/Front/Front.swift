@@ -90,6 +90,7 @@ public struct Front: ~Copyable {
     var lastSweep: UInt64 = 0
     /// No new connections or requests are taken.
     var isDraining = false
+    var sendsInFlight = 0
 
     static var receiveGroup: UInt16 { 1 }
     static var receiveBytes: Int { 64 << 10 }
@@ -102,6 +103,12 @@ public struct Front: ~Copyable {
     static var outputBytesMax: Int { 4 << 20 }
     /// Bytes received and not yet handled: two full frames.
     static var inputBytesMax: Int { 2 * (Limits.messageBodyBytesMax + FrameHeader.bytes) }
+    /// The same two bounds, and that of a frame's body, before a client has given the password.
+    static var strangerOutputBytesMax: Int { 64 << 10 }
+    static var strangerInputBytesMax: Int { 256 << 10 }
+    static var strangerBodyBytesMax: Int { 4 << 10 }
+    /// Bytes handed to the kernel at once: a client that takes so many in the time it has is making progress.
+    static var sendBytesMax: Int { 256 << 10 }
 
     /// New connections under way to one other core; more are served where they were accepted.
     static var adoptsMax: Int { 512 }
@@ -209,7 +216,7 @@ public struct Front: ~Copyable {
             buffers.recycle(id)
         }
         if completion.hasMore {
-            if connections[c].input.count >= Self.inputBytesMax && !connections[c].receiveCancelled {
+            if connections[c].input.count >= inputBytesMax(c) && !connections[c].receiveCancelled {
                 ring.cancel(token: TokenKind.receive.token(number), ownToken: TokenKind.cancel.token())
                 connections[c].receiveCancelled = true
             }
@@ -233,16 +240,28 @@ public struct Front: ~Copyable {
 
     mutating func rearm(_ c: Int, _ ring: inout Ring) {
         if connections[c].state == .open && !connections[c].receiveArmed && !connections[c].inputEnded
-            && connections[c].input.count < Self.inputBytesMax
+            && connections[c].input.count < inputBytesMax(c)
         {
             armReceive(c, &ring)
         }
+    }
+
+    private func inputBytesMax(_ c: Int) -> Int {
+        connections[c].isAuthenticated ? Self.inputBytesMax : Self.strangerInputBytesMax
+    }
+
+    /// A reply may be written: the client has taken enough of those before.
+    @inline(__always)
+    func hasOutputRoom(_ c: Int) -> Bool {
+        connections[c].output.count + connections[c].sending.count
+            < (connections[c].isAuthenticated ? Self.outputBytesMax : Self.strangerOutputBytesMax)
     }
 
     /// A send has completed.
     public mutating func sent(_ completion: Completion, connection number: UInt64) {
         let c = Int(number)
         connections[c].sendInFlight = false
+        sendsInFlight -= 1
         if connections[c].state == .closing { return closeIfReleased(c) }
         if completion.result < 0 {
             shut(c)
@@ -268,9 +287,10 @@ public struct Front: ~Copyable {
         let bytes = unsafe connections[c].sending.unsafeBytes
         // SAFETY: `sending` is not changed before the completion.
         unsafe ring.send(
-            connections[c].fd, from: bytes.baseAddress!, length: bytes.count,
+            connections[c].fd, from: bytes.baseAddress!, length: min(bytes.count, Self.sendBytesMax),
             token: TokenKind.send.token(UInt64(c)))
         connections[c].sendInFlight = true
+        sendsInFlight += 1
     }
 
     /// Ends a connection at once: what is under way for it is answered to nobody.
@@ -395,8 +415,9 @@ public struct Front: ~Copyable {
         return owing
     }
 
-    /// Closes every connection: the core ends, and its ring with it.
+    /// Closes every connection and ends every call: the core ends, and its ring with it.
     public mutating func closeAll() {
+        abandonCalls()
         for c in 0..<connections.count where connections[c].state != .free {
             Glibc.shutdown(connections[c].fd, CInt(SHUT_RDWR))
             close(connections[c].fd)
@@ -408,6 +429,7 @@ public struct Front: ~Copyable {
     public mutating func drainAll() -> Bool {
         isDraining = true
         return freeRequests.count == Self.requestCount && parts.isEmpty && awaiting.isEmpty && ready.isEmpty
+            && sendsInFlight == 0
     }
 }
 

@@ -147,7 +147,7 @@ public struct Journal: ~Copyable {
     /// Goes on writing behind a replayed log. Syncs what was replayed and notes the new epoch durably first; blocks.
     /// - Parameters:
     ///   - replayed: What recovery read last, of the same directory; with a limit, what lies above it is void for good.
-    ///   - supply: Of a preparer that outlives this journal.
+    ///   - supply: Of a preparer; without its thread, or after its end, there are no more segments than it has made.
     public init(
         _ directory: ShardDirectory, after replayed: borrowing ReplaySummary, supply: SegmentSupply,
         options: JournalOptions = JournalOptions()

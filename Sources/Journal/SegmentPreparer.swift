@@ -10,7 +10,6 @@ internal import Synchronization
 public final class SegmentPreparer: Sendable {
     private let shards: [ShardDirectory]
     private let table: SupplyTable
-    private let bell: CInt
     private let ahead: UInt64
     private let stopping = Atomic<Bool>(false)
     private let thread: Mutex<pthread_t?> = Mutex(nil)
@@ -22,18 +21,14 @@ public final class SegmentPreparer: Sendable {
         var shards: [ShardDirectory] = []
         for i in 0..<directory.shardCount { shards.append(directory.shard(ShardID(i))) }
         self.shards = shards
-        table = SupplyTable(count: shards.count)
+        table = try SupplyTable(count: shards.count)
         ahead = UInt64(max(1, segmentsAhead))
-        bell = try System.makeBell()
     }
 
-    deinit {
-        stop()
-        System.close(bell)
-    }
+    deinit { stop() }
 
-    /// The handle for a shard's journal. The preparer must outlive it.
-    public func supply(_ shard: ShardID) -> SegmentSupply { table.supply(shard.index, bell: bell) }
+    /// The handle for a shard's journal. A journal that outlives the preparer gets no more segments.
+    public func supply(_ shard: ShardID) -> SegmentSupply { table.supply(shard.index) }
 
     /// Starts the thread; `stop` or `deinit` ends it.
     public func start() throws(JournalError) {
@@ -54,7 +49,7 @@ public final class SegmentPreparer: Sendable {
     public func stop() {
         // Sequentially consistent, before the bell: the thread looks at it after every wait.
         stopping.store(true, ordering: .sequentiallyConsistent)
-        System.ring(bell)
+        System.ring(table.bell)
         let running = thread.withLock { held in
             let taken = held
             held = nil
@@ -66,12 +61,12 @@ public final class SegmentPreparer: Sendable {
     private func run() {
         System.nameThread("suanpan-prepare")
         while !stopping.load(ordering: .sequentiallyConsistent) {
-            if !step() { System.waitForBell(bell, timeoutMilliseconds: isAnyDiskFull ? 1000 : nil) }
+            if !step() { System.waitForBell(table.bell, timeoutMilliseconds: isAnyDiskFull ? 1000 : nil) }
         }
     }
 
     private var isAnyDiskFull: Bool {
-        for i in 0..<table.count where table.supply(i, bell: bell).isDiskFull { return true }
+        for i in 0..<table.count where table.supply(i).isDiskFull { return true }
         return false
     }
 
@@ -80,7 +75,7 @@ public final class SegmentPreparer: Sendable {
     public func step() -> Bool {
         var worked = false
         for (i, shard) in shards.enumerated() {
-            let supply = table.supply(i, bell: bell)
+            let supply = table.supply(i)
             let used = supply.used
             let ready = supply.ready
             if used == 0 || supply.failure != 0 || ready >= used + ahead { continue }

@@ -1,5 +1,5 @@
 // What a shard's journal and the thread that prepares segments tell each other: four words in shared memory and a
-// bell. The journal reads and writes them without a lock; the preparer owns the memory.
+// bell. The journal reads and writes them without a lock; the table owns the memory, and both sides keep it alive.
 
 internal import CSupport
 internal import SuanpanCore
@@ -15,16 +15,16 @@ struct SupplyCell: ~Copyable {
     let trouble = Atomic<Int32>(0)
 }
 
-/// A journal's handle to its prepared segments. Valid while the `SegmentPreparer` lives.
+/// A journal's handle to its prepared segments. Keeps what it points to alive: a journal may end after its preparer.
 @safe
-public struct SegmentSupply: BitwiseCopyable, @unchecked Sendable {
-    // SAFETY of Sendable and of all accesses: the cell holds atomics only; its memory lives as long as the preparer.
+public struct SegmentSupply: @unchecked Sendable {
+    // SAFETY of Sendable and of all accesses: the cell holds atomics only; its memory lives as long as the table.
+    private let table: SupplyTable
     private let cell: UnsafeMutablePointer<SupplyCell>
-    private let bell: CInt
 
-    init(cell: UnsafeMutablePointer<SupplyCell>, bell: CInt) {
+    fileprivate init(_ table: SupplyTable, cell: UnsafeMutablePointer<SupplyCell>) {
+        self.table = table
         unsafe self.cell = cell
-        self.bell = bell
     }
 
     /// Highest segment that can be written. Acquire: pairs with the release of `publish`; the file is there before.
@@ -39,13 +39,13 @@ public struct SegmentSupply: BitwiseCopyable, @unchecked Sendable {
         // Release: pairs with the preparer's acquire of `used`, which comes before it reads `ready`.
         unsafe cell.pointee.ready.store(ready, ordering: .relaxed)
         unsafe cell.pointee.used.store(segment, ordering: .releasing)
-        System.ring(bell)
+        System.ring(table.bell)
     }
 
     /// The journal moved on to `segment`.
     func use(_ segment: UInt64) {
         unsafe cell.pointee.used.store(segment, ordering: .releasing)
-        System.ring(bell)
+        System.ring(table.bell)
     }
 
     /// The journal is gone: prepare no more.
@@ -59,14 +59,16 @@ public struct SegmentSupply: BitwiseCopyable, @unchecked Sendable {
     func publish(trouble: Int32) { unsafe cell.pointee.trouble.store(trouble, ordering: .relaxed) }
 }
 
-/// Owns the cells of all shards.
+/// Owns the cells of all shards and the preparer's bell, for whoever of both sides ends last.
 @safe
-struct SupplyTable: ~Copyable, @unchecked Sendable {
+final class SupplyTable: @unchecked Sendable {
     // SAFETY of Sendable: atomics only.
     private let cells: UnsafeMutablePointer<SupplyCell>
     let count: Int
+    let bell: CInt
 
-    init(count: Int) {
+    init(count: Int) throws(JournalError) {
+        bell = try System.makeBell()
         self.count = count
         unsafe cells = .allocate(capacity: max(1, count))
         for i in 0..<count { unsafe (cells + i).initialize(to: SupplyCell()) }
@@ -75,10 +77,11 @@ struct SupplyTable: ~Copyable, @unchecked Sendable {
     deinit {
         unsafe cells.deinitialize(count: count)
         unsafe cells.deallocate()
+        System.close(bell)
     }
 
-    func supply(_ index: Int, bell: CInt) -> SegmentSupply {
+    func supply(_ index: Int) -> SegmentSupply {
         invariant(index >= 0 && index < count, "supply \(index) of \(count)")
-        return unsafe SegmentSupply(cell: cells + index, bell: bell)
+        return unsafe SegmentSupply(self, cell: cells + index)
     }
 }

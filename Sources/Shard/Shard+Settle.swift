@@ -14,6 +14,7 @@ extension Shard {
     // Do not rename: Perf/ finds it by this symbol.
     @inline(never)
     public mutating func settle() throws(JournalError) {
+        isAgainStalled = false
         while true {
             guard canReceive else { return }
             if !selfQueue.isEmpty {
@@ -26,7 +27,10 @@ extension Shard {
                 undecided[entry].isDirty = false
                 if undecided[entry].isUsed { look(at: entry) }
             } else if !againQueue.isEmpty {
-                guard try submitAgain() else { return }
+                guard try submitAgain() else {
+                    isAgainStalled = true
+                    return
+                }
             } else {
                 return
             }

@@ -122,6 +122,8 @@ public struct Shard: ~Copyable {
     var dirtyQueue = Queue<UInt32>(capacity: 1 << 10)
     /// Waiters to be submitted again.
     var againQueue = Queue<UInt32>(capacity: 1 << 8)
+    /// The first of them stalled when last tried: on what only a message or a completion gives back.
+    var isAgainStalled = false
 
     /// Events looked ahead at: see `Shard+Stage`.
     var staged = FixedArray<Staged>(count: Shard.stagedMax)
@@ -222,7 +224,8 @@ public struct Shard: ~Copyable {
 
     /// Something can go on at once: `settle` would find it.
     public var hasWork: Bool {
-        canReceive && !(selfQueue.isEmpty && dirtyQueue.isEmpty) || (hasRoomAgain && !againQueue.isEmpty)
+        canReceive && !(selfQueue.isEmpty && dirtyQueue.isEmpty)
+            || (hasRoomAgain && !againQueue.isEmpty && !isAgainStalled)
     }
 
     /// Transfers are open here, or their credits are: other shards will say more.

@@ -73,6 +73,8 @@ struct CoreLoop: ~Copyable {
     static var spinsMax: Int { 300 }
     static var publishEvery: UInt64 { 200_000_000 }
     static var acceptPause: UInt64 { 100_000_000 }
+    /// A disk that does not answer may hold up the end for so long beyond the time for it.
+    static var lastWritesWait: UInt64 { 5_000_000_000 }
 
     // MARK: The loop
 
@@ -375,19 +377,21 @@ struct CoreLoop: ~Copyable {
 
     /// Drains; true when every core has nothing left, or the time for it is over.
     private mutating func stop() throws(CoreError) -> Bool {
-        let idle = front.drainAll() && shard.isQuiet && shard.journal.durable == shard.journal.appended
+        // Calls under way may still be on their way to any core.
+        let idle =
+            front.drainAll() && shared.control.gate.isEmpty && shard.isQuiet
+            && shard.journal.durable == shard.journal.appended
         shared.control.setQuiet(id.index, idle)
-        guard shared.control.allQuiet || shared.control.isOverdue(now) else { return false }
+        guard shared.control.allQuiet || shared.control.isOverdue() else { return false }
         if shard.journal.wantsIdleGroup {
             shard.journal.sealIdle()
             try writeLog()
         }
-        while shard.journal.writesInFlight > 0 {
+        while shard.journal.writesInFlight > 0 && !shared.control.isOverdue(grace: Self.lastWritesWait) {
             do throws(RingError) { try ring.submitAndWait(timeoutNanoseconds: 100_000_000) } catch {
                 throw .ring(error)
             }
             _ = try takeCompletions()
-            if shared.control.isOverdue(now &- 5_000_000_000) { break }
         }
         publish()
         return true

@@ -221,6 +221,10 @@ enum CoreThread {
         do throws(JournalError) {
             journal = try Journal(setup.directory, after: replayed, supply: setup.supply, options: options)
         } catch { throw .journal(error) }
+        // Opening has made durable what was replayed of this log. Only when that is so of all logs may a credit be
+        // appended: after a kill a decision can be readable and not yet on the disk, and a credit that survives the next
+        // power cut without its decision is money from nowhere.
+        try setup.barrier.wait()
 
         // Redo: decisions that are durable at their coordinator and not here.
         // All decisions of ours are applied at their peers when every shard has come this far.

@@ -22,8 +22,9 @@ public final class Engine: Sendable {
     private let callers: [CallerLane]
     private let control: EngineControl
     private let board: StatusBoard
-    private let resources: Mutex<EngineResources?>
-    private let callsOut = Atomic<Int>(0)
+    private let resources: Mutex<EngineResources>
+    /// The cores have ended and the directory is free.
+    private let hasEnded = Atomic<Bool>(false)
     /// What the start found.
     public let started: EngineStart
 
@@ -64,7 +65,7 @@ public final class Engine: Sendable {
         board = StatusBoard(coreCount: count, facts: facts)
         bells = (0..<count).map { _ in Doorbell() }
         callers = (0..<count).map { _ in CallerLane() }
-        control = EngineControl(coreCount: count)
+        control = EngineControl(coreCount: count, callsMax: Self.callsMax)
 
         let lanes = LaneTable(coreCount: count)
         let barrier = StartBarrier(count: count)
@@ -88,7 +89,7 @@ public final class Engine: Sendable {
         }
         while start.state.withLock({ $0.readyCount < count && $0.failure == nil }) { sp_sleep_microseconds(500) }
         if let failure = start.state.withLock({ $0.failure }) {
-            for thread in threads { pthread_join(thread, nil) }
+            withExtendedLifetime(lanes) { for thread in threads { pthread_join(thread, nil) } }
             sockets.close()
             preparer.stop()
             throw failure
@@ -115,47 +116,54 @@ public final class Engine: Sendable {
         return directory
     }
 
-    /// Finishes what was taken, then stops: every answered call is durable. Later calls throw `closed`.
+    /// An engine that nobody holds any more closes, blocking: its cores work in memory that goes with it.
+    deinit { closeBlocking() }
+
+    /// Takes no more calls, finishes those under way, then stops: every answered call is durable. Later calls throw
+    /// `closed`. Whoever comes second waits for the first.
     public func close() async throws(EngineError) {
-        guard
-            let held = resources.withLock({ held in
-                let taken = held
-                held = nil
-                return taken
-            })
-        else { return }
         await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
-            _ = Thread.start {
-                self.stop(held)
+            let thread = Thread.start {
+                self.closeBlocking()
                 continuation.resume()
             }
+            pthread_detach(thread)
         }
     }
 
     /// The same, blocking the calling thread: for a server's main thread.
-    public func closeBlocking() {
-        if let held = resources.withLock({ held in
-            let taken = held
-            held = nil
-            return taken
-        }) {
-            stop(held)
-        }
-    }
+    public func closeBlocking() { closeBlocking(withinSeconds: 10) }
 
-    private func stop(_ held: EngineResources) {
-        control.stop(withinSeconds: 10)
+    /// - Parameter seconds: For everything under way; what is left then throws `interrupted`.
+    func closeBlocking(withinSeconds seconds: UInt64) {
+        guard control.gate.close() else {
+            // Acquire: pairs with the release below.
+            while !hasEnded.load(ordering: .acquiring) { sp_sleep_microseconds(500) }
+            return
+        }
+        control.stop(withinSeconds: seconds)
         for bell in bells { bell.ring() }
-        for thread in held.threads { pthread_join(thread, nil) }
-        held.sockets.close()
-        held.preparer.stop()
+        resources.withLock { held in
+            // No core ends while a call is under way, unless the time is over. What they work on goes after them.
+            for thread in held.threads { pthread_join(thread, nil) }
+            held.sockets.close()
+            held.preparer.stop()
+            held.directory = nil
+        }
+        // Where the time was over: calls that no core has taken, or that are only now being handed over.
+        while !control.gate.isEmpty {
+            for caller in callers { for node in caller.takeAll() { (node as? CallPart)?.abandon() } }
+            sp_sleep_microseconds(100)
+        }
+        hasEnded.store(true, ordering: .releasing)
     }
 
     // MARK: Calls
 
     /// Creates transfers; one result per event, in order. See SEMANTICS for the refusals.
     /// - Parameter transfers: 1 to 8190.
-    /// - Throws: `busy` when too many calls are under way (nothing was executed), `closed`, `configuration`.
+    /// - Throws: `busy` when too many calls are under way and `closed` (nothing was executed), `interrupted`,
+    ///   `configuration`.
     public func createTransfers(_ transfers: [Transfer]) async throws(EngineError) -> [EventResult] {
         let call = try await run(.createTransfers, transfers) { $0.debitAccountID }
         return (0..<transfers.count).map { call.result($0) }
@@ -197,7 +205,7 @@ public final class Engine: Sendable {
     private func run(
         _ kind: CallKind, _ events: [Transfer], account: (Transfer) -> AccountID
     ) async throws(EngineError) -> Call {
-        guard resources.withLock({ $0 != nil }) else { throw .closed }
+        guard !control.gate.isClosed else { throw .closed }
         guard events.count <= Limits.eventsPerRequestMax else {
             throw .configuration("\(events.count) events in one call: at most \(Limits.eventsPerRequestMax)")
         }
@@ -205,20 +213,23 @@ public final class Engine: Sendable {
         for (i, event) in events.enumerated() { indices[routing.shard(of: account(event)).index].append(UInt32(i)) }
         let parts = indices.count { !$0.isEmpty }
         guard parts > 0 else { return Call(kind: kind, events: [], parts: 1) {} }
-        guard callsOut.add(1, ordering: .relaxed).newValue <= Self.callsMax else {
-            callsOut.subtract(1, ordering: .relaxed)
-            throw .busy
-        }
-        defer { callsOut.subtract(1, ordering: .relaxed) }
-        return await withCheckedContinuation { continuation in
+        let gate = control.gate
+        try gate.enter()
+        let ended = await withCheckedContinuation { continuation in
             let holder = CallHolder()
-            let call = Call(kind: kind, events: events, parts: parts) { continuation.resume(returning: holder.take()) }
+            // Runs on a core, so it must not hold the engine, whose end waits for that core.
+            let call = Call(kind: kind, events: events, parts: parts) {
+                gate.leave()
+                continuation.resume(returning: holder.take())
+            }
             holder.put(call)
             for (shard, list) in indices.enumerated() where !list.isEmpty {
                 callers[shard].push(CallPart(call: call, indices: list))
                 bells[shard].ring()
             }
         }
+        if ended.isAbandoned { throw .interrupted }
+        return ended
     }
 }
 
@@ -253,7 +264,8 @@ private final class CallHolder: Sendable {
 
 /// What must outlive the cores.
 struct EngineResources: Sendable {
-    let directory: DirectoryBox
+    /// nil: given back.
+    var directory: DirectoryBox?
     let preparer: SegmentPreparer
     let lanes: LaneTable
     let threads: [pthread_t]

@@ -9,7 +9,13 @@ final class EngineControl: Sendable {
     private let quiet: [Flag]
     private final class Flag: Sendable { let value = Atomic<Bool>(false) }
 
-    init(coreCount: Int) { quiet = (0..<coreCount).map { _ in Flag() } }
+    /// Calls of the embedding API.
+    let gate: CallGate
+
+    init(coreCount: Int, callsMax: Int) {
+        quiet = (0..<coreCount).map { _ in Flag() }
+        gate = CallGate(callsMax: callsMax)
+    }
 
     /// No new work; what was taken is finished, for at most `seconds`.
     func stop(withinSeconds seconds: UInt64) {
@@ -19,11 +25,43 @@ final class EngineControl: Sendable {
     }
 
     var isStopping: Bool { stopping.load(ordering: .acquiring) }
-    func isOverdue(_ now: UInt64) -> Bool { now > deadline.load(ordering: .relaxed) && now < .max / 2 }
+    /// The time to finish in is over, and `grace` nanoseconds more. Looks at the clock itself: a turn's time stands still.
+    func isOverdue(grace: UInt64 = 0) -> Bool {
+        let end = deadline.load(ordering: .relaxed)
+        return end != .max && sp_monotonic_ns() >= end &+ grace
+    }
 
     /// Sequentially consistent: a core that sees all flags set sees everything that was sent before they were.
     func setQuiet(_ core: Int, _ isQuiet: Bool) { quiet[core].value.store(isQuiet, ordering: .sequentiallyConsistent) }
     var allQuiet: Bool { quiet.allSatisfy { $0.value.load(ordering: .sequentiallyConsistent) } }
+}
+
+/// Counts the calls under way of an engine that may be closing: who came in before is waited for, nobody comes in after.
+final class CallGate: Sendable {
+    /// Calls under way; the top bit: closed.
+    private let word = Atomic<UInt64>(0)
+    private static var closed: UInt64 { 1 << 63 }
+    private let callsMax: UInt64
+
+    init(callsMax: Int) { self.callsMax = UInt64(callsMax) }
+
+    /// One atomic step both looks at the door and counts: none can slip in behind `close`. Every success is followed by
+    /// one `leave`.
+    func enter() throws(EngineError) {
+        let before = word.wrappingAdd(1, ordering: .acquiringAndReleasing).oldValue
+        if before < callsMax { return }
+        leave()
+        throw before & Self.closed != 0 ? .closed : .busy
+    }
+
+    func leave() { word.wrappingSubtract(1, ordering: .acquiringAndReleasing) }
+
+    /// Lets nobody in any more. False when it was closed before.
+    func close() -> Bool { word.bitwiseOr(Self.closed, ordering: .acquiringAndReleasing).oldValue & Self.closed == 0 }
+
+    var isClosed: Bool { word.load(ordering: .relaxed) & Self.closed != 0 }
+    /// Once closed and seen empty it stays so. Acquiring: what those who left have done is seen.
+    var isEmpty: Bool { word.load(ordering: .acquiring) & ~Self.closed == 0 }
 }
 
 /// A place where all cores wait for each other while the engine starts. Not for the hot path.

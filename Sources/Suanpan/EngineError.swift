@@ -16,7 +16,10 @@ public enum EngineError: Error, Sendable, CustomStringConvertible {
     case configuration(String)
     /// Nothing was executed; try again later.
     case busy
+    /// Nothing was executed.
     case closed
+    /// The engine ended before the outcome was known: ask again, with the same ids, after the next start.
+    case interrupted
 
     public var description: String {
         switch self {
@@ -29,6 +32,8 @@ public enum EngineError: Error, Sendable, CustomStringConvertible {
         case .configuration(let what): what
         case .busy: "busy: too many calls under way; nothing was executed, try again"
         case .closed: "the engine is closed"
+        case .interrupted:
+            "the engine was closed before the outcome was known; after its next start send the same ids again"
         }
     }
 }

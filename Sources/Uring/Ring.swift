@@ -44,18 +44,20 @@ public struct Ring: ~Copyable {
 
     /// - Parameter entries: Submission entries, a power of two; completions get eight times as many.
     public init(entries: UInt32 = 4096) throws(RingError) {
-        unsafe ring = .allocate(capacity: 1)
-        unsafe ring.initialize(to: io_uring())
+        let memory = UnsafeMutablePointer<io_uring>.allocate(capacity: 1)
+        unsafe memory.initialize(to: io_uring())
         var params = io_uring_params()
         params.flags =
             UInt32(1 << 12) | UInt32(1 << 13) | UInt32(IORING_SETUP_CQSIZE) | UInt32(IORING_SETUP_CLAMP)
         params.cq_entries = entries * 8
         // SAFETY: both structures outlive the call; the ring stays at its address until `deinit`.
-        let result = unsafe io_uring_queue_init_params(entries, ring, &params)
+        let result = unsafe io_uring_queue_init_params(entries, memory, &params)
         guard result == 0 else {
-            unsafe ring.deallocate()
+            unsafe memory.deallocate()
             throw .unavailable(errno: -result)
         }
+        // Only now: an owner whose fields are all set runs its `deinit` when its `init` throws.
+        unsafe ring = memory
         _ = unsafe io_uring_register_ring_fd(ring)
     }
 

@@ -5,9 +5,12 @@ Docs/Operations.md names these tests."""
 import os
 import resource
 import select
+import signal
 import socket
 import struct
 import subprocess
+import threading
+import time
 import unittest
 
 import native_client as native
@@ -276,6 +279,76 @@ class NetworkTests(unittest.TestCase):
             pass  # What the timeout of the server does.
         self.assertLess(memory_bytes(self.server) - before, 64 << 20)
 
+    def reader_of_large_replies(self, options=(), window=4096):
+        """A server, a connection that takes little at a time, and a request that is answered with 1 MiB."""
+        server = Server(shards=2, options=options)
+        self.addCleanup(server.close)
+        client = native.Client(*server.native)
+        self.addCleanup(client.close)
+        self.assertCreated(client.create_accounts([account(1)]))
+        connection = socket.socket()
+        self.addCleanup(connection.close)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
+        connection.settimeout(HANG_SECONDS)
+        connection.connect(server.native)
+        count = 8000
+        request = native.frame(native.LOOKUP_ACCOUNTS, 1, count, (1).to_bytes(16, "little") * count)
+        return server, connection, request, 64 + count * 128
+
+    @staticmethod
+    def receive(connection, count, piece_max=1 << 16, pause=0):
+        """Takes `count` bytes, fewer only where the other side ends."""
+        taken = 0
+        while taken < count:
+            piece = connection.recv(min(piece_max, count - taken))
+            if not piece:
+                break
+            taken += len(piece)
+            time.sleep(pause)
+        return taken
+
+    def requests_of(self, server):
+        return int(info(server, "clients")["requests"])
+
+    def test_a_slow_reader_that_goes_on_reading_is_kept(self):
+        server, connection, request, length = self.reader_of_large_replies(["--timeout", "2"], 1 << 17)
+        connection.sendall(request * 8)
+        self.assertEqual(self.receive(connection, 6 * length, 1 << 15, 0.03), 6 * length)
+        self.assertEqual(int(info(server, "overload")["timeouts"]), 0)
+
+    def test_output_handed_to_the_kernel_counts(self):
+        server, connection, request, length = self.reader_of_large_replies()
+        before = self.requests_of(server)
+        sender = threading.Thread(target=lambda: connection.sendall(request * 32), daemon=True)
+        sender.start()
+        sender.join(HANG_SECONDS)
+
+        def settled():
+            # A look that comes too early sees fewer requests, never more.
+            seen, last = -1, -2
+            while seen != last:
+                time.sleep(0.2)
+                seen, last = self.requests_of(server) - before, seen
+            return seen
+        settled()
+        # What gathered behind the first send is one send now, and more may gather behind that.
+        taken = 2
+        self.assertEqual(self.receive(connection, taken * length), taken * length)
+        with open("/proc/sys/net/ipv4/tcp_wmem") as file:
+            kernel = int(file.read().split()[2]) >> 20
+        # 4 MiB and a reply more in the server, and what the sockets hold.
+        self.assertLessEqual(settled() - taken, 4 + 1 + kernel + 1)
+
+    def test_replies_under_way_are_sent_before_the_end(self):
+        server, connection, request, length = self.reader_of_large_replies()
+        before = self.requests_of(server)
+        connection.sendall(request * 3)
+        wait_until(lambda: self.requests_of(server) - before >= 3, "requests are taken")
+        server.process.send_signal(signal.SIGTERM)
+        time.sleep(0.5)
+        self.assertEqual(self.receive(connection, 4 * length), 3 * length)
+        self.assertEqual(server.terminate(), 0)
+
     # Many
 
     def test_two_thousand_connections_with_a_request_each(self):
@@ -411,6 +484,21 @@ class PasswordTests(unittest.TestCase):
             self.assertEqual(refused.exception.status, native.NOT_AUTHENTICATED)
         client.call(native.AUTHENTICATE, 0, b"open sesame")
         client.ping()
+
+    def test_native_takes_little_from_strangers(self):
+        for count, status in ((32, native.NOT_AUTHENTICATED), (33, native.TOO_LARGE)):
+            frame = native.frame(native.CREATE_TRANSFERS, 7, count, bytes(128 * count))
+            connection = connect(self.server.native)
+            # The header alone where the body is too long: it is not waited for.
+            connection.sendall(frame if status == native.NOT_AUTHENTICATED else frame[:64])
+            reply = connection.recv(64)
+            self.assertEqual((len(reply), reply[7]), (64, status))
+            if status == native.TOO_LARGE:
+                self.assertEqual(read_all(connection), b"")
+            connection.close()
+        client = native.Client(*self.server.native, password="open sesame")
+        self.addCleanup(client.close)
+        self.assertEqual(len(client.create_transfers([transfer(i, 1, 2) for i in range(1, 101)])), 100)
 
     def test_beyond_loopback_without_a_password(self):
         environment = {name: value for name, value in os.environ.items() if name != "SUANPAN_PASSWORD"}

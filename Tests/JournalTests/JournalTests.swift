@@ -335,3 +335,26 @@ import Testing
     bench.preparer.stop()
     #expect(try bench.replay().1.ids == Array(1...n))
 }
+
+/// Named after what once corrupted the heap: a journal wrote its last word into cells that had gone with the preparer.
+@Test func aJournalMayOutliveItsPreparer() throws {
+    let folder = Folder()
+    let directory = try DataDirectory(path: folder.path, segmentBytes: 1 << 20)
+    let data = directory.shard(ShardID(0))
+    var preparer: SegmentPreparer? = try SegmentPreparer(directory)
+    weak let observed = preparer
+    do {
+        var collector = Collector()
+        let summary = try Recovery.replay(data, into: &collector)
+        var journal = try Journal(data, after: summary, supply: try #require(preparer).supply(ShardID(0)))
+        preparer = nil
+        #expect(observed == nil)
+        // Memory that would be theirs, were the cells free.
+        let neighbours = (0..<64).map { [UInt64](repeating: .max, count: $0 % 8) }
+        journal.append(transfer(1))
+        var disk = Disk(data)
+        try disk.drain(&journal)
+        #expect(journal.durable == LSN(1))
+        #expect(neighbours.allSatisfy { $0.allSatisfy { $0 == .max } })
+    }
+}

@@ -155,4 +155,35 @@ import Testing
         #expect(stage.code(x) == .created)
         #expect(stage.code(all) == .overflowsCreditsPosted)
     }
+
+    /// A core used to turn at full speed while an event that had waited could not go on for lack of a peer's credit.
+    @Test func whatWaitsForAPeersCreditIsNoWork() throws {
+        let stage = try Stage(bounds: ShardBounds(slots: 8, openPerPeer: 1, redoPerPeer: 64))
+        let a = try stage.account(on: 0, .debitsMustNotExceedCredits)
+        let b = try stage.account(on: 0)
+        let c = try stage.account(on: 1)
+        // X's credit is undecided, so Y may pass or not and waits; Z follows it in its stream.
+        stage.ask(.transfer(stage.transfer(c, a, 1)))
+        try stage.settle(1)
+        try stage.deliver(1, 0)
+        let y = stage.ask(.transfer(stage.transfer(a, b, 1)), stream: 7)
+        let z = stage.ask(.transfer(stage.transfer(b, c, 1)), stream: 7)
+        try stage.sync(0)
+        try stage.deliver(0, 1)
+        try stage.sync(1)
+        // W takes the only credit towards shard 1 before Y ends.
+        let w = stage.ask(.transfer(stage.transfer(b, c, 1)))
+        try stage.deliver(1, 0)
+        try stage.sync(0)
+        try stage.sync(0)
+        #expect(stage.code(y) == .created && stage.code(z) == nil && stage.code(w) == nil)
+        var hasWork = stage.nodes[0].shard.hasWork
+        #expect(!hasWork)
+        let isWaiting = !stage.nodes[0].shard.isQuiet
+        #expect(isWaiting)
+        try stage.finish()
+        #expect(stage.code(z) == .created && stage.code(w) == .created)
+        hasWork = stage.nodes[0].shard.hasWork
+        #expect(!hasWork)
+    }
 }
