@@ -273,17 +273,20 @@ struct CoreLoop: ~Copyable {
                     run += 1
                 }
                 for k in 0..<run { shard.stageAccounts(k) }
-                for k in 0..<run {
-                    guard let message = lane.peek() else { break }
+                var k = 0
+                while k < run, let message = lane.peek() {
+                    let taken: Int
                     do throws(JournalError) {
-                        isOpen = try Front.serve(message, lane.peekRecord(), staged: k, &shard)
+                        taken = try Front.serve(message, lane, staged: k, &shard)
                     } catch { throw .journal(error) }
+                    isOpen = taken > 0
                     requestsStalled[core] = !isOpen
                     guard isOpen else { break }
                     queueing.record(now > message.time ? now - message.time : 0)
-                    lane.take(message)
+                    for _ in 0..<taken { lane.take(message) }
                     any = true
-                    left -= 1
+                    k += taken
+                    left -= taken
                 }
             }
             lane.release()
