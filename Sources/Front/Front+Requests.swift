@@ -2,7 +2,7 @@
 // allows.
 
 public import SuanpanCore
-public import SuanpanJournal
+internal import SuanpanJournal
 public import SuanpanLanes
 internal import SuanpanLedger
 public import SuanpanShard
