@@ -53,8 +53,8 @@ let package = Package(
         stage(
             "Front",
             [
-                "SuanpanCore", "SuanpanWire", "SuanpanLanes", "SuanpanUring", "SuanpanJournal", "SuanpanShard",
-                "CSupport",
+                "SuanpanCore", "SuanpanWire", "SuanpanLanes", "SuanpanUring", "SuanpanJournal", "SuanpanLedger",
+                "SuanpanShard", "CSupport",
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
             ]),
         .target(

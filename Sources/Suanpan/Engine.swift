@@ -8,6 +8,7 @@ internal import SuanpanJournal
 internal import SuanpanLanes
 internal import SuanpanLedger
 internal import SuanpanShard
+internal import SuanpanWire
 internal import Synchronization
 
 /// A sharded, durable ledger. Calls come from any thread or task, suspend, and never block a thread.
@@ -197,6 +198,35 @@ public final class Engine: Sendable {
         return (0..<ids.count).map { call.result($0).isCreated ? call.event($0) : nil }
     }
 
+    /// Stops payments: refuses new debits, new credits or both of an account from now on, until `unfreeze`. Pending
+    /// transfers can still be voided, and expire.
+    /// - Returns: `created` with its timestamp, or why not.
+    public func freeze(
+        _ account: AccountID, debits: Bool = true, credits: Bool = true
+    ) async throws(EngineError) -> EventResult {
+        try await freeze(account, Self.sides(debits, credits), lifting: false)
+    }
+
+    /// Lifts the freeze of these sides.
+    public func unfreeze(
+        _ account: AccountID, debits: Bool = true, credits: Bool = true
+    ) async throws(EngineError) -> EventResult {
+        try await freeze(account, Self.sides(debits, credits), lifting: true)
+    }
+
+    private static func sides(_ debits: Bool, _ credits: Bool) -> AccountFlags {
+        (debits ? AccountFlags.debitsFrozen : []).union(credits ? .creditsFrozen : [])
+    }
+
+    private func freeze(
+        _ account: AccountID, _ sides: AccountFlags, lifting: Bool
+    ) async throws(EngineError) -> EventResult {
+        let bad = FreezeItem(account, sides).refusalByRequest()
+        guard bad == .created else { return EventResult(bad) }
+        let key = Shard.freezeKey(account, sides, lifting: lifting)
+        return try await run(.freezeAccounts, [key]) { $0.debitAccountID }.result(0)
+    }
+
     /// The shard that owns an account: for callers that keep what belongs together in one call.
     public func shard(of account: AccountID) -> ShardID { routing.shard(of: account) }
 
@@ -211,7 +241,14 @@ public final class Engine: Sendable {
             throw .configuration("\(events.count) events in one call: at most \(Limits.eventsPerRequestMax)")
         }
         var indices = [[UInt32]](repeating: [], count: routing.shardCount)
-        for (i, event) in events.enumerated() { indices[routing.shard(of: account(event)).index].append(UInt32(i)) }
+        var target = 0
+        var isLinked = false
+        for (i, event) in events.enumerated() {
+            // A chain goes whole to the shard of its first event.
+            if !isLinked { target = routing.shard(of: account(event)).index }
+            indices[target].append(UInt32(i))
+            isLinked = kind == .createTransfers && event.flags.contains(.linked)
+        }
         let parts = indices.count { !$0.isEmpty }
         guard parts > 0 else { return Call(kind: kind, events: [], parts: 1) {} }
         try control.gate.enter()
