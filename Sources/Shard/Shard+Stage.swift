@@ -108,8 +108,9 @@ extension Shard {
         switch stagedMessages[k].step {
         case .nothing: return
         case .prepare: account = ledger.guess(hash: stagedMessages[k].hash)
-        case .commit: account = participants[i].account
+        case .commit: if participants[i].chain == 0 { account = participants[i].account }
         case .vote:
+            if slots[i].chain != 0 { return }
             ledger.prefetchIdentity(hash: slots[i].identityHash)
             account = slots[i].debit
         }

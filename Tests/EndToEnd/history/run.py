@@ -263,17 +263,18 @@ class Run:
         self._compare_dump("accounts", [a["timestamp"] for a in accounts.values()])
 
     def _settle(self):
-        """Waits until every pending transfer whose deadline is near has expired; the balances tell."""
-        due = [deadline(t) for t in self.model.transfers.values() if t["state"] == "open" and deadline(t)]
+        """Waits until every pending transfer whose deadline is near has expired; the balances tell, where it held money."""
+        due = [deadline(t) for t in self.model.transfers.values() if t["state"] == "open" and deadline(t) and t["amount"]]
         due = [moment for moment in due if moment < time.time_ns() + 10 * 10 ** 9]
         guard = time.monotonic() + 60
         while due and not self.gave_up:
             time.sleep(max(0.05, (max(due) - time.time_ns()) / 10 ** 9))
             self._take(self._balances())
-            if not self.model.due(max(due)):
+            held = [key for key in self.model.due(max(due)) if self.model.transfers[key]["amount"]]
+            if not held:
                 return
             if time.monotonic() > guard:
-                raise Disagreement(f"never expired: {self.model.due(max(due))}")
+                raise Disagreement(f"never expired: {held}")
 
     def _send_again(self):
         """Every transfer and chain once more, as it was: what was decided stays so."""
