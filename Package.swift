@@ -53,8 +53,8 @@ let package = Package(
         stage(
             "Front",
             [
-                "SuanpanCore", "SuanpanWire", "SuanpanLanes", "SuanpanUring", "SuanpanJournal", "SuanpanShard",
-                "CSupport",
+                "SuanpanCore", "SuanpanWire", "SuanpanLanes", "SuanpanUring", "SuanpanJournal", "SuanpanLedger",
+                "SuanpanShard", "CSupport",
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
             ]),
         .target(
@@ -100,7 +100,7 @@ let package = Package(
         tests("Client", ["SuanpanClient", "Suanpan", "SuanpanCore", "SuanpanWire"]),
         tests("Uring", ["SuanpanUring"]),
         tests("Front", ["SuanpanFront", "SuanpanCore", "SuanpanLanes", "SuanpanUring"]),
-        tests("Engine", ["Suanpan", "SuanpanCore"]),
+        tests("Engine", ["Suanpan", "SuanpanCore", "SuanpanFront"]),
         tests("Load", ["SuanpanLoad", "SuanpanCore", "SuanpanWire"]),
         tests("Lanes", ["SuanpanCore", "SuanpanLanes"]),
         // The naive ledger that tests of every stage may compare with.

@@ -11,6 +11,8 @@ public enum CallKind: UInt8, Sendable {
     case createAccounts
     case lookupAccounts
     case lookupTransfers
+    /// Events are `Shard.freezeKey`s.
+    case freezeAccounts
 }
 
 /// A call under way. The events are plain 128-byte records: transfers, accounts, or keys to look up.

@@ -15,6 +15,14 @@ enum ConnectionState: UInt8 {
     case closing
 }
 
+/// What MULTI has begun on a connection.
+enum MultiState: UInt8 {
+    case closed
+    case queueing
+    /// A command was refused: EXEC will be.
+    case aborted
+}
+
 struct Connection: ~Copyable {
     var fd: CInt = -1
     var door = Door.native
@@ -48,6 +56,11 @@ struct Connection: ~Copyable {
     var parser = RESPParser()
     var respVersion: UInt8 = 2
     var clientName = RESPClientName()
+    /// RESP: a command is under way that no other may overtake.
+    var isAlone = false
+    /// RESP: between MULTI and EXEC.
+    var multi = MultiState.closed
+    var queued: [Transfer] = []
     /// RESP: requests in order, plus 1.
     var requestHead: UInt32 = 0
     var requestTail: UInt32 = 0
@@ -71,6 +84,8 @@ struct Connection: ~Copyable {
         progressAt = now
         parser = RESPParser()
         respVersion = 2
+        isAlone = false
+        endMulti()
         requestHead = 0
         requestTail = 0
         sendInFlight = false
@@ -84,12 +99,19 @@ struct Connection: ~Copyable {
         fd = -1
         state = .free
         generation &+= 1
+        endMulti()
         input.removeAll()
         output.removeAll()
         sending.removeAll()
         input.releaseMemory()
         output.releaseMemory()
         sending.releaseMemory()
+    }
+
+    /// Forgets what MULTI has queued.
+    mutating func endMulti() {
+        multi = .closed
+        queued = []
     }
 
     /// Something is owed either way: a half-received request, or a reply not taken.

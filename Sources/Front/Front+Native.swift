@@ -2,6 +2,7 @@
 
 internal import SuanpanCore
 internal import SuanpanJournal
+internal import SuanpanLedger
 internal import SuanpanShard
 internal import SuanpanWire
 
@@ -96,7 +97,7 @@ extension Front {
         case .status:
             reply(c, .ok, header, text: configuration.board.statusJSON())
             return connections[c].input.removeFirst(frameBytes)
-        case .createAccounts, .createTransfers: kind = .nativeCreate
+        case .createAccounts, .createTransfers, .freezeAccounts, .unfreezeAccounts: kind = .nativeCreate
         case .lookupAccounts:
             // Not silently less than was asked for.
             if header.flags & FrameHeader.consistent != 0 && count > 1 {
@@ -154,6 +155,16 @@ extension Front {
             case .lookupAccounts:
                 routed = AccountID(load(UInt128.self, c, FrameHeader.bytes + i * 16))
                 record = Shard.readKey(routed)
+            case .freezeAccounts, .unfreezeAccounts:
+                let item = load(FreezeItem.self, c, FrameHeader.bytes + i * FreezeItem.bytes)
+                let bad = item.refusalByRequest()
+                guard bad == .created else {
+                    complete(Int(r), i, EventResult(bad), lsn: 0)
+                    i += 1
+                    continue
+                }
+                routed = item.account
+                record = Shard.freezeKey(routed, item.sides, lifting: operation == .unfreezeAccounts)
             default:
                 routed = AccountID(load(UInt128.self, c, FrameHeader.bytes + i * 32))
                 var key = Shard.readKey(routed)
@@ -168,7 +179,7 @@ extension Front {
         return true
     }
 
-    /// The same for transfers: in runs that the shard looks ahead at.
+    /// The same for transfers: as many at a time as the shard looks ahead at. A chain is handed in whole, also beyond `count`.
     private mutating func handTransfers(
         _ c: Int, _ r: UInt32, _ count: Int, _ shard: inout Shard
     ) throws(JournalError) -> Bool {
@@ -182,8 +193,16 @@ extension Front {
                 if targets[k] == core { shard.stage(k, t) }
             }
             for k in 0..<run where targets[k] == core { shard.stageAccounts(k) }
-            for k in 0..<run {
+            let start = i
+            while i < start + run {
                 let t = load(Transfer.self, c, FrameHeader.bytes + i * 128)
+                let k = i - start
+                if !Self.goesAlone(t.flags) {
+                    let chain = chainRun(c, i, of: Int(requests[Int(r)].count))
+                    guard try hand(chain, c, r, &shard) else { return false }
+                    i = chain.end
+                    continue
+                }
                 if targets[k] == core {
                     guard try handStaged(k, t, r, i, &shard) else { return false }
                 } else {
@@ -193,6 +212,26 @@ extension Front {
             }
         }
         return true
+    }
+
+    /// The run of the current frame's events that begins with the `first`.
+    private func chainRun(_ c: Int, _ first: Int, of count: Int) -> ChainRun {
+        ChainRun(from: first, of: count) {
+            load(Transfer.self, c, FrameHeader.bytes + $0 * 128).flags.contains(.linked)
+        }
+    }
+
+    private mutating func hand(
+        _ run: ChainRun, _ c: Int, _ r: UInt32, _ shard: inout Shard
+    ) throws(JournalError) -> Bool {
+        guard run.fault == .created else {
+            refuse(run, r)
+            return true
+        }
+        for k in 0..<run.count {
+            shard.chainInput[k] = load(Transfer.self, c, FrameHeader.bytes + (run.first + k) * 128)
+        }
+        return try handChain(run.count, r, run.first, &shard)
     }
 
     private mutating func endFrame(_ c: Int) {

@@ -1,5 +1,6 @@
 // RESP: commands in, replies out, in order. A command goes to its shard as soon as it is read, unless an earlier one of
-// the same connection, not yet answered, concerns one of its accounts on another shard: then it is left unread.
+// the same connection, not yet answered, concerns one of its accounts on another shard: then it is left unread. What may
+// concern more accounts than it names (chains, posting, freezing …: `Front+Multi`) goes alone.
 
 internal import SuanpanCore
 internal import SuanpanJournal
@@ -24,7 +25,7 @@ extension Front {
                 makeReady(c)
                 break
             }
-            guard connections[c].openRequests < Self.pipelineMax, hasOutputRoom(c) else {
+            guard !connections[c].isAlone, connections[c].openRequests < Self.pipelineMax, hasOutputRoom(c) else {
                 stall(c)
                 break
             }
@@ -80,9 +81,15 @@ extension Front {
                 return true
             }
         }
+        if connections[c].multi != .closed { return try runInMulti(c, command, input, &shard) }
         switch command {
         case .nothing:
             return true
+        case .transfer(let t) where !Self.goesAlone(t.flags):
+            shard.chainInput[0] = t
+            return try startChain(c, .respTransfer, 1, &shard)
+        case .accountFreeze(let id, let sides, let freezes):
+            return try startFreeze(c, id, sides, freezes: freezes, &shard)
         case .transfer(let t):
             return try start(
                 c, .respTransfer, .createTransfers, t, routing.shard(of: t.debitAccountID),
@@ -183,7 +190,7 @@ extension Front {
         return true
     }
 
-    private mutating func busy(_ c: Int) -> Bool {
+    mutating func busy(_ c: Int) -> Bool {
         guard connections[c].openRequests == 0 else { return false }
         statistics.busy += 1
         encoder(c).busy(retryAfterMilliseconds: 10, into: &connections[c].output)
@@ -191,14 +198,14 @@ extension Front {
     }
 
     /// Nothing new is taken: said in its turn.
-    private mutating func shuttingDown(_ c: Int) -> Bool {
+    mutating func shuttingDown(_ c: Int) -> Bool {
         guard connections[c].openRequests == 0 else { return false }
         encoder(c).shuttingDown(into: &connections[c].output)
         return true
     }
 
     /// Names the connection to shards, so that its commands keep their order there.
-    private func stream(_ c: Int) -> UInt32 { UInt32(c * routing.shardCount + core.index) + 1 }
+    func stream(_ c: Int) -> UInt32 { UInt32(c * routing.shardCount + core.index) + 1 }
 
     mutating func enqueue(_ c: Int, _ r: UInt32) {
         if connections[c].requestTail != 0 {
@@ -219,6 +226,8 @@ extension Front {
             if requests[i].next == 0 { connections[c].requestTail = 0 }
             encodeReply(c, i)
             connections[c].openRequests -= 1
+            // It was the only one.
+            connections[c].isAlone = false
             freeRequest(r)
         }
     }
@@ -230,6 +239,11 @@ extension Front {
         case .respTransfer: encoder.encode(result: pool.result(buffer, 0), of: .transfer, into: &connections[c].output)
         case .respAccountCreate:
             encoder.encode(result: pool.result(buffer, 0), of: .account, into: &connections[c].output)
+        case .respExec:
+            encoder.array(Int(requests[r].count), into: &connections[c].output)
+            for i in 0..<Int(requests[r].count) {
+                encoder.encode(result: pool.result(buffer, i), of: .transfer, into: &connections[c].output)
+            }
         case .respAccountGet: encodeAccount(c, buffer, 0)
         case .respAccountGetMany:
             guard requests[r].allCreated else {
@@ -258,7 +272,7 @@ extension Front {
 
     // MARK: Commands answered by the front
 
-    private mutating func answerHere(_ c: Int, _ command: RESPCommand, _ input: borrowing OutputBuffer) {
+    mutating func answerHere(_ c: Int, _ command: RESPCommand, _ input: borrowing OutputBuffer) {
         let encoder = encoder(c)
         let connectionID = UInt64(stream(c))
         switch command {
@@ -300,9 +314,13 @@ extension Front {
             }
         case .refused(let error):
             append(c, input) { bytes, arguments, out in encoder.error(error, of: arguments, input: bytes, into: &out) }
-        case .accountFreeze, .accountTransfers, .totals, .multi, .exec, .discard:
-            encoder.notYet(into: &connections[c].output)
-        case .nothing, .transfer, .accountCreate, .accountGet, .transferGet:
+        case .multi:
+            connections[c].multi = .queueing
+            encoder.ok(into: &connections[c].output)
+        case .exec: encoder.execWithoutMulti(into: &connections[c].output)
+        case .discard: encoder.discardWithoutMulti(into: &connections[c].output)
+        case .accountTransfers, .totals: encoder.notYet(into: &connections[c].output)
+        case .nothing, .transfer, .accountFreeze, .accountCreate, .accountGet, .transferGet:
             stop("a command for a shard came to the front")
         }
     }

@@ -2,8 +2,9 @@
 // allows.
 
 public import SuanpanCore
-public import SuanpanJournal
+internal import SuanpanJournal
 public import SuanpanLanes
+internal import SuanpanLedger
 public import SuanpanShard
 internal import SuanpanWire
 
@@ -68,7 +69,7 @@ extension Front {
             return try handHere(operation, record, origin, &shard)
         }
         let t = target.index
-        guard eventsOut[t] < Self.eventsOutMax else { return false }
+        guard eventsOut[t] < Self.singlesOutMax else { return false }
         eventsOut[t] += 1
         var message = Message(.request, from: core)
         message.operation = operation.rawValue
@@ -90,6 +91,7 @@ extension Front {
         switch operation {
         case .createTransfers: submission = try shard.submit(record, origin)
         case .createAccounts: submission = shard.submit(Account(bits: record), origin)
+        case .freezeAccounts, .unfreezeAccounts: submission = try shard.submitFreeze(record, origin)
         case .lookupAccounts:
             switch shard.lookup(record.debitAccountID, origin) {
             case .found(let account): completeRecord(r, index, account.bits, lsn: shard.journal.appended.value)
@@ -113,9 +115,9 @@ extension Front {
         return true
     }
 
-    /// Takes a request of another core's front. Returns false when the shard must be asked again later.
+    /// Takes a request of another core's front that is no chain. Returns false when the shard must be asked again later.
     /// - Parameter k: Its place in the run that the shard has staged.
-    public static func serve(
+    static func serve(
         _ message: Message, _ record: Transfer, staged k: Int, _ shard: inout Shard
     ) throws(JournalError) -> Bool {
         let origin = Origin(
@@ -125,6 +127,7 @@ extension Front {
         switch Operation(rawValue: message.operation) {
         case .createTransfers: submission = try shard.submit(record, origin, staged: k)
         case .createAccounts: submission = shard.submit(Account(bits: record), origin)
+        case .freezeAccounts, .unfreezeAccounts: submission = try shard.submitFreeze(record, origin)
         case .lookupAccounts:
             switch shard.lookup(record.debitAccountID, origin) {
             case .found(let account): shard.answerRecord(origin, account.bits)
@@ -336,6 +339,7 @@ extension Front {
                 case .createAccounts: .createAccounts
                 case .lookupAccounts: .lookupAccounts
                 case .lookupTransfers: .lookupTransfers
+                case .freezeAccounts: .freezeAccounts
                 }
             while partCursor < part.indices.count {
                 // In runs that the shard looks ahead at.
@@ -344,21 +348,40 @@ extension Front {
                     for k in 0..<run { shard.stage(k, part.call.event(Int(part.indices[partCursor + k]))) }
                     for k in 0..<run { shard.stageAccounts(k) }
                 }
-                for k in 0..<run {
+                let end = partCursor + run
+                while partCursor < end {
                     let index = Int(part.indices[partCursor])
                     let event = part.call.event(index)
-                    let isHanded =
-                        if operation == .createTransfers {
-                            try handStaged(k, event, r, index, &shard)
-                        } else {
-                            try hand(operation, event, to: core, r, index, stream: 0, &shard)
-                        }
-                    guard isHanded else { return }
-                    partCursor += 1
+                    if operation != .createTransfers {
+                        guard try hand(operation, event, to: core, r, index, stream: 0, &shard) else { return }
+                        partCursor += 1
+                    } else if Self.goesAlone(event.flags) {
+                        guard try handStaged(partCursor + run - end, event, r, index, &shard) else { return }
+                        partCursor += 1
+                    } else {
+                        guard try handRun(of: part, r, &shard) else { return }
+                    }
                 }
             }
             connectionlessRequest = 0
             parts.removeFirst()
         }
+    }
+
+    /// Hands in the run of events at the part's cursor: an engine's call puts a chain whole into one part.
+    private mutating func handRun(of part: CallPart, _ r: UInt32, _ shard: inout Shard) throws(JournalError) -> Bool {
+        let first = partCursor
+        let run = ChainRun(from: first, of: part.indices.count) {
+            part.call.event(Int(part.indices[$0])).flags.contains(.linked)
+        }
+        let index = Int(part.indices[first])
+        if run.fault != .created {
+            refuse(run, r, shift: index - first)
+        } else {
+            for k in 0..<run.count { shard.chainInput[k] = part.call.event(index + k) }
+            guard try handChain(run.count, r, index, &shard) else { return false }
+        }
+        partCursor = run.end
+        return true
     }
 }

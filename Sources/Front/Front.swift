@@ -97,6 +97,8 @@ public struct Front: ~Copyable {
     static var requestCount: Int { 1 << 14 }
     /// Events from one front under way to one other shard.
     public static var eventsOutMax: Int { 8192 }
+    /// The rest is for chains, which need room for all their events at once.
+    static var singlesOutMax: Int { eventsOutMax - Limits.eventsPerChainMax }
     /// Requests of one connection under way; more are left in the socket.
     static var requestsPerConnectionMax: Int { 1024 }
     /// Bytes that a client has not taken; above, its requests are left in the socket.

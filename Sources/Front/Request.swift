@@ -16,6 +16,8 @@ enum RequestKind: UInt8, BitwiseCopyable {
     case nativeLookupAccounts
     case nativeLookupTransfers
     case respTransfer
+    /// A chain: an array.
+    case respExec
     case respAccountCreate
     case respAccountGet
     /// Several accounts: an array.

@@ -88,10 +88,8 @@ struct CoreLoop: ~Copyable {
         while true {
             ticks += 1
             let before = now
-            now = sp_monotonic_ns()
-            front.beginTurn(now)
+            observeTime()
             if front.hasStalled { backpressure += now &- before }
-            shard.clock.observe(shared.time.at(now))
             var progress = try takeCompletions()
             if try drainControl() { progress = true }
             try journal { (shard) throws(JournalError) in try shard.settle() }
@@ -101,6 +99,7 @@ struct CoreLoop: ~Copyable {
             if try drainRequests() { progress = true }
             if !callers.isEmpty {
                 front.take(callers.takeAll())
+                observeTime()
                 progress = true
             }
             if progress { front.wakeStalled() }
@@ -120,6 +119,13 @@ struct CoreLoop: ~Copyable {
                 try sleep(owing: owing || acceptAgainAt != .max)
             }
         }
+    }
+
+    /// Reads the clock: whatever this core has taken in by now was sent before it.
+    private mutating func observeTime() {
+        now = sp_monotonic_ns()
+        front.beginTurn(now)
+        shard.clock.observe(shared.time.at(now))
     }
 
     /// Answers that need not wait for the disk.
@@ -273,17 +279,22 @@ struct CoreLoop: ~Copyable {
                     run += 1
                 }
                 for k in 0..<run { shard.stageAccounts(k) }
-                for k in 0..<run {
-                    guard let message = lane.peek() else { break }
+                var k = 0
+                while k < run, let message = lane.peek() {
+                    // It may have come in after this turn began: its timestamp is later than its sending all the same.
+                    shard.clock.observe(shared.time.at(message.time))
+                    let taken: Int
                     do throws(JournalError) {
-                        isOpen = try Front.serve(message, lane.peekRecord(), staged: k, &shard)
+                        taken = try Front.serve(message, lane, staged: k, &shard)
                     } catch { throw .journal(error) }
+                    isOpen = taken > 0
                     requestsStalled[core] = !isOpen
                     guard isOpen else { break }
                     queueing.record(now > message.time ? now - message.time : 0)
-                    lane.take(message)
+                    for _ in 0..<taken { lane.take(message) }
                     any = true
-                    left -= 1
+                    k += taken
+                    left -= taken
                 }
             }
             lane.release()
@@ -365,6 +376,11 @@ struct CoreLoop: ~Copyable {
             // Once more after the last activity, then no longer.
             publish()
             publishedAt = 0
+        }
+        if let expiry = shard.nextExpiry {
+            let wall = shared.time.at(now)
+            let left = expiry.nanoseconds > wall ? expiry.nanoseconds - wall + 1_000_000 : 1_000_000
+            timeout = min(timeout ?? left, left)
         }
         sleeps += 1
         do throws(RingError) { try ring.submitAndWait(timeoutNanoseconds: timeout) } catch { throw .ring(error) }

@@ -8,6 +8,7 @@ internal import SuanpanJournal
 internal import SuanpanLanes
 internal import SuanpanLedger
 internal import SuanpanShard
+internal import SuanpanWire
 internal import Synchronization
 
 /// A sharded, durable ledger. Calls come from any thread or task, suspend, and never block a thread.
@@ -20,7 +21,7 @@ public final class Engine: Sendable {
     private let routing: Routing
     private let bells: [Doorbell]
     private let callers: [CallerLane]
-    private let control: EngineControl
+    let control: EngineControl
     private let board: StatusBoard
     private let resources: Mutex<EngineResources>
     /// The cores have ended and the directory is free.
@@ -82,7 +83,8 @@ public final class Engine: Sendable {
                 configuration: configuration, directory: box.directory.shard(ShardID(i)),
                 wasEverAsynchronous: box.directory.wasEverAsynchronous, supply: preparer.supply(ShardID(i)),
                 routing: routing, key: key, memoryBytes: memory / count, bells: bells, callers: callers, board: board,
-                control: control, barrier: barrier, start: start, controlLanes: lanes.control, transfers: lanes.transfers[i],
+                control: control, barrier: barrier, start: start, controlLanes: lanes.control,
+                transfers: lanes.transfers[i],
                 requestLanes: lanes.requests, nativeListener: i == 0 ? sockets.nativeFD : -1,
                 respListener: i == 0 ? sockets.respFD : -1)
             threads.append(Thread.start { CoreThread.run(setup) })
@@ -196,6 +198,35 @@ public final class Engine: Sendable {
         return (0..<ids.count).map { call.result($0).isCreated ? call.event($0) : nil }
     }
 
+    /// Stops payments: refuses new debits, new credits or both of an account from now on, until `unfreeze`. Pending
+    /// transfers can still be voided, and expire.
+    /// - Returns: `created` with its timestamp, or why not.
+    public func freeze(
+        _ account: AccountID, debits: Bool = true, credits: Bool = true
+    ) async throws(EngineError) -> EventResult {
+        try await freeze(account, Self.sides(debits, credits), lifting: false)
+    }
+
+    /// Lifts the freeze of these sides.
+    public func unfreeze(
+        _ account: AccountID, debits: Bool = true, credits: Bool = true
+    ) async throws(EngineError) -> EventResult {
+        try await freeze(account, Self.sides(debits, credits), lifting: true)
+    }
+
+    private static func sides(_ debits: Bool, _ credits: Bool) -> AccountFlags {
+        (debits ? AccountFlags.debitsFrozen : []).union(credits ? .creditsFrozen : [])
+    }
+
+    private func freeze(
+        _ account: AccountID, _ sides: AccountFlags, lifting: Bool
+    ) async throws(EngineError) -> EventResult {
+        let bad = FreezeItem(account, sides).refusalByRequest()
+        guard bad == .created else { return EventResult(bad) }
+        let key = Shard.freezeKey(account, sides, lifting: lifting)
+        return try await run(.freezeAccounts, [key]) { $0.debitAccountID }.result(0)
+    }
+
     /// The shard that owns an account: for callers that keep what belongs together in one call.
     public func shard(of account: AccountID) -> ShardID { routing.shard(of: account) }
 
@@ -210,12 +241,26 @@ public final class Engine: Sendable {
             throw .configuration("\(events.count) events in one call: at most \(Limits.eventsPerRequestMax)")
         }
         var indices = [[UInt32]](repeating: [], count: routing.shardCount)
-        for (i, event) in events.enumerated() { indices[routing.shard(of: account(event)).index].append(UInt32(i)) }
+        var target = 0
+        var isLinked = false
+        for (i, event) in events.enumerated() {
+            // A chain goes whole to the shard of its first event.
+            if !isLinked { target = routing.shard(of: account(event)).index }
+            indices[target].append(UInt32(i))
+            isLinked = kind == .createTransfers && event.flags.contains(.linked)
+        }
         let parts = indices.count { !$0.isEmpty }
         guard parts > 0 else { return Call(kind: kind, events: [], parts: 1) {} }
+        try control.gate.enter()
+        let ended = await decide(kind, events, indices, parts: parts)
+        if ended.isAbandoned { throw .interrupted }
+        return ended
+    }
+
+    /// Hands a call that has entered the gate to its shards; it leaves when it has ended.
+    func decide(_ kind: CallKind, _ events: [Transfer], _ indices: [[UInt32]], parts: Int) async -> Call {
         let gate = control.gate
-        try gate.enter()
-        let ended = await withCheckedContinuation { continuation in
+        return await withCheckedContinuation { continuation in
             let holder = CallHolder()
             // Runs on a core, so it must not hold the engine, whose end waits for that core.
             let call = Call(kind: kind, events: events, parts: parts) {
@@ -228,8 +273,6 @@ public final class Engine: Sendable {
                 bells[shard].ring()
             }
         }
-        if ended.isAbandoned { throw .interrupted }
-        return ended
     }
 }
 

@@ -56,6 +56,30 @@ public final class LedgerClient: Sendable {
         return try results(reply, count: transfers.count)
     }
 
+    /// Stops payments: refuses new debits, new credits or both of an account from now on, until `unfreeze`. Pending
+    /// transfers can still be voided, and expire.
+    /// - Returns: `created` with its timestamp, or why not.
+    public func freeze(
+        _ account: AccountID, debits: Bool = true, credits: Bool = true
+    ) async throws(ClientError) -> EventResult {
+        try await freeze(.freezeAccounts, account, debits, credits)
+    }
+
+    /// Lifts the freeze of these sides.
+    public func unfreeze(
+        _ account: AccountID, debits: Bool = true, credits: Bool = true
+    ) async throws(ClientError) -> EventResult {
+        try await freeze(.unfreezeAccounts, account, debits, credits)
+    }
+
+    private func freeze(
+        _ operation: Operation, _ account: AccountID, _ debits: Bool, _ credits: Bool
+    ) async throws(ClientError) -> EventResult {
+        let sides = (debits ? AccountFlags.debitsFrozen : []).union(credits ? .creditsFrozen : [])
+        let reply = try await connection.call(operation, count: 1) { $0.append(record: FreezeItem(account, sides)) }
+        return try results(reply, count: 1)[0]
+    }
+
     /// The accounts with these ids, in order; nil: unknown.
     /// - Parameter consistent: Asks for all of them as of one moment.
     public func accounts(_ ids: [AccountID], consistent: Bool = false) async throws(ClientError) -> [Account?] {

@@ -26,13 +26,15 @@ public enum Operation: UInt8, BitwiseCopyable, Sendable {
     case createTransfers = 17
     case lookupAccounts = 18
     case lookupTransfers = 19
+    case freezeAccounts = 20
+    case unfreezeAccounts = 21
 
     /// Bytes of one event, id or record of a request's body; nil where the body is not an array.
     @inlinable public var requestItemBytes: Int? {
         switch self {
         case .createAccounts, .createTransfers: 128
         case .lookupAccounts: 16
-        case .lookupTransfers: 32
+        case .lookupTransfers, .freezeAccounts, .unfreezeAccounts: 32
         case .authenticate, .ping, .status: nil
         }
     }

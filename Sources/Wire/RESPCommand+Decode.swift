@@ -120,6 +120,9 @@ extension RESPCommand {
             }
             return .select(0)
         }
+        if source.matches(name, "WATCH") || source.matches(name, "UNWATCH") {
+            throw RESPCommandError(.watchNotSupported, name)
+        }
         if source.matches(name, "RESET") { return .reset }
         if source.matches(name, "QUIT") { return .quit }
         throw RESPCommandError(.unknownCommand, name)

@@ -137,7 +137,8 @@ public import SuanpanCore
         case protocolVersionNotANumber
         case databaseOutOfRange
         case invalidClientName
-        case notSupported
+        /// WATCH and UNWATCH; the argument is the name.
+        case watchNotSupported
     }
     public var kind: Kind
     public var argument: RESPArgument

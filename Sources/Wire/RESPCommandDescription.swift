@@ -37,6 +37,9 @@ struct RESPCommandDescription: Sendable {
     private static func option(_ token: String, _ name: String) -> Argument {
         Argument(name: name, token: token, isOptional: true)
     }
+    private static func options(_ token: String, _ name: String) -> Argument {
+        Argument(name: name, token: token, isOptional: true, isMultiple: true)
+    }
     private static func optional(_ name: String) -> Argument { Argument(name: name, isOptional: true) }
     private static func token(_ token: String) -> Argument {
         Argument(name: token.lowercased(), token: token, isOptional: true, isToken: true)
@@ -66,7 +69,7 @@ struct RESPCommandDescription: Sendable {
             "transfer", "Moves money from the debit account to the credit account.", group: "ledger", writes: true,
             [
                 word("id"), word("debit"), word("credit"), word("amount"), word("ledger"), word("code"),
-                option("PENDING", "timeout"), option("BALANCING", "DEBIT|CREDIT"), option("CLOSING", "DEBIT|CREDIT"),
+                option("PENDING", "timeout"), options("BALANCING", "DEBIT|CREDIT"), options("CLOSING", "DEBIT|CREDIT"),
             ] + data),
         .init(
             "transfer.post", "Posts a pending transfer, all of it or AMOUNT.", group: "ledger", writes: true,
@@ -77,8 +80,8 @@ struct RESPCommandDescription: Sendable {
         .init(
             "transfer.get", "A transfer, or all that have the id.", group: "ledger", [word("id"), optional("debit")]),
         .init("totals", "Sums of debits and credits per ledger.", group: "ledger"),
-        .init("multi", "Begins a chain: all of it or nothing.", group: "ledger"),
-        .init("exec", "Executes the chain.", group: "ledger", writes: true),
+        .init("multi", "Begins a chain of transfers: all of them or none.", group: "ledger"),
+        .init("exec", "Hands in the chain; a reply or an error for each transfer.", group: "ledger", writes: true),
         .init("discard", "Gives the chain up.", group: "ledger"),
         .init("info", "How the engine does.", group: "server", [optional("section")]),
         .init("command", "Describes the commands.", group: "server", [optional("COUNT|DOCS|INFO|LIST")]),

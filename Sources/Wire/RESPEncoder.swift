@@ -173,8 +173,10 @@ internal import SuanpanCore
             out.append("-ERR DB index is out of range")
         case .invalidClientName:
             out.append("-ERR Client names cannot contain spaces, newlines or special characters, up to 32 of them")
-        case .notSupported:
-            quote("-ERR '", error.argument, "' is not supported", arguments, input, &out)
+        case .watchNotSupported:
+            quote(
+                "-ERR ", error.argument, " is not supported: EXEC applies all or nothing and checks the limits itself",
+                arguments, input, &out)
         }
         out.appendLineEnd()
     }
@@ -219,7 +221,10 @@ internal import SuanpanCore
         out.append("-EXECABORT Transaction discarded because of previous errors.\r\n")
     }
     public func notInMulti(into out: inout OutputBuffer) {
-        out.append("-ERR only ACCOUNT.CREATE, TRANSFER, TRANSFER.POST and TRANSFER.VOID can be queued in MULTI\r\n")
+        out.append("-ERR only TRANSFER, TRANSFER.POST and TRANSFER.VOID can be queued in MULTI\r\n")
+    }
+    public func multiTooLong(into out: inout OutputBuffer) {
+        out.append("-ERR MULTI queues up to 64 transfers\r\n")
     }
     public func notYet(into out: inout OutputBuffer) {
         out.append("-ERR this command comes with a later release\r\n")

@@ -9,7 +9,11 @@ AUTHENTICATE, PING, STATUS, CREATE_ACCOUNTS, CREATE_TRANSFERS, LOOKUP_ACCOUNTS, 
 OK, BUSY, NOT_AUTHENTICATED, UNKNOWN_OPERATION, SHUTTING_DOWN = 0, 1, 2, 3, 4
 MALFORMED, UNSUPPORTED_VERSION, TOO_LARGE, CHECKSUM_MISMATCH, TIMEOUT = 16, 17, 18, 19, 20
 CREATED, EXISTS, ID_ALREADY_FAILED, EXCEEDS_CREDITS = 0, 60, 61, 87
-DEBITS_MUST_NOT_EXCEED_CREDITS = 1 << 1
+FREEZE_ACCOUNTS, UNFREEZE_ACCOUNTS = 20, 21
+DEBITS_MUST_NOT_EXCEED_CREDITS, CLOSED, DEBITS_FROZEN, CREDITS_FROZEN = 1 << 1, 1 << 4, 1 << 5, 1 << 6
+LINKED, PENDING, POST_PENDING, VOID_PENDING, BALANCING_DEBIT, BALANCING_CREDIT, CLOSING_DEBIT, CLOSING_CREDIT = (
+    1 << bit for bit in range(8))
+ALL = 2 ** 128 - 1  # the amount that posts all of a pending transfer
 HEADER = struct.Struct("<IHBBQIIII24xII")
 ACCOUNT_FIELDS = ("id", "debits_pending", "debits_posted", "credits_pending", "credits_posted", "user_data_128",
                   "user_data_64", "user_data_32", "reserved", "ledger", "code", "flags", "timestamp")
@@ -140,6 +144,14 @@ class Client:
     def create_transfers(self, transfers):
         body = b"".join(record(TRANSFER_FIELDS, transfer) for transfer in transfers)
         return self.results(*self.call(CREATE_TRANSFERS, len(transfers), body))
+
+    def freeze(self, items, operation=FREEZE_ACCOUNTS):
+        """Items are (account, DEBITS_FROZEN | CREDITS_FROZEN)."""
+        body = b"".join(i.to_bytes(16, "little") + sides.to_bytes(2, "little") + bytes(14) for i, sides in items)
+        return self.results(*self.call(operation, len(items), body))
+
+    def unfreeze(self, items):
+        return self.freeze(items, UNFREEZE_ACCOUNTS)
 
     def lookup_accounts(self, ids):
         body = b"".join(i.to_bytes(16, "little") for i in ids)

@@ -1,0 +1,105 @@
+// RESP commands that go alone: after everything before them is answered, and before anything after them is handed in.
+// MULTI queues transfers, EXEC hands them in as one chain.
+
+internal import SuanpanCore
+internal import SuanpanJournal
+internal import SuanpanShard
+internal import SuanpanWire
+
+extension Front {
+    /// Hands in the chain whose events stand in the shard's `chainInput`. Returns false when the command must be read again
+    /// later; nothing has happened then.
+    mutating func startChain(
+        _ c: Int, _ kind: RequestKind, _ count: Int, _ shard: inout Shard
+    ) throws(JournalError) -> Bool {
+        if isDraining { return shuttingDown(c) }
+        guard connections[c].openRequests == 0 else { return false }
+        guard let r = makeRequest(kind, connection: c, count: count, bytes: count * 16) else { return busy(c) }
+        return goAlone(c, r, try handChain(count, r, 0, &shard))
+    }
+
+    /// ACCOUNT.FREEZE and ACCOUNT.UNFREEZE.
+    mutating func startFreeze(
+        _ c: Int, _ id: AccountID, _ sides: AccountFlags, freezes: Bool, _ shard: inout Shard
+    ) throws(JournalError) -> Bool {
+        if isDraining { return shuttingDown(c) }
+        guard connections[c].openRequests == 0 else { return false }
+        let bad = FreezeItem(id, sides).refusalByRequest()
+        guard bad == .created else {
+            encoder(c).encode(result: EventResult(bad), of: .account, into: &connections[c].output)
+            return true
+        }
+        guard let r = makeRequest(.respAccountCreate, connection: c, count: 1, bytes: 16) else { return busy(c) }
+        let key = Shard.freezeKey(id, sides, lifting: !freezes)
+        let operation: Operation = freezes ? .freezeAccounts : .unfreezeAccounts
+        return goAlone(c, r, try hand(operation, key, to: routing.shard(of: id), r, 0, stream: 0, &shard))
+    }
+
+    /// Keeps the request where it was handed in; gives it back where it was not.
+    private mutating func goAlone(_ c: Int, _ r: UInt32, _ isHanded: Bool) -> Bool {
+        guard isHanded else {
+            connections[c].openRequests -= 1
+            freeRequest(r)
+            return false
+        }
+        requests[Int(r)].coordinator = core.value
+        requests[Int(r)].firstAccount = AccountID(0)
+        requests[Int(r)].secondAccount = AccountID(0)
+        connections[c].isAlone = true
+        enqueue(c, r)
+        return true
+    }
+
+    /// Runs a command between MULTI and EXEC. No request of the connection is under way. Returns false when the command
+    /// must be read again later; nothing has happened then.
+    mutating func runInMulti(
+        _ c: Int, _ command: RESPCommand, _ input: borrowing OutputBuffer, _ shard: inout Shard
+    ) throws(JournalError) -> Bool {
+        switch command {
+        case .nothing: break
+        case .transfer(let t):
+            if connections[c].queued.count == Limits.eventsPerChainMax {
+                encoder(c).multiTooLong(into: &connections[c].output)
+                connections[c].multi = .aborted
+            } else {
+                connections[c].queued.append(t)
+                encoder(c).queued(into: &connections[c].output)
+            }
+        case .exec: return try execute(c, &shard)
+        case .discard:
+            connections[c].endMulti()
+            encoder(c).ok(into: &connections[c].output)
+        case .reset, .quit:
+            connections[c].endMulti()
+            answerHere(c, command, input)
+        case .multi:
+            encoder(c).multiNested(into: &connections[c].output)
+            connections[c].multi = .aborted
+        case .refused:
+            answerHere(c, command, input)
+            connections[c].multi = .aborted
+        default:
+            encoder(c).notInMulti(into: &connections[c].output)
+            connections[c].multi = .aborted
+        }
+        return true
+    }
+
+    private mutating func execute(_ c: Int, _ shard: inout Shard) throws(JournalError) -> Bool {
+        let count = connections[c].queued.count
+        if connections[c].multi == .aborted {
+            encoder(c).execAborted(into: &connections[c].output)
+        } else if count == 0 {
+            encoder(c).array(0, into: &connections[c].output)
+        } else {
+            for k in 0..<count {
+                var t = connections[c].queued[k]
+                if k < count - 1 { t.flags.insert(.linked) }
+                shard.chainInput[k] = t
+            }
+            guard try startChain(c, .respExec, count, &shard) else { return false }
+        }
+        connections[c].endMulti()
+        return true
+    }
+}
