@@ -33,8 +33,8 @@ extension Transfer {
 
     /// Two of pending, post and void; or a post or void that would balance or close.
     private var hasExclusiveFlags: Bool {
-        let kinds = flags.intersection([.pending, .postPending, .voidPending])
-        return kinds.rawValue.nonzeroBitCount > 1 || (flags.resolves && (flags.balances || flags.closes))
+        let kinds = flags.rawValue & 0x0E
+        return kinds.nonzeroBitCount > 1 || (flags.resolves && (flags.balances || flags.closes))
     }
 
     /// Compares a transfer sent again with what was recorded: the first field that differs, or `.exists`.

@@ -17,7 +17,7 @@ import Testing
 
 /// Bytes that this thread has ever allocated, as `thread.allocated` tells; read through its address, so that asking
 /// allocates nothing.
-private struct ThreadBytes {
+struct ThreadBytes {
     private let address: UnsafePointer<UInt64>
 
     init() {
@@ -55,6 +55,7 @@ private final class Bench {
     static let perRound = 32
     private let path: String
     private let preparer: SegmentPreparer
+    private let table = TransferTableOwner(count: Shard.slotCountDefault)
     private var shard: Shard
     private let bytes = ThreadBytes()
     private var transfers: [Transfer] = []
@@ -70,14 +71,15 @@ private final class Bench {
         let directory = try DataDirectory(path: path, shards: 1, segmentBytes: 8 << 20)
         preparer = try SegmentPreparer(directory, segmentsAhead: 2)
         let data = directory.shard(ShardID(0))
-        var replay = LedgerReplay(id: ShardID(0), shardCount: 1, key: HashKey(a: 3, b: 5), memoryBytes: 256 << 20)
+        var replay = LedgerReplay(
+            id: ShardID(0), routing: directory.routing, key: HashKey(a: 3, b: 5), memoryBytes: 256 << 20)
         let summary = try Recovery.replay(data, into: &replay)
         try replay.finish()
         let journal = try Journal(data, after: summary, supply: preparer.supply(ShardID(0)))
         shard = Shard(
             id: ShardID(0), routing: directory.routing, ledger: replay.intoLedger(), journal: journal,
             clock: HybridClock(shard: ShardID(0), shardCount: 1, after: Timestamp(time)), lanes: [nil],
-            pairs: [PairNumbers()])
+            transfers: table.table, pairs: [PairNumbers()])
         transfers.reserveCapacity(Self.perRound)
         prepare()
     }

@@ -103,8 +103,15 @@ struct RandomEvents {
         var request: [Transfer] = []
         for _ in 0..<1 + random.below(2) {
             let n = random.oneIn(3) ? 2 + random.below(4) : 1
-            let chain = (0..<n).map { i in
-                linked(random.oneIn(10) && !sent.isEmpty ? again() : transfer(request), i < n - 1 || random.oneIn(60))
+            var chain: [Transfer] = []
+            for i in 0..<n {
+                var t = random.oneIn(10) && !sent.isEmpty ? again() : transfer(request + chain)
+                // The same id twice in one chain.
+                if !chain.isEmpty && random.oneIn(15) {
+                    t = random.pick(chain)
+                    if random.oneIn(2) { change(&t) }
+                }
+                chain.append(linked(t, i < n - 1 || random.oneIn(60)))
             }
             sent += chain
             chains.append(chain)
@@ -134,6 +141,11 @@ struct RandomEvents {
         case 0, 1, 2:
             t.flags = .pending
             if random.oneIn(2) { t.timeout = random.pick([1, 1, 2, 3, 7, 70_000, .max]) }
+            if hasHugeAmounts && random.oneIn(6) {
+                // Two of them at one account are too much.
+                t.amount = Amount(1 << 127)
+                t.creditAccountID = AccountID(t.debitAccountID.value == 1 ? 2 : 1)
+            }
             if random.oneIn(30) {
                 t.flags.formUnion(random.pick([.closingDebit, .closingCredit]))
                 t.timeout = 1

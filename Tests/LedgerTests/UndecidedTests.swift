@@ -24,12 +24,14 @@ import Testing
             let isHuge = random.oneIn(4)
             func amount(_ random: inout Seeded, _ bound: Int) -> UInt128 {
                 let small = UInt128(random.below(bound))
-                return isHuge && random.oneIn(2) ? UInt128.max / 4 - small : small
+                return isHuge && random.oneIn(2) ? UInt128.max / UInt128(2 + random.below(3)) - small : small
             }
             var held: [(UInt128, Bool)] = []
             for _ in 0..<random.below(4) {
                 let side = random.oneIn(2)
                 let hold = amount(&random, 10)
+                let before = side ? account.debitsPending.value : account.creditsPending.value
+                if before.addingReportingOverflow(hold).overflow { continue }
                 held.append((hold, side))
                 if side { account.debitsPending.value += hold } else { account.creditsPending.value += hold }
             }
