@@ -103,11 +103,22 @@ let package = Package(
         tests("Engine", ["Suanpan", "SuanpanCore"]),
         tests("Load", ["SuanpanLoad", "SuanpanCore", "SuanpanWire"]),
         tests("Lanes", ["SuanpanCore", "SuanpanLanes"]),
-        tests("Ledger", ["SuanpanCore", "SuanpanLedger"]),
+        // The naive ledger that tests of every stage may compare with.
+        .target(name: "SuanpanLedgerModel", dependencies: ["SuanpanCore"], path: "Tests/LedgerModel"),
+        tests("Ledger", ["SuanpanCore", "SuanpanLedger", "SuanpanLedgerModel"]),
         tests("Shard", ["SuanpanCore", "SuanpanLedger", "SuanpanJournal", "SuanpanLanes", "SuanpanShard"]),
         tests("Command", ["SuanpanCommand", "Suanpan", "SuanpanCore"]),
     ]
 )
+
+// Counts allocations by linking jemalloc into the whole test bundle, where ThreadSanitizer would abort: on demand only,
+// SUANPAN_ALLOCATION_TESTS=1.
+if Context.environment["SUANPAN_ALLOCATION_TESTS"] != nil {
+    package.targets.append(
+        tests(
+            "Allocation",
+            ["SuanpanCore", "SuanpanLedger", "SuanpanJournal", "SuanpanLanes", "SuanpanShard", "CJemalloc"]))
+}
 
 // Scripts/fuzz builds these with libFuzzer, which other builds do not have.
 if Context.environment["SUANPAN_FUZZ"] != nil {

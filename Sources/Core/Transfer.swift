@@ -16,7 +16,7 @@
     public static let imported = TransferFlags(rawValue: 1 << 8)
 
     /// Flags that this release carries out; any other answers `reserved_flag`. The one place that opens them.
-    public static let supported: TransferFlags = []
+    public static let supported: TransferFlags = specified
 
     /// Flags whose meaning is settled: all but `imported`, which stays reserved.
     public static let specified: TransferFlags = [

@@ -21,6 +21,8 @@ public enum MessageKind: UInt8, BitwiseCopyable, Sendable {
     case release = 33
     /// The decision is durable: apply it. Numbered per pair.
     case commit = 34
+    /// Lock all accounts of a chain that live there, say what they are, and vote.
+    case lock = 35
 
     // Participant C → coordinator D.
     case voteYes = 48
@@ -53,14 +55,14 @@ public enum MessageKind: UInt8, BitwiseCopyable, Sendable {
     public var slot: UInt32
     /// What must stay in order: a connection of a text protocol; 0: nothing.
     public var stream: UInt32
-    /// The front's request slot and the event's index in it.
+    /// The front's request slot and the event's index in it. Release with a code: the event at fault.
     public var request: UInt32
     public var index: UInt32
     /// The sender's hybrid logical clock.
     public var clock: UInt64
     /// Prepare: the transfer's age. Commit, result: its timestamp.
     public var time: UInt64
-    /// Prepare: the hash of the credit account, whose key all shards share. Commit, applied: number of the decision in its pair.
+    /// Lock: the chain's view, as bits. Prepare: the hash of the credit account, whose key all shards share. Commit, applied: number of the decision in its pair.
     public var sequence: UInt64
     /// The highest number of the receiver's decisions that is durable at the sender.
     public var durableSequence: UInt64

@@ -104,6 +104,21 @@ public struct ChainView: ~Copyable {
         }
     }
 
+    /// The same, for a shard that is not the chain's owner: a place that is then missing is the owner's to add.
+    public mutating func setFact(_ i: Int, _ fact: PendingFact) { events[i].pending = fact }
+
+    /// Adds the places of credit accounts that `setFact` has told of. True when there was any.
+    public mutating func addMissingPlaces() -> Bool {
+        let before = placeCount
+        for i in 0..<eventCount where events[i].pending.state == .open && events[i].creditPlace == Self.noPlace {
+            events[i].creditPlace = place(of: events[i].pending.creditAccountID)
+        }
+        return placeCount > before
+    }
+
+    /// Says that there is no such account.
+    public mutating func setAbsent(_ place: Int) { accounts[place].exists = false }
+
     /// Says that an account exists, and how it stands.
     public mutating func setAccount(_ place: Int, _ record: Account, index: AccountIndex = AccountIndex(0 as UInt32)) {
         accounts[place].exists = true

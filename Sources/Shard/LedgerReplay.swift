@@ -8,11 +8,15 @@ public import SuanpanLedger
 public struct LedgerReplay: ~Copyable, RecordVisitor {
     public var ledger: Ledger
     public private(set) var pairs: [PairNumbers]
-    /// By peer: the last decisions taken here, oldest first; the newest is `pairs[peer].decided`.
-    public private(set) var decisions: [[Transfer]]
+    /// By peer: what it must append for the last decisions taken here, oldest first; a chain may give it several records
+    /// of the same number. The newest number is `pairs[peer].decided`.
+    public private(set) var decisions: [[LogRecord]]
     /// By peer: LSNs of the last commits applied here, oldest first; the newest is `pairs[peer].applied`.
     public private(set) var credits: [[LSN]]
     private let id: ShardID
+    private let routing: Routing
+    /// A chain whose last record has not come yet: applied whole, or not at all.
+    private var chain: [Ahead] = []
     /// Records read and not yet applied: their index lines are asked for together, as in the shard.
     private var ahead = FixedArray<Ahead>(count: LedgerReplay.aheadMax)
     private var aheadCount = 0
@@ -24,8 +28,10 @@ public struct LedgerReplay: ~Copyable, RecordVisitor {
         var position: LogPosition
     }
 
-    public init(id: ShardID, shardCount: Int, key: HashKey, memoryBytes: Int) {
+    public init(id: ShardID, routing: Routing, key: HashKey, memoryBytes: Int) {
         self.id = id
+        self.routing = routing
+        let shardCount = routing.shardCount
         ledger = Ledger(key: key, memoryBytes: memoryBytes)
         pairs = Array(repeating: PairNumbers(), count: shardCount)
         decisions = Array(repeating: [], count: shardCount)
@@ -46,7 +52,70 @@ public struct LedgerReplay: ~Copyable, RecordVisitor {
         aheadCount = 0
     }
 
+    /// The first record of a chain at the log's end that lacks its last ones: a crash came between, the chain was not
+    /// decided. The log is to be cut before it.
+    public var incompleteSince: LSN? { chain.first?.lsn }
+
     private mutating func apply(_ record: LogRecord, _ lsn: LSN, _ position: LogPosition) throws(JournalError) {
+        let continues = record.flags.contains(.chainContinues)
+        if !continues && chain.isEmpty { return try applyWhole(record, lsn, position) }
+        chain.append(Ahead(record: record, lsn: lsn, position: position))
+        if continues {
+            guard chain.count <= 2 * Limits.eventsPerChainMax else { throw damaged("a chain has no end", lsn) }
+            return
+        }
+        let whole = chain
+        chain = []
+        // Of a chain over several shards: the numbers of its commits, then its transfers.
+        var peers: [(peer: Int, sequence: UInt64)] = []
+        var applied: UInt64?
+        for item in whole {
+            switch item.record.kind {
+            case .chainPeer:
+                let peer = try checkedPeer(item.record, item.lsn)
+                guard item.record.sequence == pairs[peer].decided + 1 else {
+                    throw damaged(gap(item.record, pairs[peer].decided), item.lsn)
+                }
+                pairs[peer].decided = item.record.sequence
+                peers.append((peer, item.record.sequence))
+            case .leg where item.record.peer == id:
+                try applyToLedger(item.record, item.lsn, item.position)
+                for (peer, sequence) in peers where concerns(item.record, peer) {
+                    var leg = item.record
+                    leg.peer = id
+                    leg.sequence = sequence
+                    keepDecision(leg, peer)
+                }
+            case .leg where applied == item.record.sequence:
+                try applyToLedger(item.record, item.lsn, item.position)
+            default:
+                if item.record.kind == .leg { applied = item.record.sequence }
+                try applyWhole(item.record, item.lsn, item.position)
+            }
+        }
+        // Each peer's last leg ends its run there.
+        for (peer, sequence) in peers {
+            guard let last = decisions[peer].indices.last, decisions[peer][last].sequence == sequence else {
+                throw damaged("a chain has no part in shard \(peer)", lsn)
+            }
+            for i in decisions[peer].indices.reversed() {
+                if decisions[peer][i].sequence != sequence { break }
+                decisions[peer][i].flags.insert(.chainContinues)
+            }
+            decisions[peer][last].flags.remove(.chainContinues)
+        }
+    }
+
+    private func concerns(_ record: LogRecord, _ peer: Int) -> Bool {
+        routing.shard(of: record.body.debitAccountID).index == peer
+            || routing.shard(of: record.body.creditAccountID).index == peer
+    }
+
+    private mutating func applyToLedger(_ record: LogRecord, _ lsn: LSN, _ position: LogPosition) throws(JournalError) {
+        if let wrong = ledger.replay(record, lsn: lsn, position: position.value) { throw damaged(wrong, lsn) }
+    }
+
+    private mutating func applyWhole(_ record: LogRecord, _ lsn: LSN, _ position: LogPosition) throws(JournalError) {
         if let wrong = ledger.replay(record, lsn: lsn, position: position.value) { throw damaged(wrong, lsn) }
         switch record.kind {
         case .decision:
@@ -55,8 +124,11 @@ public struct LedgerReplay: ~Copyable, RecordVisitor {
                 throw damaged(gap(record, pairs[peer].decided), lsn)
             }
             pairs[peer].decided = record.sequence
-            Self.keep(record.body, in: &decisions[peer])
-        case .credit:
+            var credit = record
+            credit.rawKind = RecordKind.credit.rawValue
+            credit.peer = id
+            keepDecision(credit, peer)
+        case .credit, .leg:
             let peer = try checkedPeer(record, lsn)
             guard record.sequence == pairs[peer].applied + 1 else {
                 throw damaged(gap(record, pairs[peer].applied), lsn)
@@ -77,21 +149,18 @@ public struct LedgerReplay: ~Copyable, RecordVisitor {
     ///   - decisions: Likewise.
     /// - Throws: When a coordinator has not kept a decision that is missing here.
     public func missingCredits(
-        pairs all: [[PairNumbers]], decisions: [[[Transfer]]]
+        pairs all: [[PairNumbers]], decisions: [[[LogRecord]]]
     ) throws(JournalError) -> [LogRecord] {
         var records: [LogRecord] = []
         for peer in 0..<pairs.count where peer != id.index {
             let applied = pairs[peer].applied
             let missing = Int(all[peer][id.index].decided - applied)
             let kept = decisions[peer][id.index]
-            guard missing <= kept.count else {
+            guard missing == 0 || kept.first.map({ $0.sequence <= applied + 1 }) == true else {
                 throw .invalidArgument(
                     "shard \(id.value) lacks \(missing) decisions of shard \(peer): more than can be under way")
             }
-            for (i, transfer) in kept.suffix(missing).enumerated() {
-                records.append(
-                    LogRecord(.credit, transfer, peer: ShardID(peer), sequence: applied + 1 + UInt64(i)))
-            }
+            if missing > 0 { records += kept.drop { $0.sequence <= applied } }
         }
         return records
     }
@@ -111,6 +180,16 @@ public struct LedgerReplay: ~Copyable, RecordVisitor {
         .invalidArgument(
             "shard \(id.value), LSN \(lsn.value): \(what); restore this shard's files from a backup; nothing was changed"
         )
+    }
+
+    /// Keeps what the last `Limits.redoPerPeerMax` decisions gave a peer, dropping in large steps.
+    private mutating func keepDecision(_ record: LogRecord, _ peer: Int) {
+        decisions[peer].append(record)
+        let oldest = decisions[peer][0].sequence
+        if record.sequence - oldest >= 2 * UInt64(Limits.redoPerPeerMax) {
+            let bound = record.sequence - UInt64(Limits.redoPerPeerMax)
+            decisions[peer].removeFirst(decisions[peer].firstIndex { $0.sequence > bound } ?? 0)
+        }
     }
 
     /// Keeps the last `Limits.redoPerPeerMax` of a list, dropping in large steps.

@@ -1,22 +1,49 @@
-// Everything that is not a single plain transfer: chains, pending transfers, posts, voids, balancing, closing, freezing.
+// Everything that is not a single plain transfer: chains, pending transfers, posts, voids, balancing, closing, freezing,
+// expiry. What concerns this shard alone and meets nothing undecided is judged and applied at once. All else locks its
+// accounts in every shard concerned, is judged here when all have said what they found, and is one decision in this log.
+// The states are ChainState's; Docs/Architecture.md shows the machine.
 
 public import SuanpanCore
 public import SuanpanJournal
+internal import SuanpanLanes
+internal import SuanpanLedger
 
 extension Shard {
+    // MARK: Submitting
+
     /// Decides a chain whose first debit account hashes to this shard, or one event that is not plain. The events stand in
     /// `chainInput`, 0 ..< count; they are linked as a chain should be (the front has looked: see `ChainRun`).
     /// - Parameter origin: Of the first event; the others' indices follow it.
     /// - Returns: `deferred`: the answers come by `answers`, one for each event; `stalled`: nothing happened.
     public mutating func submitChain(_ count: Int, _ origin: Origin) throws(JournalError) -> Submission {
-        .stalled
+        guard againQueue.isEmpty, hasRoom else { return .stalled }
+        scratch.begin()
+        for i in 0..<count {
+            scratch.add(chainInput[i])
+            // No event behind it can be at fault before it.
+            if chainInput[i].refusalByRequest() != .created { break }
+        }
+        if try decideAtOnce(count, origin) { return .deferred }
+        return begin(.transfers, count, origin) ? .deferred : .stalled
     }
 
     /// Freezes or unfreezes an account that hashes to this shard. The answer: `created` with its timestamp, or
     /// `debit_account_not_found`.
     /// - Parameter request: As from `Shard.freezeKey`.
     public mutating func submitFreeze(_ request: Transfer, _ origin: Origin) throws(JournalError) -> Submission {
-        .stalled
+        guard againQueue.isEmpty, hasRoom else { return .stalled }
+        guard let account = ledger.find(request.debitAccountID) else {
+            answers.append(Answer(origin: origin, result: EventResult(.debitAccountNotFound), lsn: journal.appended))
+            return .deferred
+        }
+        if isFree(account) {
+            let result = freeze(request, account)
+            answers.append(Answer(origin: origin, result: result, lsn: journal.appended))
+            return .deferred
+        }
+        scratch.begin()
+        scratch.add(request)
+        return begin(.freeze, 1, origin) ? .deferred : .stalled
     }
 
     /// What a freeze asks, as a record that lanes can carry.
@@ -24,5 +51,455 @@ extension Shard {
         Transfer(
             id: TransferID(0), debit: account, credit: AccountID(0), amount: .zero, ledger: 0, code: lifting ? 1 : 0,
             flags: TransferFlags(rawValue: sides.rawValue))
+    }
+
+    private mutating func freeze(_ request: borrowing Transfer, _ account: AccountIndex) -> EventResult {
+        let sides = AccountFlags(rawValue: request.flags.rawValue).intersection(.freezing)
+        let flags = request.code == 0 ? ledger.flags(account).union(sides) : ledger.flags(account).subtracting(sides)
+        let timestamp = clock.next()
+        _ = journal.append(LogRecord(freeze: request.debitAccountID, flags: flags, timestamp: timestamp))
+        ledger.apply(freeze: account, flags: flags)
+        markDirty(account)
+        return EventResult(.created, timestamp: timestamp)
+    }
+
+    /// Nothing is undecided on the account, and nobody waits there.
+    private func isFree(_ account: AccountIndex) -> Bool {
+        let u = ledger.undecided(account)
+        if u == 0 { return true }
+        let entry = Int(u - 1)
+        return undecided[entry].openHead | undecided[entry].parkedHead | undecided[entry].lock | undecided[entry].mark
+            | undecided[entry].creditList.head | undecided[entry].waitList.head == 0
+    }
+
+    // MARK: At once
+
+    /// Judges and applies the chain in `scratch` when all of it is here and free. False: nothing was done.
+    private mutating func decideAtOnce(_ count: Int, _ origin: Origin) throws(JournalError) -> Bool {
+        for i in 0..<scratch.count {
+            let t = scratch[i].asked
+            guard routing.shard(of: t.debitAccountID) == id else { return false }
+            if !t.creditAccountID.isZero && routing.shard(of: t.creditAccountID) != id { return false }
+            let hash = ledger.identityHash(t.debitAccountID, t.id)
+            if openIdentityCount > 0 && openSlot(hash, t) != nil { return false }
+            if let known = try rememberedAnswer(hash, t) { scratch.setIdentity(i, known) }
+            guard t.flags.resolves else { continue }
+            scratch.setPending(i, try pendingFact(t))
+        }
+        for place in 0..<scratch.accountCount {
+            let account = scratch.account(place).id
+            guard routing.shard(of: account) == id else { return false }
+            guard let index = ledger.find(account) else { continue }
+            if !isFree(index) { return false }
+            scratch.setAccount(place, ledger.account(index), index: index)
+        }
+        // What is due has expired before this.
+        for i in 0..<scratch.count where scratch[i].pending.state == .open {
+            guard scratch[i].pending.isExpired(at: Timestamp(clock.now)),
+                let due = ledger.findPending(scratch[i].asked.debitAccountID, scratch[i].asked.pendingID)
+            else { continue }
+            recordExpiry(ledger.pending(due).transfer)
+            scratch.setPending(i, try pendingFact(scratch[i].asked))
+            for place in 0..<scratch.accountCount {
+                if let index = ledger.find(scratch.account(place).id) {
+                    scratch.setAccount(place, ledger.account(index), index: index)
+                }
+            }
+        }
+        switch scratch.evaluate(now: Timestamp(clock.now)) {
+        case .created:
+            guard hasRoomForChain(scratch.count) else {
+                answerAll(count, origin, fault: 0, EventResult(.capacityExhausted), journal.appended)
+                return true
+            }
+            for i in 0..<scratch.count {
+                scratch.setTimestamp(i, clock.next())
+                apply(scratch.record(i, .transfer))
+            }
+            for i in 0..<count { answer(origin, i, scratch[i].result) }
+        case .exists: for i in 0..<count { answer(origin, i, scratch[i].result) }
+        case .refused(let fault, let result):
+            let t = scratch[fault].asked
+            if let code = result.code, code.isFinalRefusal {
+                _ = refuse(t, ledger.identityHash(t.debitAccountID, t.id), code)
+            }
+            answerAll(count, origin, fault: fault, result, journal.appended)
+        }
+        return true
+    }
+
+    private func hasRoomForChain(_ count: Int) -> Bool {
+        ledger.hasRoomForTransfer && journal.admitsNewWork && ledger.hasRoomForPending(count)
+    }
+
+    private mutating func answer(_ origin: Origin, _ i: Int, _ result: EventResult, _ lsn: LSN? = nil) {
+        var origin = origin
+        origin.index += UInt32(truncatingIfNeeded: i)
+        answers.append(
+            Answer(
+                origin: origin, result: result,
+                lsn: isFaulty(.answerBeforeDurable) ? .zero : lsn ?? journal.appended))
+    }
+
+    /// One event at fault; all others say so.
+    private mutating func answerAll(_ count: Int, _ origin: Origin, fault: Int, _ result: EventResult, _ lsn: LSN) {
+        for i in 0..<count { answer(origin, i, i == fault ? result : EventResult(.linkedEventFailed), lsn) }
+    }
+
+    // MARK: Beginning
+
+    /// Gives the chain in `scratch` a place and slots, and begins to lock, or queues it at its debit account.
+    /// False: no room at the moment, nothing happened.
+    private mutating func begin(_ kind: ChainKind, _ count: Int, _ origin: Origin) -> Bool {
+        guard freeChains.count > 0, chainPlaces + scratch.accountCount <= Self.chainPlacesMax else { return false }
+        let c = Int(freeChains.take())
+        let chain = chainPool[c]
+        chain.view.begin()
+        for i in 0..<scratch.count { chain.view.add(scratch[i].asked) }
+        // A post or void of a transfer that is open here: its credit account is known.
+        for i in 0..<chain.view.count where chain.view[i].asked.flags.resolves {
+            if let fact = ledger.openPendingFact(chain.view[i].asked) { chain.view.setPending(i, fact) }
+        }
+        chains[c] = Chain(
+            origin: origin, age: clock.next().nanoseconds, count: UInt32(count), slot: 0, outstanding: 0,
+            state: .queued, kind: kind, isParked: false, isAnswered: kind == .expiry, lacksRoom: false)
+        guard addSlots(c) else {
+            freeChains.give(UInt32(c))
+            return false
+        }
+        chainPlaces += chain.view.accountCount
+        let slot = chains[c].slot - 1
+        // One event keeps its place among those of its debit account; chains have none.
+        if let debit = ledger.find(chain.view[0].asked.debitAccountID), count == 1, kind == .transfers {
+            let entry = undecidedEntry(debit)
+            slots[Int(slot)].debit = debit
+            let isFirst =
+                undecided[entry].parkedHead | undecided[entry].openHead | undecided[entry].lock
+                | undecided[entry].mark == 0
+            appendParked(entry, slot)
+            chains[c].isParked = true
+            if !isFirst {
+                statistics.waits += 1
+                markDirty(debit)
+                return true
+            }
+        }
+        beginLocking(c)
+        return true
+    }
+
+    /// Makes the slots that the chain still lacks: its own first, then one per other shard concerned.
+    /// False: some credit is used up; none was made.
+    private mutating func addSlots(_ c: Int) -> Bool {
+        let chain = chainPool[c]
+        var wanted: UInt64 = chains[c].slot == 0 ? 1 << UInt64(id.value) : 0
+        for place in 0..<chain.view.accountCount {
+            let peer = routing.shard(of: chain.view.account(place).id)
+            if peer != id { wanted |= 1 << UInt64(peer.value) }
+        }
+        var link = chains[c].slot
+        while link != 0 {
+            wanted &= ~(1 << UInt64(slots[Int(link - 1)].peer.value))
+            link = slots[Int(link - 1)].chainNext
+        }
+        guard freeSlots.count >= wanted.nonzeroBitCount else { return false }
+        for p in 0..<shardCount where wanted >> UInt64(p) & 1 == 1 {
+            guard peers[p].open < openPerPeerMax,
+                peers[p].decided &- peers[p].durableThere &+ UInt64(peers[p].open) < UInt64(redoPerPeerMax)
+            else { return false }
+        }
+        if wanted >> UInt64(id.value) & 1 == 1 { addSlot(c, id) }
+        for p in 0..<shardCount where p != id.index && wanted >> UInt64(p) & 1 == 1 { addSlot(c, ShardID(p)) }
+        return true
+    }
+
+    private mutating func addSlot(_ c: Int, _ peer: ShardID) {
+        peers[peer.index].open += 1
+        let slot = freeSlots.take()
+        let i = Int(slot)
+        slots[i].origin = chains[c].origin
+        slots[i].identityHash = 0
+        slots[i].age = chains[c].age
+        slots[i].peer = peer
+        slots[i].next = 0
+        slots[i].previous = 0
+        slots[i].afterHead = 0
+        slots[i].afterTail = 0
+        slots[i].isCautious = false
+        slots[i].state = .parked
+        slots[i].chain = UInt32(c) + 1
+        slots[i].chainNext = 0
+        if chains[c].slot == 0 {
+            chains[c].slot = slot + 1
+        } else {
+            slots[i].chainNext = slots[Int(chains[c].slot - 1)].chainNext
+            slots[Int(chains[c].slot - 1)].chainNext = slot + 1
+        }
+        if peer != id { statistics.crossings += 1 }
+    }
+
+    /// Calls `body` for each slot of a chain.
+    private mutating func eachSlot(_ c: Int, _ body: (inout Shard, UInt32) -> Void) {
+        var link = chains[c].slot
+        while link != 0 {
+            let next = slots[Int(link - 1)].chainNext
+            body(&self, link - 1)
+            link = next
+        }
+    }
+
+    /// Asks every shard concerned for its accounts.
+    mutating func beginLocking(_ c: Int) {
+        chains[c].state = .locking
+        chains[c].outstanding = 0
+        chains[c].lacksRoom = false
+        eachSlot(c) { shard, slot in
+            shard.slots[Int(slot)].state = .preparing
+            shard.chains[c].outstanding += 1
+            var message = Message(.lock, from: shard.id, slot: slot)
+            message.time = shard.chains[c].age
+            message.sequence = shard.chainPool[c].bits
+            shard.send(message, to: shard.slots[Int(slot)].peer)
+        }
+        failpoint(.prepared)
+    }
+
+    // MARK: The shards' answers
+
+    /// Handles a message about one of a chain's slots.
+    mutating func receiveChainAnswer(_ message: Message) {
+        let i = Int(message.slot)
+        let c = Int(slots[i].chain - 1)
+        let state = slots[i].state
+        switch message.kind {
+        case .voteYes:
+            guard state == .preparing else { return expectAborting(state, "locked") }
+            slots[i].state = .voted
+            if message.rawCode != 0 { chains[c].lacksRoom = true }
+            chains[c].outstanding -= 1
+            failpoint(.voted)
+            if chains[c].outstanding == 0 { judge(c) }
+        case .letGo:
+            guard state == .preparing else { return expectAborting(state, "let go") }
+            statistics.restarts += 1
+            letGo(c, .releasing, except: message.slot)
+            slots[i].state = .suspended
+            chains[c].outstanding += 1
+        case .again:
+            guard state == .suspended else { return expectAborting(state, "again") }
+            slots[i].state = .parked
+            isReleased(c)
+        case .released:
+            invariant(state == .aborting, "released in state \(state)")
+            slots[i].state = .parked
+            isReleased(c)
+        default: stop("message \(message.rawKind) is not an answer to a chain")
+        }
+    }
+
+    /// Tells all shards to forget the chain; goes on when all have said `released`.
+    /// - Parameter fault: The slot whose shard must make a refusal durable first, with the event and the code.
+    private mutating func letGo(
+        _ c: Int, _ state: ChainState, except suspended: UInt32? = nil, fault: (slot: UInt32, at: Int, code: ResultCode)? = nil
+    ) {
+        chains[c].state = state
+        chains[c].outstanding = 0
+        eachSlot(c) { shard, slot in
+            if slot == suspended { return }
+            shard.slots[Int(slot)].state = .aborting
+            shard.chains[c].outstanding += 1
+            var message = Message(.release, from: shard.id, slot: slot)
+            if let fault, fault.slot == slot {
+                message.rawCode = fault.code.rawValue
+                message.index = UInt32(truncatingIfNeeded: fault.at)
+            }
+            shard.send(message, to: shard.slots[Int(slot)].peer)
+        }
+    }
+
+    private mutating func isReleased(_ c: Int) {
+        chains[c].outstanding -= 1
+        guard chains[c].outstanding == 0 else { return }
+        if chains[c].state == .releasing {
+            // More shards may be concerned than at first.
+            guard addSlots(c) else {
+                // Its credits are used up: nothing was executed, nothing is final.
+                answerAll(Int(chains[c].count), chains[c].origin, fault: 0, EventResult(.busy), .zero)
+                return free(chain: c)
+            }
+            return beginLocking(c)
+        }
+        if !chains[c].isAnswered {
+            let chain = chainPool[c]
+            let count = Int(chains[c].count)
+            for i in 0..<count {
+                let result = i < chain.view.count ? chain.view[i].result : EventResult(.linkedEventFailed)
+                answer(chains[c].origin, i, result)
+            }
+        }
+        free(chain: c)
+    }
+
+    // MARK: Deciding
+
+    /// Every account of the chain is held and known.
+    private mutating func judge(_ c: Int) {
+        let chain = chainPool[c]
+        switch chains[c].kind {
+        case .freeze:
+            let request = chain.view[0].asked
+            let result = ledger.find(request.debitAccountID).map { freeze(request, $0) }
+            answer(chains[c].origin, 0, result ?? EventResult(.debitAccountNotFound))
+            chains[c].isAnswered = true
+            return letGo(c, .ending)
+        case .expiry:
+            chains[c].isAnswered = true
+            guard chain.view[0].pending.state == .open else { return letGo(c, .ending) }
+            return record(c)
+        case .transfers: break
+        }
+        let places = chain.view.accountCount
+        if chain.view.addMissingPlaces() {
+            chainPlaces += chain.view.accountCount - places
+            return letGo(c, .releasing)
+        }
+        switch chain.view.evaluate(now: Timestamp(clock.now)) {
+        case .created:
+            guard hasRoomForChain(chain.view.count) && !chains[c].lacksRoom else {
+                answerAll(
+                    Int(chains[c].count), chains[c].origin, fault: 0, EventResult(.capacityExhausted), journal.appended)
+                chains[c].isAnswered = true
+                return letGo(c, .ending)
+            }
+            record(c)
+        case .exists:
+            for i in 0..<Int(chains[c].count) { answer(chains[c].origin, i, chain.view[i].result) }
+            chains[c].isAnswered = true
+            letGo(c, .ending)
+        case .refused(let fault, let result):
+            guard let code = result.code, code.isFinalRefusal else { return letGo(c, .ending) }
+            let home = routing.shard(of: chain.view[fault].asked.debitAccountID)
+            var link = chains[c].slot
+            while link != 0 && slots[Int(link - 1)].peer != home { link = slots[Int(link - 1)].chainNext }
+            invariant(link != 0, "an event's debit account is in no shard of its chain")
+            letGo(c, .ending, fault: (link - 1, fault, code))
+            failpoint(.refused)
+        }
+    }
+
+    /// Appends the decision: from here on the chain is created.
+    private mutating func record(_ c: Int) {
+        let chain = chainPool[c]
+        let count = chain.view.count
+        var last = Timestamp.zero
+        for i in 0..<count {
+            last = clock.next()
+            chain.view.setTimestamp(i, last)
+        }
+        let own = chains[c].slot - 1
+        let first = slots[Int(own)].chainNext
+        if first == 0 {
+            for i in 0..<count { apply(Self.record(chain, i, .transfer)) }
+        } else if count == 1 {
+            // Two shards at most.
+            let peer = slots[Int(first - 1)].peer
+            peers[peer.index].decided += 1
+            apply(Self.record(chain, 0, .decision, peer: peer, sequence: peers[peer.index].decided))
+        } else {
+            var link = first
+            while link != 0 {
+                let peer = slots[Int(link - 1)].peer
+                peers[peer.index].decided += 1
+                _ = journal.append(
+                    LogRecord(chainPeer: peer, sequence: peers[peer.index].decided, timestamp: last))
+                link = slots[Int(link - 1)].chainNext
+            }
+            for i in 0..<count { apply(Self.record(chain, i, .leg, peer: id)) }
+        }
+        failpoint(.decided)
+        // What is applied here is no longer held: what rests on it stands behind it in the log.
+        chains[c].state = .committing
+        chains[c].outstanding = 0
+        var link = first
+        while link != 0 {
+            let next = slots[Int(link - 1)].chainNext
+            chains[c].outstanding += 1
+            awaitCommit(link - 1, last)
+            link = next
+        }
+        slots[Int(own)].state = .aborting
+        chains[c].outstanding += 1
+        send(Message(.release, from: id, slot: own), to: id)
+        if first == 0 && !chains[c].isAnswered { answerCreated(c, journal.appended) }
+    }
+
+    private mutating func answerCreated(_ c: Int, _ lsn: LSN) {
+        let chain = chainPool[c]
+        for i in 0..<Int(chains[c].count) { answer(chains[c].origin, i, chain.view[i].result, lsn) }
+        chains[c].isAnswered = true
+    }
+
+    /// A participant has applied the chain.
+    mutating func chainApplied(_ slot: UInt32) {
+        let c = Int(slots[Int(slot)].chain - 1)
+        slots[Int(slot)].state = .parked
+        chains[c].outstanding -= 1
+        guard chains[c].outstanding == 0 else { return }
+        if !chains[c].isAnswered { answerCreated(c, .zero) }
+        free(chain: c)
+        failpoint(.answered)
+    }
+
+    /// Gives everything of a chain back.
+    private mutating func free(chain c: Int) {
+        let own = chains[c].slot - 1
+        if chains[c].isParked {
+            let debit = slots[Int(own)].debit
+            removeParked(undecidedEntry(debit), own)
+            markDirty(debit)
+        }
+        chainPlaces -= chainPool[c].view.accountCount
+        eachSlot(c) { shard, slot in
+            shard.resubmitAfter(slot)
+            shard.slots[Int(slot)].chain = 0
+            shard.free(slot)
+        }
+        chains[c].state = .free
+        freeChains.give(UInt32(c))
+    }
+
+    // MARK: Expiry
+
+    /// When a pending transfer may be due.
+    public var nextExpiry: Timestamp? { ledger.nextExpiryLook }
+
+    /// Expires what is due, some at a time.
+    mutating func expire() {
+        var left = 64
+        while left > 0, let look = ledger.nextExpiryLook, look.nanoseconds <= clock.now, hasRoom, freeChains.count > 1,
+            let due = ledger.nextExpired(now: Timestamp(clock.now))
+        {
+            left -= 1
+            let pending = ledger.pending(due).transfer
+            let debit = ledger.find(pending.debitAccountID)
+            let credit = ledger.find(pending.creditAccountID)
+            if let debit, let credit, isFree(debit), isFree(credit) {
+                recordExpiry(pending)
+                continue
+            }
+            scratch.begin()
+            var event = pending
+            event.id = TransferID(0)
+            event.pendingID = pending.id
+            event.amount = .zero
+            event.flags = .voidPending
+            scratch.add(event)
+            let nobody = Origin(core: 0, operation: 0, request: 0, index: 0, stream: 0)
+            if !begin(.expiry, 1, nobody) { ledger.rearm(due) }
+        }
+    }
+
+    private mutating func recordExpiry(_ pending: Transfer) {
+        apply(LogRecord(expiryOf: pending, kind: .transfer, timestamp: clock.next()))
     }
 }

@@ -60,6 +60,7 @@ extension Shard {
     mutating func receiveAnswer(_ message: Message) {
         let i = Int(message.slot)
         let state = slots[i].state
+        if slots[i].chain != 0 { return receiveChainAnswer(message) }
         switch message.kind {
         case .voteYes:
             guard state == .preparing || state == .waitingAtPeer else { return expectAborting(state, "yes") }
@@ -120,6 +121,10 @@ extension Shard {
             peers[p].decidedHead = slots[i].next
             if slots[i].next != 0 { slots.prefetch(Int(slots[i].next - 1)) } else { peers[p].decidedTail = 0 }
             peers[p].appliedThere += 1
+            if slots[i].chain != 0 {
+                chainApplied(slot)
+                continue
+            }
             answers.append(
                 Answer(
                     origin: slots[i].origin, result: EventResult(.created, timestamp: transfers[i].timestamp),
@@ -177,22 +182,30 @@ extension Shard {
                 LogRecord(.decision, transfers[i], peer: peer, sequence: peers[peer.index].decided))
             ledger.applyDebit(slots[i].debit, amount)
             ledger.rememberCreated(slots[i].identityHash, position: position.value)
-            slots[i].state = .decided
-            if peers[peer.index].decidedTail != 0 {
-                slots[Int(peers[peer.index].decidedTail - 1)].next = slot + 1
-            } else {
-                peers[peer.index].decidedHead = slot + 1
-            }
-            peers[peer.index].decidedTail = slot + 1
             endIdentity(slot)
             endCaution(slot)
             resubmitAfter(slot)
-            decidedQueue.append(
-                DecidedItem(
-                    slot: slot, peer: peer, lsn: journal.appended, timestamp: timestamp,
-                    sequence: peers[peer.index].decided))
+            awaitCommit(slot, timestamp)
         }
         failpoint(.decided)
+    }
+
+    /// The decision of a slot is in the log: its commit leaves when it is durable.
+    mutating func awaitCommit(_ slot: UInt32, _ timestamp: Timestamp) {
+        let i = Int(slot)
+        let peer = slots[i].peer
+        slots[i].state = .decided
+        slots[i].next = 0
+        if peers[peer.index].decidedTail != 0 {
+            slots[Int(peers[peer.index].decidedTail - 1)].next = slot + 1
+        } else {
+            peers[peer.index].decidedHead = slot + 1
+        }
+        peers[peer.index].decidedTail = slot + 1
+        decidedQueue.append(
+            DecidedItem(
+                slot: slot, peer: peer, lsn: journal.appended, timestamp: timestamp,
+                sequence: peers[peer.index].decided))
     }
 
     /// Sends the commits of decisions that have become durable.
@@ -290,22 +303,36 @@ extension Shard {
         undecided[entry].parkedHead = slot + 1
     }
 
-    mutating func removeParkedHead(_ entry: Int) {
-        let slot = undecided[entry].parkedHead - 1
-        let next = slots[Int(slot)].next
-        undecided[entry].parkedHead = next
-        if next != 0 { slots[Int(next - 1)].previous = 0 } else { undecided[entry].parkedTail = 0 }
-        slots[Int(slot)].next = 0
-        slots[Int(slot)].previous = 0
+    mutating func removeParkedHead(_ entry: Int) { removeParked(entry, undecided[entry].parkedHead - 1) }
+
+    mutating func removeParked(_ entry: Int, _ slot: UInt32) {
+        let i = Int(slot)
+        let next = slots[i].next
+        let previous = slots[i].previous
+        if next != 0 { slots[Int(next - 1)].previous = previous } else { undecided[entry].parkedTail = previous }
+        if previous != 0 { slots[Int(previous - 1)].next = next } else { undecided[entry].parkedHead = next }
+        slots[i].next = 0
+        slots[i].previous = 0
     }
 
     /// Looks at the first parked transfer of an account again. Returns false when it must wait on.
-    mutating func startParked(_ entry: Int) -> Bool {
+    mutating func startParked(_ entry: Int) throws(JournalError) -> Bool {
         let slot = undecided[entry].parkedHead - 1
         let i = Int(slot)
         guard slots[i].state == .parked, !tailWaits(entry) else { return false }
+        if slots[i].chain != 0 {
+            if undecided[entry].openHead == 0 { beginLocking(Int(slots[i].chain - 1)) }
+            return false
+        }
+        if undecided[entry].lock | undecided[entry].mark != 0 { return false }
         let t = transfers[i]
         let debit = slots[i].debit
+        // A chain may have decided the same id meanwhile.
+        if let known = try rememberedAnswer(slots[i].identityHash, t) {
+            removeParkedHead(entry)
+            finish(slot, known, journal.appended)
+            return true
+        }
         let worst = ledger.debitRefusal(
             debit, t, reservedDebits: undecided[entry].reservedDebits, expectedCredits: 0)
         if worst != .created {

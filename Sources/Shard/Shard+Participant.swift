@@ -20,6 +20,7 @@ extension Shard {
             prepare(message, transfer)
         case .release: release(message)
         case .commit: commit(message)
+        case .lock: lock(message)
         case .applied: applied(message.sequence, at: ShardID(message.from))
         case .durable: break
         default: receiveAnswer(message)
@@ -37,6 +38,7 @@ extension Shard {
         participants[p].next = 0
         participants[p].previous = 0
         participants[p].voteSent = false
+        participants[p].chain = 0
         guard let credit = ledger.find(transfer.value.creditAccountID, hash: message.sequence) else {
             return voteNo(p, .creditAccountNotFound, .zero)
         }
@@ -46,6 +48,9 @@ extension Shard {
         let created = ledger.lastCreatedLSN <= journal.acknowledged ? .zero : ledger.createdLSN(credit)
         let flags = ledger.flags(credit)
         let u = ledger.undecided(credit)
+        if u != 0 && undecided[Int(u - 1)].lock | undecided[Int(u - 1)].mark != 0 {
+            guard passes(p, Int(u - 1)) else { return }
+        }
         let reserved = u == 0 ? 0 : undecided[Int(u - 1)].reservedCredits
         let queued = u != 0 && undecided[Int(u - 1)].waitList.head != 0
         let worst = ledger.creditRefusal(credit, transfer.value, reservedCredits: reserved, expectedDebits: 0)
@@ -87,6 +92,7 @@ extension Shard {
         case .dying:
             let entry = undecidedEntry(participants[p].account)
             Self.remove(p, from: &undecided[entry].dyingList, in: &participants)
+        case .locked, .lockWaiting, .dyingBehindSlot: return releaseChain(message, p)
         }
         if participants[p].state != .free {
             participants[p].state = .free
@@ -99,6 +105,7 @@ extension Shard {
     mutating func commit(_ message: Message) {
         let from = Int(message.from)
         let p = Int(message.slot) + from * slotCount
+        if participants[p].state == .locked { return commitChain(message, p) }
         invariant(participants[p].state == .reserved && participants[p].voteSent, "a commit without a vote")
         invariant(
             message.sequence == peers[from].applied + 1, "commit \(message.sequence) after \(peers[from].applied)")
@@ -143,7 +150,7 @@ extension Shard {
         vote(p, code, lsn)
     }
 
-    private mutating func vote(_ p: Int, _ code: ResultCode, _ lsn: LSN) {
+    mutating func vote(_ p: Int, _ code: ResultCode, _ lsn: LSN) {
         if (lsn <= journal.acknowledged && voteQueue.isEmpty) || isFaulty(.voteBeforeDurable) {
             sendVote(p, code.rawValue)
         } else {
@@ -155,12 +162,12 @@ extension Shard {
         }
     }
 
-    private mutating func sendVote(_ p: Int, _ rawCode: UInt16) {
-        var message = Message(rawCode == 0 ? .voteYes : .voteNo, from: id, slot: participants[p].slot)
+    mutating func sendVote(_ p: Int, _ rawCode: UInt16) {
+        var message = Message(rawCode == 0 || participants[p].chain != 0 ? .voteYes : .voteNo, from: id, slot: participants[p].slot)
         message.rawCode = rawCode
         participants[p].voteSent = true
         let coordinator = participants[p].coordinator
-        if rawCode != 0 { participants[p].state = .free }
+        if rawCode != 0 && participants[p].chain == 0 { participants[p].state = .free }
         send(message, to: coordinator)
         failpoint(.voteSent)
     }
@@ -173,7 +180,9 @@ extension Shard {
             voteQueue.removeFirst()
             let p = Int(v.participant)
             // Let go in the meantime, and perhaps in use again: nothing to say.
-            let isCurrent = participants[p].state == .reserved || participants[p].state == .refusing
+            let isCurrent =
+                participants[p].state == .reserved || participants[p].state == .refusing
+                || participants[p].state == .locked
             guard isCurrent, participants[p].order == v.order else { continue }
             sendVote(p, v.rawCode)
         }
@@ -188,6 +197,9 @@ extension Shard {
             if slots[Int(link - 1)].age < age { return true }
             link = slots[Int(link - 1)].next
         }
+        for chain in [undecided[entry].lock, undecided[entry].mark] where chain != 0 {
+            if participants[Int(chain - 1)].age < age { return true }
+        }
         for head in [undecided[entry].creditList.head, undecided[entry].waitList.head] {
             link = head
             while link != 0 {
@@ -200,6 +212,7 @@ extension Shard {
 
     /// Looks at the first waiting participant of an account again. Returns false when it must wait on.
     mutating func voteWaiting(_ entry: Int) -> Bool {
+        if undecided[entry].lock != 0 { return false }
         let p = Int(undecided[entry].waitList.head - 1)
         let t = participants[p].transfer.value
         let account = participants[p].account
@@ -235,7 +248,7 @@ extension Shard {
         }
     }
 
-    private mutating func answer(_ p: Int, _ kind: MessageKind) {
+    mutating func answer(_ p: Int, _ kind: MessageKind) {
         send(Message(kind, from: id, slot: participants[p].slot), to: participants[p].coordinator)
     }
 

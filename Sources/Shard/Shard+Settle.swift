@@ -25,7 +25,7 @@ extension Shard {
                 let entry = Int(dirtyQueue.first)
                 dirtyQueue.removeFirst()
                 undecided[entry].isDirty = false
-                if undecided[entry].isUsed { look(at: entry) }
+                if undecided[entry].isUsed { try look(at: entry) }
             } else if !againQueue.isEmpty {
                 guard try submitAgain() else {
                     isAgainStalled = true
@@ -39,8 +39,10 @@ extension Shard {
 
     /// Releases votes and commits that the log has made durable, and tells peers what they need not send again.
     public mutating func advance() {
+        expire()
         sendVotes()
         sendCommits()
+        sendReleased()
         guard shardCount > 1 else { return }
         let durable = journal.durable.value
         for p in 0..<shardCount where p != id.index {
@@ -90,13 +92,13 @@ extension Shard {
     mutating func ended(_ entry: Int) {
         let isWaitedFor =
             undecided[entry].parkedHead | undecided[entry].waitList.head | undecided[entry].dyingList.head
-            | undecided[entry].readHead != 0
+            | undecided[entry].readHead | undecided[entry].mark != 0
         if isWaitedFor || undecided[entry].openHead != 0 { return markDirty(undecided[entry].account) }
         if !undecided[entry].isDirty { freeIfQuiet(entry) }
     }
 
     /// Everything that may go on at one account, in the order of who came first.
-    mutating func look(at entry: Int) {
+    mutating func look(at entry: Int) throws(JournalError) {
         let account = undecided[entry].account
         while undecided[entry].openHead != 0 {
             let slot = undecided[entry].openHead - 1
@@ -106,9 +108,14 @@ extension Shard {
         }
         while undecided[entry].waitList.head != 0, voteWaiting(entry) {}
         if undecided[entry].dyingList.head != 0 { wakeDying(entry) }
+        answerReads(entry)
+        if undecided[entry].mark != 0 {
+            guard canReceive else { return markDirty(account) }
+            takeLocks(Int(undecided[entry].mark - 1))
+        }
         while undecided[entry].parkedHead != 0 {
             guard canReceive else { return markDirty(account) }
-            guard startParked(entry) else { break }
+            guard try startParked(entry) else { break }
         }
         answerReads(entry)
         freeIfQuiet(entry)
@@ -121,7 +128,10 @@ extension Shard {
         if open != 0 && slots[Int(open - 1)].order < barrier { return false }
         let credit = undecided[entry].creditList.head
         if credit != 0 && participants[Int(credit - 1)].order < barrier { return false }
-        return true
+        let lock = undecided[entry].lock
+        if lock != 0 && participants[Int(lock - 1)].order < barrier { return false }
+        let mark = undecided[entry].mark
+        return mark == 0 || participants[Int(mark - 1)].order >= barrier
     }
 
     /// Makes all reads that wait a group: what they will show is fixed but for credits that are undecided now.
@@ -165,7 +175,10 @@ extension Shard {
     /// Answers the reads for which every credit has ended that may be earlier; those that came meanwhile are next.
     mutating func answerReads(_ entry: Int) {
         while undecided[entry].readHead != 0 {
-            if undecided[entry].readGroupTail == 0 { startReads(entry) }
+            if undecided[entry].readGroupTail == 0 {
+                if undecided[entry].lock != 0 { return }
+                startReads(entry)
+            }
             let credit = undecided[entry].creditList.head
             if credit != 0 && participants[Int(credit - 1)].order < readGroups[entry].barrier { return }
             var waiter: UInt32
@@ -201,7 +214,8 @@ extension Shard {
     mutating func freeIfQuiet(_ entry: Int) {
         guard undecided[entry].openHead == 0, undecided[entry].parkedHead == 0,
             undecided[entry].creditList.head == 0, undecided[entry].waitList.head == 0,
-            undecided[entry].dyingList.head == 0, undecided[entry].readHead == 0, !undecided[entry].isDirty
+            undecided[entry].dyingList.head == 0, undecided[entry].readHead == 0, !undecided[entry].isDirty,
+            undecided[entry].lock | undecided[entry].mark == 0
         else { return }
         invariant(
             undecided[entry].reservedDebits == 0 && undecided[entry].reservedCredits == 0,
@@ -232,6 +246,7 @@ extension Shard {
             case .answered(let result):
                 answers.append(Answer(origin: origin, result: result, lsn: journal.appended))
             }
+        case .chain: chainMayGoOn(origin)
         case .accountRead:
             switch read(transfer.debitAccountID, origin) {
             case .stalled: return keepWaiter(w)

@@ -57,7 +57,7 @@ extension Shard {
         var hasOpen = false
         if u != 0 {
             let entry = Int(u - 1)
-            if undecided[entry].parkedHead != 0 || tailWaits(entry) {
+            if undecided[entry].parkedHead | undecided[entry].lock | undecided[entry].mark != 0 || tailWaits(entry) {
                 return park(t, origin, hash, debit, peer)
             }
             reservedDebits = undecided[entry].reservedDebits
@@ -98,6 +98,7 @@ extension Shard {
             wait(for: obstacle, .account, account.bits, origin)
             return .deferred
         }
+        if !absent.isEmpty && absent.contains(where: { $0.id == account.id }) { return .stalled }
         if let index = ledger.find(account.id) {
             let existing = ledger.accountAsCreated(index)
             let code = account.comparedWithExisting(existing)
@@ -137,11 +138,12 @@ extension Shard {
             wait(for: .slot(slot), .accountRead, Self.readKey(account), origin)
             return .deferred
         }
-        if undecided[entry].creditList.head == 0 { return .found(ledger.account(index)) }
+        let isLocked = undecided[entry].lock != 0
+        if undecided[entry].creditList.head == 0 && !isLocked { return .found(ledger.account(index)) }
         guard freeWaiters.count > 0 else { return .stalled }
         let waiter = makeWaiter(.accountRead, Self.readKey(account), origin)
         appendRead(entry, waiter)
-        if undecided[entry].readGroupTail == 0 { startReads(entry) }
+        if undecided[entry].readGroupTail == 0 && !isLocked { startReads(entry) }
         statistics.waits += 1
         return .deferred
     }
@@ -163,6 +165,10 @@ extension Shard {
     /// True while the transfer is being decided, or an earlier command of the stream waits: a look-up must not answer yet.
     public func isUndecided(_ debit: AccountID, _ id: TransferID, stream: UInt32 = 0) -> Bool {
         if stream != 0 && (!againQueue.isEmpty || obstacle(stream: stream) != nil) { return true }
+        if let index = ledger.find(debit) {
+            let u = ledger.undecided(index)
+            if u != 0 && undecided[Int(u - 1)].lock != 0 { return true }
+        }
         guard openIdentityCount > 0 else { return false }
         var key = Self.readKey(debit)
         key.id = id
@@ -213,6 +219,7 @@ extension Shard {
             return code == .created ? .accepted(credit) : .refused(code)
         }
         let entry = Int(u - 1)
+        if undecided[entry].lock | undecided[entry].mark != 0 { return .undecided }
         let worst = ledger.creditRefusal(
             credit, t, reservedCredits: undecided[entry].reservedCredits, expectedDebits: 0)
         if worst == .created && undecided[entry].waitList.head == 0 { return .accepted(credit) }
@@ -270,6 +277,7 @@ extension Shard {
         slots[i].afterHead = 0
         slots[i].afterTail = 0
         slots[i].isCautious = false
+        slots[i].chain = 0
         let bucket = Int(truncatingIfNeeded: hash) & (slotCount - 1)
         slots[i].identityNext = identityHeads[bucket]
         identityHeads[bucket] = slot + 1

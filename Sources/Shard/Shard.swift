@@ -103,6 +103,16 @@ public struct Shard: ~Copyable {
     /// Slots in the table of open identities.
     var openIdentityCount = 0
 
+    /// Chains that this shard coordinates, their views, and how many accounts they touch together.
+    var chains: FixedArray<Chain>
+    let chainPool: ChainPool
+    var freeChains: FreeList
+    var chainPlaces = 0
+    /// For what is decided at once.
+    var scratch = ChainView()
+    /// Accounts that do not exist, as chains under way have seen: not created before those have ended.
+    var absent: [AbsentAccount] = []
+
     /// By coordinator, then by its slot.
     var participants: FixedArray<Participant>
     var undecided: FixedArray<UndecidedAccount>
@@ -119,6 +129,8 @@ public struct Shard: ~Copyable {
     var voteQueue = Queue<DelayedVote>(capacity: 1 << 10)
     /// Messages to this shard itself.
     var selfQueue = Queue<Message>(capacity: 1 << 10)
+    /// `released` of refusals that are not yet durable.
+    var releaseQueue = Queue<DelayedRelease>(capacity: 64)
     var dirtyQueue = Queue<UInt32>(capacity: 1 << 10)
     /// Waiters to be submitted again.
     var againQueue = Queue<UInt32>(capacity: 1 << 8)
@@ -146,8 +158,22 @@ public struct Shard: ~Copyable {
         var rawCode: UInt16
     }
 
-    /// Records that one step of the machine may append before it asks again.
-    static var recordsPerStep: Int { 4 }
+    struct DelayedRelease: BitwiseCopyable {
+        var slot: UInt32
+        var peer: ShardID
+        var lsn: LSN
+    }
+    struct AbsentAccount {
+        var id: AccountID
+        var participant: Int
+    }
+
+    /// Records that one step of the machine may append before it asks again: a chain of 64 and its headers.
+    static var recordsPerStep: Int { Limits.eventsPerChainMax + Limits.shardsMax }
+    /// Chains under way that one shard coordinates, and the accounts that they touch together: each may need an entry in
+    /// a participant's table.
+    static var chainsMax: Int { 1024 }
+    static var chainPlacesMax: Int { 4096 }
     /// Slots of an engine's shard.
     public static var slotCountDefault: Int { 1 << 12 }
 
@@ -201,7 +227,11 @@ public struct Shard: ~Copyable {
         freeSlots = FreeList(count: slotCount)
         identityHeads = FixedArray(count: slotCount)
         participants = FixedArray(count: slotCount * shardCount)
-        undecided = FixedArray(count: slotCount * 2 + openPerPeerMax * shardCount)
+        chains = FixedArray(count: min(Self.chainsMax, slotCount))
+        chainPool = ChainPool(count: chains.count)
+        freeChains = FreeList(count: chains.count)
+        undecided = FixedArray(
+            count: slotCount * 2 + (openPerPeerMax + min(Self.chainPlacesMax, chains.count * 128)) * shardCount)
         readGroups = FixedArray(count: undecided.count)
         freeUndecided = FreeList(count: undecided.count)
         waiters = FixedArray(count: slotCount)
@@ -237,7 +267,7 @@ public struct Shard: ~Copyable {
     /// Nothing is under way: every slot is free and nothing waits.
     public var isQuiet: Bool {
         freeSlots.count == slotCount && freeWaiters.count == slotCount && answers.isEmpty
-            && recordAnswers.isEmpty && voteQueue.isEmpty
+            && recordAnswers.isEmpty && voteQueue.isEmpty && releaseQueue.isEmpty
     }
 
     public func pair(_ peer: Int) -> PairNumbers {

@@ -64,6 +64,9 @@ struct Slot: BitwiseCopyable {
     var previous: UInt32
     /// Link of the table of open identities.
     var identityNext: UInt32
+    /// The chain that it is a part of, plus 1, and that chain's next slot, plus 1; 0: a single plain transfer.
+    var chain: UInt32
+    var chainNext: UInt32
     /// Links of the list of slots that later commands of a stream must not pass.
     var cautionNext: UInt32
     var cautionPrevious: UInt32
@@ -85,10 +88,21 @@ enum ParticipantState: UInt8, BitwiseCopyable {
     case waiting
     /// Has been told to let go; gets `again` when what was undecided then has ended.
     case dying
+
+    // Of a chain. What it is about is its accounts here, all of them.
+    /// Holds its accounts alone; the vote waits for what it read to be durable, or has been sent.
+    case locked
+    /// Waits for younger ones on its accounts, marked there: those that come later queue behind it.
+    case lockWaiting
+    /// Has been told to let go; gets `again` when a transfer with one of its ids has been decided.
+    case dyingBehindSlot
 }
 
 struct Participant: BitwiseCopyable {
+    /// Of a single transfer.
     var transfer: TransferReference
+    /// Of a chain: its view, as a `ChainReference`'s bits; 0: a single transfer.
+    var chain: UInt64
     var age: UInt64
     var order: UInt64
     var barrier: UInt64
@@ -124,6 +138,9 @@ struct UndecidedAccount: BitwiseCopyable {
     /// Participants that wait, in order; and those told to let go.
     var waitList: ParticipantList
     var dyingList: ParticipantList
+    /// The chain's participant that holds the account alone, plus 1; the oldest that waits for that, plus 1.
+    var lock: UInt32
+    var mark: UInt32
     /// Reads that wait, in order. Those up to `readGroupTail` (0: none) are the entry's `ReadGroup`.
     var readHead: UInt32
     var readTail: UInt32
@@ -145,6 +162,8 @@ enum WaiterKind: UInt8, BitwiseCopyable {
     case transfer
     case account
     case accountRead
+    /// A chain's participant, told to let go until the slot has ended.
+    case chain
 }
 
 /// What an event waits for, or a later command of its stream with it.

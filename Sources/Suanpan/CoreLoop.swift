@@ -88,10 +88,8 @@ struct CoreLoop: ~Copyable {
         while true {
             ticks += 1
             let before = now
-            now = sp_monotonic_ns()
-            front.beginTurn(now)
+            observeTime()
             if front.hasStalled { backpressure += now &- before }
-            shard.clock.observe(shared.time.at(now))
             var progress = try takeCompletions()
             if try drainControl() { progress = true }
             try journal { (shard) throws(JournalError) in try shard.settle() }
@@ -101,6 +99,7 @@ struct CoreLoop: ~Copyable {
             if try drainRequests() { progress = true }
             if !callers.isEmpty {
                 front.take(callers.takeAll())
+                observeTime()
                 progress = true
             }
             if progress { front.wakeStalled() }
@@ -120,6 +119,13 @@ struct CoreLoop: ~Copyable {
                 try sleep(owing: owing || acceptAgainAt != .max)
             }
         }
+    }
+
+    /// Reads the clock: whatever this core has taken in by now was sent before it.
+    private mutating func observeTime() {
+        now = sp_monotonic_ns()
+        front.beginTurn(now)
+        shard.clock.observe(shared.time.at(now))
     }
 
     /// Answers that need not wait for the disk.
@@ -275,6 +281,8 @@ struct CoreLoop: ~Copyable {
                 for k in 0..<run { shard.stageAccounts(k) }
                 var k = 0
                 while k < run, let message = lane.peek() {
+                    // It may have come in after this turn began: its timestamp is later than its sending all the same.
+                    shard.clock.observe(shared.time.at(message.time))
                     let taken: Int
                     do throws(JournalError) {
                         taken = try Front.serve(message, lane, staged: k, &shard)
@@ -368,6 +376,11 @@ struct CoreLoop: ~Copyable {
             // Once more after the last activity, then no longer.
             publish()
             publishedAt = 0
+        }
+        if let expiry = shard.nextExpiry {
+            let wall = shared.time.at(now)
+            let left = expiry.nanoseconds > wall ? expiry.nanoseconds - wall + 1_000_000 : 1_000_000
+            timeout = min(timeout ?? left, left)
         }
         sleeps += 1
         do throws(RingError) { try ring.submitAndWait(timeoutNanoseconds: timeout) } catch { throw .ring(error) }

@@ -16,7 +16,7 @@ internal import Synchronization
 struct StartState: Sendable {
     /// By shard, then by peer.
     var pairs: [[PairNumbers]]
-    var decisions: [[[Transfer]]]
+    var decisions: [[[LogRecord]]]
     /// By shard: nothing behind this LSN counts (async directories whose shards must agree).
     var limits: [LSN?]
     var mustReplay: [Bool]
@@ -133,7 +133,7 @@ enum CoreThread {
 
     private static func newReplay(_ setup: CoreSetup) -> LedgerReplay {
         LedgerReplay(
-            id: setup.id, shardCount: setup.routing.shardCount, key: setup.key, memoryBytes: setup.memoryBytes)
+            id: setup.id, routing: setup.routing, key: setup.key, memoryBytes: setup.memoryBytes)
     }
 
     private static func run(
@@ -173,7 +173,8 @@ enum CoreThread {
     private static func judge(_ setup: CoreSetup, _ replay: borrowing LedgerReplay) -> EngineError? {
         let i = setup.id.index
         let all = setup.start.state.withLock { $0.pairs }
-        var limit: LSN?
+        // A chain that a crash has cut in two was not decided.
+        var limit = replay.incompleteSince.map { LSN($0.value - 1) }
         for peer in 0..<setup.routing.shardCount where peer != i {
             let applied = all[i][peer].applied
             let decided = all[peer][i].decided
@@ -234,8 +235,8 @@ enum CoreThread {
             throw .inconsistent("\(error)")
         }
         for record in missing {
-            try append(record, &journal, &ring, ceiling)
-            let wrong = replay.ledger.replay(record, lsn: journal.appended, position: 0)
+            let position = try append(record, &journal, &ring, ceiling)
+            let wrong = replay.ledger.replay(record, lsn: journal.appended, position: position.value)
             if let wrong { throw .inconsistent("shard \(i), redo of decision \(record.sequence): \(wrong)") }
             pairs[record.peer.index].applied = record.sequence
         }
@@ -283,9 +284,9 @@ enum CoreThread {
     /// Appends while starting: waits for room.
     private static func append(
         _ record: LogRecord, _ journal: inout Journal, _ ring: inout Ring, _ ceiling: UInt64
-    ) throws(EngineError) {
+    ) throws(EngineError) -> LogPosition {
         while !journal.hasRoom(records: 1) { try drive(&journal, &ring, ceiling) }
-        _ = journal.append(record)
+        return journal.append(record)
     }
 
     /// Makes everything appended durable.

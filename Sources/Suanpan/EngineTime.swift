@@ -9,15 +9,18 @@ final class EngineTime: Sendable {
 
     /// - Parameter ceiling: The highest clock of any log: time goes on above it.
     init(ceiling: UInt64) {
-        offset = Atomic(max(sp_realtime_ns(), ceiling &+ 1) &- sp_monotonic_ns())
+        let wall = sp_realtime_ns()
+        offset = Atomic(max(wall, ceiling &+ 1) &- sp_monotonic_ns())
     }
 
     /// Nanoseconds since the Unix epoch at a monotonic time.
     func at(_ monotonic: UInt64) -> UInt64 { monotonic &+ offset.load(ordering: .relaxed) }
 
     /// Follows a wall clock that has been set forward; one core calls it now and then.
-    func follow(_ monotonic: UInt64) {
+    func follow() {
+        // In this order: a thread that is held up in between takes too small an offset, never one that lies ahead.
         let wall = sp_realtime_ns()
+        let monotonic = sp_monotonic_ns()
         if wall > at(monotonic) &+ 1_000_000 { offset.store(wall &- monotonic, ordering: .relaxed) }
     }
 

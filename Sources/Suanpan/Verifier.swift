@@ -29,7 +29,8 @@ public enum Verifier {
         let box = try DirectoryBox.open(existing: dataDirectory)
         let count = box.directory.shardCount
         var pairs: [[PairNumbers]] = []
-        var decisions: [[[Transfer]]] = []
+        var decisions: [[[LogRecord]]] = []
+        var audits: [AuditBox] = []
         var sums: [UInt32: VerificationReport.Ledger] = [:]
         var report = VerificationReport(balanced: true, ledgers: [], accounts: 0, transfers: 0, shards: [])
         for i in 0..<count {
@@ -47,9 +48,14 @@ public enum Verifier {
                 VerificationReport.Shard(
                     firstLSN: summary.records > 0 ? 1 : 0, lastLSN: summary.lastLSN.value, groups: summary.groups,
                     bytes: summary.bytes))
-            for slot in 0..<audit.replay.ledger.ledgerCount { add(audit.replay.ledger.totals(slot), to: &sums) }
+            audits.append(AuditBox(audit))
         }
-        try compare(pairs, decisions, &sums)
+        try compare(pairs)
+        // What was decided and not yet applied (the next start redoes it) counts.
+        for (i, box) in audits.enumerated() {
+            if let wrong = box.redo(pairs, decisions) { throw .unsound("shard \(i): \(wrong)") }
+            for slot in 0..<box.audit.replay.ledger.ledgerCount { add(box.audit.replay.ledger.totals(slot), to: &sums) }
+        }
         report.ledgers = sums.values.sorted { $0.ledger < $1.ledger }
         report.balanced = report.ledgers.allSatisfy(\.isBalanced)
         return report
@@ -69,10 +75,8 @@ public enum Verifier {
             ledger: ledger, debitsPending: 0, debitsPosted: 0, creditsPending: 0, creditsPosted: 0)
     }
 
-    /// Every commit applied was decided; what was decided and not yet applied (the next start redoes it) is counted.
-    private static func compare(
-        _ pairs: [[PairNumbers]], _ decisions: [[[Transfer]]], _ sums: inout [UInt32: VerificationReport.Ledger]
-    ) throws(EngineError) {
+    /// Every commit applied was decided.
+    private static func compare(_ pairs: [[PairNumbers]]) throws(EngineError) {
         for debit in pairs.indices {
             for credit in pairs.indices where credit != debit {
                 let decided = pairs[debit][credit].decided
@@ -82,11 +86,24 @@ public enum Verifier {
                         "shard \(debit) is damaged: its log ends at decision \(decided) for shard \(credit), which has "
                             + "applied decision \(applied); restore the data directory from a backup")
                 }
-                for t in decisions[debit][credit].suffix(Int(decided - applied)) {
-                    sums[t.ledger, default: empty(t.ledger)].creditsPosted &+= t.amount.value
-                }
             }
         }
+    }
+}
+
+/// Keeps a shard's audit until all have been read.
+private final class AuditBox {
+    var audit: Audit
+    init(_ audit: consuming Audit) { self.audit = audit }
+
+    /// Applies what the next start would: what is wrong with it, or nil.
+    func redo(_ pairs: [[PairNumbers]], _ decisions: [[[LogRecord]]]) -> String? {
+        do throws(JournalError) {
+            for record in try audit.replay.missingCredits(pairs: pairs, decisions: decisions) {
+                if let wrong = audit.replay.ledger.replay(record, lsn: .zero, position: 0) { return wrong }
+            }
+        } catch { return "\(error)" }
+        return nil
     }
 }
 
@@ -100,7 +117,7 @@ private struct Audit: ~Copyable, RecordVisitor {
         self.id = id
         self.routing = routing
         replay = LedgerReplay(
-            id: id, shardCount: routing.shardCount, key: HashKey(a: 0x5EED, b: 0xF00D), memoryBytes: Machine.memoryBytes
+            id: id, routing: routing, key: HashKey(a: 0x5EED, b: 0xF00D), memoryBytes: Machine.memoryBytes
         )
     }
 
@@ -111,6 +128,7 @@ private struct Audit: ~Copyable, RecordVisitor {
             try expect(
                 routing.shard(of: t.debitAccountID) == id, "debit account \(t.debitAccountID.value) lives elsewhere",
                 lsn)
+            if record.flags.contains(.expiry) { break }
             var step = 0
             let seen = replay.ledger.nextRemembered(replay.ledger.identityHash(t.debitAccountID, t.id), &step) != nil
             try expect(!seen, "transfer \(t.id.value) of account \(t.debitAccountID.value) is there twice", lsn)
@@ -171,7 +189,7 @@ public enum Export {
     public static func transfers(dataDirectory: String, each: @escaping (Transfer) -> Void) throws(EngineError) {
         let box = try DirectoryBox.open(existing: dataDirectory)
         for i in 0..<box.directory.shardCount {
-            var printer = TransferExport(each: each)
+            var printer = TransferExport(each: each, id: ShardID(i), routing: box.directory.routing)
             do throws(JournalError) {
                 _ = try Recovery.replay(box.directory.shard(ShardID(i)), into: &printer)
             } catch { throw .journal(error) }
@@ -183,7 +201,7 @@ public enum Export {
         let count = box.directory.shardCount
         for i in 0..<count {
             var replay = LedgerReplay(
-                id: ShardID(i), shardCount: count, key: HashKey(a: 1, b: 2), memoryBytes: Machine.memoryBytes)
+                id: ShardID(i), routing: box.directory.routing, key: HashKey(a: 1, b: 2), memoryBytes: Machine.memoryBytes)
             do throws(JournalError) {
                 _ = try Recovery.replay(box.directory.shard(ShardID(i)), into: &replay)
                 try replay.finish()
@@ -195,8 +213,11 @@ public enum Export {
 
 private struct TransferExport: RecordVisitor {
     let each: (Transfer) -> Void
+    let id: ShardID
+    let routing: Routing
     mutating func visit(_ record: LogRecord, lsn: LSN, position: LogPosition) throws(JournalError) {
-        guard record.kind == .transfer || record.kind == .decision else { return }
+        let isOwnLeg = record.kind == .leg && routing.shard(of: record.body.debitAccountID) == id
+        guard record.kind == .transfer || record.kind == .decision || isOwnLeg else { return }
         if !record.flags.contains(.expiry) { each(record.transfer) }
     }
 }

@@ -106,15 +106,17 @@ private let accounts = (UInt128(1)...20).map {
     }
 
     @Test func failuresAreNamed() async throws {
-        let port = try await withEngine { _, port in
+        try await withEngine { _, port in
             let client = try await LedgerClient.connect(host: "127.0.0.1", port: port)
             await #expect(throws: ClientError.tooManyEvents(8191)) {
                 _ = try await client.accounts((0..<8191).map { AccountID($0) })
             }
             await client.close()
             await #expect(throws: ClientError.closed) { try await client.ping() }
-            return port
         }
+        // Bound, and nobody listens: a port that was given back may be another test's already.
+        let (silent, port) = try bound()
+        defer { close(silent) }
         do {
             _ = try await LedgerClient.connect(host: "127.0.0.1", port: port)
             Issue.record("connected to nobody")
@@ -152,21 +154,26 @@ private let accounts = (UInt128(1)...20).map {
     }
 }
 
-/// Listens for one connection, waits for a request's first bytes, writes `answer` in pieces and closes.
-private func oneAnswer(_ answer: [UInt8], piece: Int = 64) throws -> UInt16 {
-    let listener = socket(AF_INET, CInt(SOCK_STREAM.rawValue), 0)
+/// A TCP socket with a port of its own.
+private func bound() throws -> (CInt, UInt16) {
+    let fd = socket(AF_INET, CInt(SOCK_STREAM.rawValue), 0)
     var address = sockaddr_in()
     address.sin_family = sa_family_t(AF_INET)
     address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
     var length = socklen_t(MemoryLayout<sockaddr_in>.size)
     let port = withUnsafeMutablePointer(to: &address) { pointer in
         pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { generic -> UInt16? in
-            guard bind(listener, generic, length) == 0, listen(listener, 1) == 0,
-                getsockname(listener, generic, &length) == 0
-            else { return nil }
+            guard bind(fd, generic, length) == 0, getsockname(fd, generic, &length) == 0 else { return nil }
             return UInt16(bigEndian: pointer.pointee.sin_port)
         }
     }
+    return (fd, try #require(port))
+}
+
+/// Listens for one connection, waits for a request's first bytes, writes `answer` in pieces and closes.
+private func oneAnswer(_ answer: [UInt8], piece: Int = 64) throws -> UInt16 {
+    let (listener, port) = try bound()
+    try #require(listen(listener, 1) == 0)
     let thread = Thread {
         let connection = accept(listener, nil, nil)
         var request = [UInt8](repeating: 0, count: 64)
@@ -179,5 +186,5 @@ private func oneAnswer(_ answer: [UInt8], piece: Int = 64) throws -> UInt16 {
         close(listener)
     }
     thread.start()
-    return try #require(port)
+    return port
 }

@@ -58,7 +58,7 @@ private final class LaneBox: Sendable {
                             sched_yield()
                         }
                         var message = Message(
-                            hasRecord ? .prepare : .commit, from: ShardID(1), slot: UInt32(truncatingIfNeeded: n))
+                            hasRecord ? .request : .commit, from: ShardID(1), slot: UInt32(truncatingIfNeeded: n))
                         message.sequence = n
                         message.clock = n &* 7
                         if hasRecord { lane.push(message, Self.record(n)) } else { lane.push(message) }

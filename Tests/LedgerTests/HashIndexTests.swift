@@ -1,5 +1,5 @@
 // Goal: the index answers as a dictionary does, through growth of its parts, equal hashes and its bound.
-// Method: random and clustered hashes beside a dictionary of arrays.
+// Method: random and clustered hashes, put in, changed and taken out, beside a dictionary of arrays.
 
 import SuanpanLedger
 import Testing
@@ -48,5 +48,47 @@ import Testing
         }
         #expect(n < 1_000_000)
         #expect(values(index, 0x9E37_79B9_7F4A_7C15) == [1])
+    }
+
+    @Test(arguments: [0, 2, 6]) func agreesWhileEntriesComeAndGo(partBits: Int) {
+        var random = Seeded(UInt64(partBits) + 5)
+        var index = HashIndex(partBits: partBits, bytesMax: 1 << 30)
+        var expected: [UInt64: [UInt64]] = [:]
+        var all: [(hash: UInt64, value: UInt64)] = []
+        var wrong = 0
+        for n: UInt64 in 1...60_000 {
+            // It fills, empties, fills again.
+            let isEmptying = n / 10_000 % 2 == 1
+            if !all.isEmpty && random.below(10) < (isEmptying ? 7 : 3) {
+                let k = random.below(all.count)
+                let (hash, value) = all[k]
+                if random.oneIn(4) {
+                    if !index.replace(hash, value, with: n << 20) { wrong += 1 }
+                    all[k].value = n << 20
+                    expected[hash]?.removeAll { $0 == value }
+                    expected[hash, default: []].append(n << 20)
+                } else {
+                    if !index.remove(hash, value) || index.remove(hash, value) { wrong += 1 }
+                    all[k] = all[all.count - 1]
+                    all.removeLast()
+                    expected[hash]?.removeAll { $0 == value }
+                }
+            } else {
+                // Half of them crowd at both ends of a part, across its wrap-around.
+                let hash = random.oneIn(2) ? random.next() : UInt64(bitPattern: Int64(random.below(40) - 20))
+                if !index.insert(hash, n) { wrong += 1 }
+                all.append((hash, n))
+                expected[hash, default: []].append(n)
+            }
+            if n % 1000 == 0 {
+                for (hash, found) in expected where values(index, hash) != found.sorted() { wrong += 1 }
+                if index.count != all.count { wrong += 1 }
+            }
+        }
+        #expect(wrong == 0)
+        for (hash, value) in all where !index.remove(hash, value) { wrong += 1 }
+        if index.remove(7, 7) || index.replace(7, 7, with: 8) { wrong += 1 }
+        let count = index.count
+        #expect(wrong == 0 && count == 0)
     }
 }

@@ -37,6 +37,65 @@ import Testing
         }
     }
 
+    /// The same for a post and a void, which may leave credit account, ledger and code out.
+    @Test(arguments: [TransferFlags.postPending, .voidPending]) func postAndVoidInOrder(kind: TransferFlags) {
+        var sound = good
+        sound.flags = kind
+        sound.pendingID = TransferID(9)
+        func answer(_ t: Transfer) -> ResultCode { t.refusalByRequest(supported: .specified) }
+        #expect(answer(sound) == .created)
+        sound.creditAccountID = AccountID(0)
+        sound.ledger = 0
+        sound.code = 0
+        #expect(answer(sound) == .created)
+        let faults: [(ResultCode, (inout Transfer) -> Void)] = [
+            (.timeoutReservedForPendingTransfer, { $0.timeout = 1 }),
+            (.pendingIDMustBeDifferent, { $0.pendingID = $0.id }),
+            (.pendingIDMustNotBeMax, { $0.pendingID = TransferID(.max) }),
+            (.pendingIDMustNotBeZero, { $0.pendingID = TransferID(0) }),
+            (.accountsMustBeDifferent, { $0.creditAccountID = $0.debitAccountID }),
+            (.creditAccountIDMustNotBeMax, { $0.creditAccountID = AccountID(.max) }),
+            (.debitAccountIDMustNotBeMax, { $0.debitAccountID = AccountID(.max) }),
+            (.debitAccountIDMustNotBeZero, { $0.debitAccountID = AccountID(0) }),
+            (.idMustNotBeMax, { $0.id = TransferID(.max) }),
+            (.idMustNotBeZero, { $0.id = TransferID(0) }),
+            (.flagsAreMutuallyExclusive, { $0.flags.insert(.closingCredit) }),
+            (.reservedFlag, { $0.flags.insert(.imported) }),
+            (.timestampMustBeZero, { $0.timestamp = Timestamp(1) }),
+        ]
+        var t = sound
+        for (code, fault) in faults {
+            fault(&t)
+            #expect(answer(t) == code)
+        }
+    }
+
+    /// Every set of flags against the rules as SEMANTICS words them.
+    @Test func flagsThatExcludeEachOther() {
+        for bits in 0..<UInt16(512) {
+            var t = good
+            t.flags = TransferFlags(rawValue: bits)
+            let kinds = [TransferFlags.pending, .postPending, .voidPending].filter { t.flags.contains($0) }
+            let resolves = t.flags.contains(.postPending) || t.flags.contains(.voidPending)
+            if resolves { t.pendingID = TransferID(9) }
+            let changes = [TransferFlags.balancingDebit, .balancingCredit, .closingDebit, .closingCredit].filter {
+                t.flags.contains($0)
+            }
+            let closes = t.flags.contains(.closingDebit) || t.flags.contains(.closingCredit)
+            let expected: ResultCode =
+                t.flags.contains(.imported)
+                ? .reservedFlag
+                : kinds.count > 1 || (resolves && !changes.isEmpty)
+                    ? .flagsAreMutuallyExclusive
+                    : closes && !kinds.contains(.pending) ? .closingTransferMustBePending : .created
+            #expect(t.refusalByRequest(supported: .specified) == expected, "flags \(bits)")
+            if bits & 2 != 0 && expected == .created {
+                t.timeout = 5
+                #expect(t.refusalByRequest(supported: .specified) == .created)
+            }
+        }
+    }
+
     @Test func everyTransferFlagOfALaterReleaseIsReserved() {
         for bit in 0..<16 {
             var t = good

@@ -53,24 +53,14 @@ final class FakeServer: Sendable {
     let seen = Mutex(Seen())
     private let listener: CInt
     private let open = Mutex<[CInt]>([])
+    private let stopped = Atomic<Bool>(false)
     var target: String { "127.0.0.1:\(port)" }
 
     init(_ behaviour: Behaviour = Behaviour(), resp: Bool = false) {
         self.behaviour = behaviour
-        let listener = socket(AF_INET, CInt(SOCK_STREAM.rawValue), 0)
+        let (listener, bound) = Self.bound()
+        precondition(listen(listener, 4096) == 0)
         self.listener = listener
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
-        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-        var bound: UInt16 = 0
-        withUnsafeMutablePointer(to: &address) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                precondition(bind(listener, $0, length) == 0 && listen(listener, 4096) == 0)
-                getsockname(listener, $0, &length)
-            }
-            bound = UInt16(bigEndian: $0.pointee.sin_port)
-        }
         port = bound
         Thread { [self] in
             while true {
@@ -91,7 +81,24 @@ final class FakeServer: Sendable {
         }.start()
     }
 
+    /// A TCP socket with a port of its own; until it listens, connecting there is refused.
+    static func bound() -> (fd: CInt, port: UInt16) {
+        let fd = socket(AF_INET, CInt(SOCK_STREAM.rawValue), 0)
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+        withUnsafeMutablePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                precondition(bind(fd, $0, length) == 0 && getsockname(fd, $0, &length) == 0)
+            }
+        }
+        return (fd, UInt16(bigEndian: address.sin_port))
+    }
+
+    /// Once: afterwards the listener's number may be another file's.
     func stop() {
+        guard !stopped.exchange(true, ordering: .relaxed) else { return }
         shutdown(listener, CInt(SHUT_RDWR))
         open.withLock { for fd in $0 { shutdown(fd, CInt(SHUT_RDWR)) } }
     }

@@ -287,10 +287,11 @@ private func withRun(
     }
 
     @Test func nobodyListens() {
-        let server = FakeServer()
-        server.stop()
-        #expect(throws: LoadError.connect(target: server.target, problem: "Connection refused")) {
-            try Load.run(LoadOptions(target: server.target), live: false)
+        // Kept while it is tried: a port that was given back may be another test's already.
+        let (fd, port) = FakeServer.bound()
+        defer { close(fd) }
+        #expect(throws: LoadError.connect(target: "127.0.0.1:\(port)", problem: "Connection refused")) {
+            try Load.run(LoadOptions(target: "127.0.0.1:\(port)"), live: false)
         }
     }
 

@@ -31,7 +31,7 @@ extension Simulation {
         let summary: ReplaySummary
         let records: [LogRecord]
         let pairs: [PairNumbers]
-        let decisions: [[Transfer]]
+        let decisions: [[LogRecord]]
         init(_ collector: consuming Collector, _ summary: ReplaySummary) {
             records = collector.records
             pairs = collector.replay.pairs
@@ -61,7 +61,7 @@ extension Simulation {
     func replayAll() throws -> [Replayed] {
         try (0..<shardCount).map { i in
             var collector = Collector(
-                LedgerReplay(id: ShardID(i), shardCount: shardCount, key: HashKey(a: 77, b: 99), memoryBytes: 1 << 20))
+                LedgerReplay(id: ShardID(i), routing: routing, key: HashKey(a: 77, b: 99), memoryBytes: 1 << 20))
             let summary = try Recovery.replay(shardDirectory(i), into: &collector)
             try collector.replay.finish()
             return Replayed(collector, summary)
@@ -172,15 +172,18 @@ extension Simulation {
                     for d in 0..<shardCount where d != i {
                         for t in decisions[d][i] {
                             let next = own[d].applied + UInt64(missing.count { $0.peer.index == d }) + 1
-                            missing.append(LogRecord(.credit, t, peer: ShardID(d), sequence: next))
+                            var again = t
+                            again.sequence = next
+                            missing.append(again)
                         }
                     }
                 }
                 var writes: [WriteCommand] = []
                 for record in missing {
                     try check(journal.hasRoom(records: 1), "no room for redo")
-                    journal.append(record)
-                    let wrong = replayed[i].collector!.replay.ledger.replay(record, lsn: journal.appended, position: 0)
+                    let position = journal.append(record)
+                    let wrong = replayed[i].collector!.replay.ledger.replay(
+                        record, lsn: journal.appended, position: position.value)
                     try check(wrong == nil, "redo: \(wrong ?? "")")
                     own[record.peer.index].applied = record.sequence
                     coverage.redone += 1
@@ -253,7 +256,7 @@ extension Simulation {
                         told.refusals.updateValue(
                             (record.body, ResultCode(rawValue: record.rawReason)!), forKey: identity) == nil
                             && told.transfers[identity] == nil, "\(identity) is in the log twice")
-                case .credit, nil: break
+                case .credit, .freeze, .leg, .chainPeer, nil: break
                 }
             }
         }

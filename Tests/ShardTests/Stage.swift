@@ -40,7 +40,7 @@ final class Stage {
         }
         for i in 0..<shards {
             var replay = LedgerReplay(
-                id: ShardID(i), shardCount: shards, key: HashKey(a: 3, b: 4), memoryBytes: 1 << 20)
+                id: ShardID(i), routing: routing, key: HashKey(a: 3, b: 4), memoryBytes: 1 << 20)
             let summary = try Recovery.replay(directory.shard(ShardID(i)), into: &replay)
             try replay.finish()
             let journal = try Journal(directory.shard(ShardID(i)), after: summary, supply: preparer.supply(ShardID(i)))

@@ -1,0 +1,303 @@
+// Chains at a shard that takes part: it locks all accounts of the chain that live here at once, says what it found, and
+// applies what the coordinator has decided. Lets go or waits by the rules of wait-die, as for single transfers.
+//
+// A locked account makes all else wait. While a chain waits for its lock, its accounts are marked: what comes later and
+// is younger queues behind it, what is older goes first, and then the chain lets go. A mark is always of the oldest.
+
+internal import SuanpanCore
+internal import SuanpanJournal
+internal import SuanpanLanes
+internal import SuanpanLedger
+
+extension Shard {
+    /// The coordinator wants all accounts of a chain that live here.
+    mutating func lock(_ message: Message) {
+        let p = Int(message.slot) + Int(message.from) * slotCount
+        invariant(participants[p].state == .free, "a lock for a slot that is in use")
+        participants[p].chain = message.sequence
+        participants[p].age = message.time
+        participants[p].coordinator = ShardID(message.from)
+        participants[p].slot = message.slot
+        participants[p].next = 0
+        participants[p].previous = 0
+        participants[p].voteSent = false
+        order += 1
+        participants[p].order = order
+        let chain = reference(p)
+        if openIdentityCount > 0 && freeWaiters.count > 0 {
+            for i in 0..<chain.view.count {
+                let t = chain.view[i].asked
+                guard routing.shard(of: t.debitAccountID) == id,
+                    let slot = openSlot(ledger.identityHash(t.debitAccountID, t.id), t)
+                else { continue }
+                // The same id is being decided: let go until it is.
+                participants[p].state = .dyingBehindSlot
+                let origin = Origin(
+                    core: 0, operation: 0, request: UInt32(truncatingIfNeeded: p),
+                    index: UInt32(truncatingIfNeeded: order), stream: 0)
+                wait(for: .slot(slot), .chain, t, origin)
+                return answer(p, .letGo)
+            }
+        }
+        for place in 0..<chain.view.accountCount {
+            guard let account = accountHere(chain, place) else { continue }
+            let u = ledger.undecided(account)
+            if u != 0 && hasOlder(Int(u - 1), than: participants[p].age) && !isFaulty(.waitWithoutDying) {
+                return die(p, Int(u - 1), barrier: order + 1)
+            }
+        }
+        takeLocks(p)
+    }
+
+    func reference(_ p: Int) -> ChainReference {
+        guard let chain = ChainReference(bits: participants[p].chain) else { stop("a chain without its view") }
+        return chain
+    }
+
+    /// The account at a place of the view, where it lives here and exists.
+    func accountHere(_ chain: ChainReference, _ place: Int) -> AccountIndex? {
+        let account = chain.view.account(place).id
+        return routing.shard(of: account) == id ? ledger.find(account) : nil
+    }
+
+    /// Something on the account stands before the participant's lock.
+    private func isTaken(_ entry: Int, for p: Int) -> Bool {
+        if undecided[entry].openHead | undecided[entry].creditList.head | undecided[entry].waitList.head != 0 {
+            return true
+        }
+        if undecided[entry].lock != 0 { return true }
+        let mark = undecided[entry].mark
+        return mark != 0 && mark != UInt32(p) + 1 && participants[Int(mark - 1)].age < participants[p].age
+    }
+
+    /// Locks all accounts of a chain when none of them is taken; else marks them and waits.
+    mutating func takeLocks(_ p: Int) {
+        let chain = reference(p)
+        var isFree = true
+        for place in 0..<chain.view.accountCount where isFree {
+            guard let account = accountHere(chain, place) else { continue }
+            let u = ledger.undecided(account)
+            if u != 0 && isTaken(Int(u - 1), for: p) { isFree = false }
+        }
+        if !isFree && participants[p].state == .lockWaiting { return }
+        for place in 0..<chain.view.accountCount {
+            guard let account = accountHere(chain, place) else { continue }
+            let entry = undecidedEntry(account)
+            let mark = undecided[entry].mark
+            if mark != 0 && mark != UInt32(p) + 1 { displace(Int(mark - 1), entry, barrier: order + 1) }
+            undecided[entry].mark = isFree ? 0 : UInt32(p) + 1
+            if isFree { undecided[entry].lock = UInt32(p) + 1 }
+        }
+        guard isFree else {
+            participants[p].state = .lockWaiting
+            statistics.waits += 1
+            return
+        }
+        order += 1
+        participants[p].order = order
+        participants[p].state = .locked
+        sayFacts(p, chain)
+    }
+
+    /// Writes what the chain must know of its accounts and ids here, and votes.
+    private mutating func sayFacts(_ p: Int, _ chain: ChainReference) {
+        var opens = 0
+        for i in 0..<chain.view.count {
+            let t = chain.view[i].asked
+            if t.flags.contains(.pending) { opens += 1 }
+            guard routing.shard(of: t.debitAccountID) == id else { continue }
+            do throws(JournalError) {
+                let hash = ledger.identityHash(t.debitAccountID, t.id)
+                chain.view.setIdentity(i, try rememberedAnswer(hash, t) ?? EventResult(.created))
+                if t.flags.resolves { chain.view.setFact(i, try pendingFact(t)) }
+            } catch { stop("\(error)") }
+        }
+        for place in 0..<chain.view.accountCount {
+            let account = chain.view.account(place).id
+            guard routing.shard(of: account) == id else { continue }
+            if let index = ledger.find(account) {
+                chain.view.setAccount(place, ledger.account(index), index: index)
+            } else {
+                chain.view.setAbsent(place)
+                absent.append(AbsentAccount(id: account, participant: p))
+            }
+        }
+        let code: ResultCode = ledger.hasRoomForPending(opens) ? .created : .capacityExhausted
+        if participants[p].coordinator == id {
+            // Whatever the decision rests on here stands before it in the same log.
+            sendVote(p, code.rawValue)
+        } else {
+            vote(p, code, journal.appended)
+        }
+    }
+
+    /// What this shard knows of the transfer that a post or void names.
+    mutating func pendingFact(_ t: borrowing Transfer) throws(JournalError) -> PendingFact {
+        if let open = ledger.openPendingFact(t) { return open }
+        let debit = t.debitAccountID
+        let named = t.pendingID
+        var step = 0
+        while let known = ledger.nextRemembered(ledger.identityHash(debit, named), &step) {
+            let record = try journal.read(LogPosition(known.position))
+            if record.body.id == named && record.body.debitAccountID == debit { return PendingFact(known, record) }
+        }
+        return PendingFact(.notFound)
+    }
+
+    // MARK: Letting go
+
+    /// Tells the coordinator to let go, and to begin again when what has become undecided on the account before `barrier`
+    /// has ended.
+    mutating func die(_ p: Int, _ entry: Int, barrier: UInt64) {
+        participants[p].barrier = barrier
+        participants[p].state = .dying
+        participants[p].account = undecided[entry].account
+        Self.append(p, to: &undecided[entry].dyingList, in: &participants)
+        answer(p, .letGo)
+        markDirty(undecided[entry].account)
+    }
+
+    /// An older one goes before a chain that waits for its lock.
+    private mutating func displace(_ p: Int, _ entry: Int, barrier: UInt64) {
+        unmark(p)
+        die(p, entry, barrier: barrier)
+    }
+
+    private mutating func unmark(_ p: Int) {
+        let chain = reference(p)
+        for place in 0..<chain.view.accountCount {
+            guard let account = accountHere(chain, place) else { continue }
+            let u = ledger.undecided(account)
+            guard u != 0, undecided[Int(u - 1)].mark == UInt32(p) + 1 else { continue }
+            undecided[Int(u - 1)].mark = 0
+            markDirty(account)
+        }
+    }
+
+    private mutating func unlock(_ p: Int) {
+        let chain = reference(p)
+        participants[p].state = .free
+        participants[p].chain = 0
+        for place in 0..<chain.view.accountCount {
+            guard let account = accountHere(chain, place) else { continue }
+            let u = ledger.undecided(account)
+            guard u != 0, undecided[Int(u - 1)].lock == UInt32(p) + 1 else { continue }
+            undecided[Int(u - 1)].lock = 0
+            markDirty(account)
+        }
+        absent.removeAll { $0.participant == p }
+    }
+
+    /// Where a credit's account is locked or marked: true when it goes on, false when it waits or was told to let go.
+    mutating func passes(_ p: Int, _ entry: Int) -> Bool {
+        let age = participants[p].age
+        let lock = undecided[entry].lock
+        let mark = undecided[entry].mark
+        let isOlder = lock != 0 ? participants[Int(lock - 1)].age < age : participants[Int(mark - 1)].age < age
+        if isOlder && !isFaulty(.waitWithoutDying) {
+            die(p, entry, barrier: order + 1)
+            return false
+        }
+        if lock != 0 {
+            participants[p].barrier = order + 1
+            participants[p].state = .waiting
+            Self.append(p, to: &undecided[entry].waitList, in: &participants)
+            answer(p, .waiting)
+            markDirty(undecided[entry].account)
+            return false
+        }
+        // Behind the one that goes first now, whose place is the next.
+        displace(Int(mark - 1), entry, barrier: order + 3)
+        return true
+    }
+
+    /// A slot that a chain had to let go for has ended.
+    mutating func chainMayGoOn(_ origin: Origin) {
+        let p = Int(origin.request)
+        guard participants[p].state == .dyingBehindSlot,
+            UInt32(truncatingIfNeeded: participants[p].order) == origin.index
+        else { return }
+        participants[p].state = .free
+        answer(p, .again)
+    }
+
+    /// The coordinator lets go of a chain; with a code, the event at fault is refused for good here.
+    mutating func releaseChain(_ message: Message, _ p: Int) {
+        let peer = ShardID(message.from)
+        let chain = reference(p)
+        switch participants[p].state {
+        case .locked:
+            if let code = ResultCode(rawValue: message.rawCode), code != .created {
+                let t = chain.view[Int(message.index)].asked
+                _ = refuse(t, ledger.identityHash(t.debitAccountID, t.id), code)
+                unlock(p)
+                return releaseQueue.append(DelayedRelease(slot: message.slot, peer: peer, lsn: journal.appended))
+            }
+            unlock(p)
+        case .lockWaiting:
+            unmark(p)
+            participants[p].state = .free
+        default: participants[p].state = .free
+        }
+        send(Message(.released, from: id, slot: message.slot), to: peer)
+    }
+
+    /// Says `released` for refusals that have become durable.
+    mutating func sendReleased() {
+        while !releaseQueue.isEmpty, releaseQueue.first.lsn <= journal.acknowledged {
+            let item = releaseQueue.first
+            releaseQueue.removeFirst()
+            send(Message(.released, from: id, slot: item.slot), to: item.peer)
+        }
+    }
+
+    // MARK: Applying
+
+    /// The chain's decision is durable: records and applies what of it is here.
+    mutating func commitChain(_ message: Message, _ p: Int) {
+        let from = Int(message.from)
+        invariant(
+            message.sequence == peers[from].applied + 1, "commit \(message.sequence) after \(peers[from].applied)")
+        clock.observe(message.time)
+        peers[from].applied = message.sequence
+        let chain = reference(p)
+        var last = 0
+        for i in 0..<chain.view.count where isHere(chain.view[i].final) { last = i }
+        let kind: RecordKind = chain.view.count == 1 ? .credit : .leg
+        for i in 0...last where isHere(chain.view[i].final) {
+            var record = Self.record(chain, i, kind, peer: ShardID(from), sequence: message.sequence)
+            if i == last { record.flags.remove(.chainContinues) } else { record.flags.insert(.chainContinues) }
+            apply(record)
+        }
+        peers[from].appliedLSN = journal.appended.value
+        failpoint(.credited)
+        unlock(p)
+    }
+
+    private func isHere(_ t: borrowing Transfer) -> Bool {
+        if routing.shard(of: t.debitAccountID) == id { return true }
+        return routing.shard(of: t.creditAccountID) == id
+    }
+
+    /// The log record of a chain's event, or of an expiry.
+    static func record(
+        _ chain: ChainReference, _ i: Int, _ kind: RecordKind, peer: ShardID = ShardID(0), sequence: UInt64 = 0
+    ) -> LogRecord {
+        let final = chain.view[i].final
+        guard final.id.isZero else { return chain.view.record(i, kind, peer: peer, sequence: sequence) }
+        var pending = final
+        pending.id = final.pendingID
+        return LogRecord(expiryOf: pending, kind: kind, timestamp: final.timestamp, peer: peer, sequence: sequence)
+    }
+
+    /// Appends the record of an accepted transfer and applies the sides of it that live here.
+    mutating func apply(_ record: LogRecord) {
+        let t = record.body
+        let debit = routing.shard(of: t.debitAccountID) == id ? ledger.find(t.debitAccountID) : nil
+        let credit = routing.shard(of: t.creditAccountID) == id ? ledger.find(t.creditAccountID) : nil
+        let position = journal.append(record)
+        ledger.apply(record, debit: debit, credit: credit, position: position.value)
+        if let debit { markDirty(debit) }
+        if let credit { markDirty(credit) }
+    }
+}

@@ -1,0 +1,146 @@
+// Goal: the table of pending transfers finds what is open and nothing else; the wheel hands out each that is due, once,
+// within a second, however time jumps. Method: random openings, closings and looks beside a dictionary.
+
+import SuanpanCore
+import SuanpanLedger
+import Testing
+
+@Suite struct PendingTableTests {
+    private static let second: UInt64 = 1_000_000_000
+
+    /// A ledger with two accounts, 1 and 2.
+    private func ledger() -> Ledger {
+        var ledger = makeLedger()
+        for id: UInt128 in [1, 2] {
+            let added = ledger.apply(account: Account(id: AccountID(id), ledger: 1, code: 1), lsn: LSN(1))
+            #expect(added)
+        }
+        return ledger
+    }
+
+    private func pending(_ id: UInt128, at time: UInt64, timeout: UInt32) -> LogRecord {
+        var t = Transfer(
+            id: TransferID(id), debit: AccountID(1), credit: AccountID(2), amount: Amount(1), ledger: 1, code: 1,
+            flags: .pending, timeout: timeout)
+        t.timestamp = Timestamp(time)
+        return LogRecord(.transfer, t)
+    }
+
+    @Test(arguments: [1, 2, 3, 4] as [UInt64]) func handsOutWhatIsDue(seed: UInt64) {
+        var random = Seeded(seed)
+        var ledger = ledger()
+        let (a, b) = (AccountIndex(0), AccountIndex(1))
+        var deadlines: [UInt128: UInt64] = [:]
+        // Some tables live from before their clock starts: as replay leaves them.
+        var now: UInt64 = seed % 2 == 0 ? 5 : 1_700_000_000 * Self.second + 17
+        var id: UInt128 = 0
+        var wrong = 0
+        var expired = 0
+        for _ in 0..<6000 {
+            switch random.below(12) {
+            case 0: now += UInt64(random.below(3)) * Self.second
+            case 1: now += random.oneIn(40) ? 70_000 * Self.second : UInt64(random.below(Int(Self.second)))
+            case 2 where !deadlines.isEmpty:
+                // Resolved before its time.
+                let done = deadlines.keys.sorted()[random.below(deadlines.count)]
+                guard let i = ledger.findPending(AccountID(1), TransferID(done)) else {
+                    wrong += 1
+                    continue
+                }
+                resolve(&ledger, i, a, b)
+                deadlines[done] = nil
+            case 3...6:
+                while let i = ledger.nextExpired(now: Timestamp(now)) {
+                    let p = ledger.pending(i)
+                    let deadline = deadlines[p.id.value]
+                    if deadline == nil || deadline == 0 || deadline! > now { wrong += 1 }
+                    if random.oneIn(4) {
+                        // What resolves it now may fail: it comes again.
+                        ledger.rearm(i)
+                        ledger.rearm(i)
+                        now += Self.second
+                        continue
+                    }
+                    resolve(&ledger, i, a, b)
+                    deadlines[p.id.value] = nil
+                    expired += 1
+                }
+                let late = deadlines.filter { $0.value != 0 && $0.value / Self.second + 2 <= now / Self.second }
+                if !late.isEmpty { wrong += 1 }
+            default:
+                id += 1
+                let timeout = random.pick([0, 1, 1, 2, 3, 60, 65_535, 65_536, 65_537, 200_000] as [UInt32])
+                ledger.apply(pending(id, at: now, timeout: timeout), debit: a, credit: b, position: UInt64(id))
+                deadlines[id] = timeout == 0 ? 0 : now + UInt64(timeout) * Self.second
+            }
+            if ledger.openPendingCount != deadlines.count { wrong += 1 }
+        }
+        #expect(wrong == 0)
+        #expect(expired > 100)
+        var held: [UInt128: UInt64] = [:]
+        ledger.forEachPending { held[$0.id.value] = $0.deadline }
+        #expect(held == deadlines)
+        let account = ledger.account(a)
+        #expect(account.debitsPending == Amount(UInt128(deadlines.count)))
+        if deadlines.allSatisfy({ $0.value == 0 }) { #expect(look(ledger) == nil) }
+    }
+
+    private func resolve(_ ledger: inout Ledger, _ i: PendingIndex, _ a: AccountIndex, _ b: AccountIndex) {
+        let p = ledger.pending(i)
+        let record = LogRecord(expiryOf: p.transfer, kind: .transfer, timestamp: Timestamp(1))
+        ledger.apply(record, debit: a, credit: b, position: 1)
+    }
+
+    private func look(_ ledger: borrowing Ledger) -> Timestamp? { ledger.nextExpiryLook }
+    private func expired(_ ledger: inout Ledger, _ now: UInt64) -> PendingIndex? {
+        ledger.nextExpired(now: Timestamp(now))
+    }
+
+    @Test func saysWhenToLookAgain() {
+        var ledger = ledger()
+        let now = 1000 * Self.second + 5
+        #expect(look(ledger) == nil)
+        #expect(expired(&ledger, now) == nil)
+        ledger.apply(pending(1, at: now, timeout: 2), debit: AccountIndex(0), credit: AccountIndex(1), position: 1)
+        #expect(look(ledger) == Timestamp(1001 * Self.second))
+        #expect(expired(&ledger, 1002 * Self.second + 5) == nil)
+        #expect(expired(&ledger, 1003 * Self.second) != nil)
+        #expect(expired(&ledger, 1003 * Self.second) == nil)
+        // Only the credit side is held here: its debit side's shard looks at the time.
+        ledger.apply(pending(2, at: now, timeout: 2), debit: nil, credit: AccountIndex(1), position: 2)
+        #expect(expired(&ledger, 5000 * Self.second) == nil)
+        let count = ledger.openPendingCount
+        #expect(count == 2)
+    }
+
+    @Test func theShardsWordStaysWithTheEntry() {
+        var ledger = ledger()
+        ledger.apply(pending(1, at: 1, timeout: 0), debit: AccountIndex(0), credit: nil, position: 1)
+        guard let i = ledger.findPending(AccountID(1), TransferID(1)) else {
+            Issue.record("not found")
+            return
+        }
+        ledger.setBusy(i, 77)
+        let p = ledger.pending(i)
+        #expect(p.busy == 77 && p.debitIndex == AccountIndex(0) && p.creditIndex == nil && p.position == 1)
+        let other = ledger.findPending(AccountID(2), TransferID(1))
+        #expect(other == nil)
+    }
+
+    @Test func roomEndsAtTheMemoryAllowed() {
+        var ledger = ledger()
+        var id: UInt128 = 0
+        while ledger.hasRoomForPending() && id < 1_000_000 {
+            id += 1
+            ledger.apply(pending(id, at: 1, timeout: 1), debit: AccountIndex(0), credit: nil, position: 1)
+        }
+        #expect(id > 1000 && id < 1_000_000)
+        let isFull = !ledger.hasRoomForPending(1)
+        #expect(isFull)
+        // What is resolved makes room again.
+        let i = ledger.nextExpired(now: Timestamp(10 * Self.second))
+        if let i { resolve(&ledger, i, AccountIndex(0), AccountIndex(1)) }
+        let room = (ledger.hasRoomForPending(), ledger.hasRoomForPending(2))
+        #expect(i != nil && room.0 && !room.1)
+    }
+}
