@@ -51,7 +51,7 @@ class RulesCase(unittest.TestCase):
         self.client = native.Client(*self.server.native)
         self.addCleanup(self.client.close)
 
-    def id(self):
+    def new_id(self):
         return next(type(self).counter)
 
     def create(self, *events):
@@ -64,13 +64,13 @@ class RulesCase(unittest.TestCase):
     def accounts(self, *shards, amount=1000, flags=DEBITS_MUST_NOT_EXCEED_CREDITS):
         """Accounts of their own for a test, on these shards, with money on them."""
         shard = shard_of(self.client)
-        bank, ids = self.id(), []
+        bank, ids = self.new_id(), []
         for wanted in shards:
-            ids.append(next(i for i in iter(self.id, None) if shard(i) == wanted))
+            ids.append(next(i for i in iter(self.new_id, None) if shard(i) == wanted))
         new = [dict(id=bank, ledger=1, code=1)] + [dict(id=i, ledger=1, code=10, flags=flags) for i in ids]
         self.assertEqual(set(codes(self.client.create_accounts(new))), {CREATED})
         if amount:
-            self.assertEqual(set(codes(self.create(*[transfer(self.id(), bank, i, amount) for i in ids]))), {CREATED})
+            self.assertEqual(set(codes(self.create(*[transfer(self.new_id(), bank, i, amount) for i in ids]))), {CREATED})
         return ids
 
     def balances(self, id):
@@ -90,20 +90,20 @@ class RulesCase(unittest.TestCase):
 class PendingTests(RulesCase):
     def test_a_reservation_is_posted_in_part(self):
         for a, b in self.pairs():
-            p, q = self.id(), self.id()
+            p, q = self.new_id(), self.new_id()
             self.assertEqual(self.code(transfer(p, a, b, 600, PENDING)), CREATED)
             self.assertEqual((self.balances(a), self.balances(b)), ((600, 0, 0, 1000), (0, 0, 600, 1000)))
             # What is reserved is not free, and what is promised is not there yet.
-            self.assertEqual(self.code(transfer(self.id(), a, b, 500, PENDING)), EXCEEDS_CREDITS)
-            self.assertEqual(self.code(transfer(self.id(), b, a, 1100)), EXCEEDS_CREDITS)
+            self.assertEqual(self.code(transfer(self.new_id(), a, b, 500, PENDING)), EXCEEDS_CREDITS)
+            self.assertEqual(self.code(transfer(self.new_id(), b, a, 1100)), EXCEEDS_CREDITS)
             post = resolution(q, a, p, POST_PENDING, 250)
             (code, timestamp, _), = self.create(post)
             self.assertEqual(code, CREATED)
             self.assertEqual((self.balances(a), self.balances(b)), ((0, 250, 0, 1000), (0, 0, 0, 1250)))
             self.assertEqual(self.create(post), [(EXISTS, timestamp, 0)])
             self.assertEqual(self.code(dict(post, amount=251)), DIFFERENT_AMOUNT)
-            self.assertEqual(self.code(resolution(self.id(), a, p, POST_PENDING, 1)), ALREADY_POSTED)
-            self.assertEqual(self.code(resolution(self.id(), a, p, VOID_PENDING)), ALREADY_POSTED)
+            self.assertEqual(self.code(resolution(self.new_id(), a, p, POST_PENDING, 1)), ALREADY_POSTED)
+            self.assertEqual(self.code(resolution(self.new_id(), a, p, VOID_PENDING)), ALREADY_POSTED)
             found, recorded = self.client.lookup_transfers([(a, p), (a, q)])
             self.assertEqual((found["amount"], found["flags"], found["pending_id"]), (600, PENDING, 0))
             self.assertEqual(
@@ -112,7 +112,7 @@ class PendingTests(RulesCase):
 
     def test_all_of_it_is_posted(self):
         for a, b in self.pairs():
-            p, q = self.id(), self.id()
+            p, q = self.new_id(), self.new_id()
             self.code(transfer(p, a, b, 600, PENDING))
             post = resolution(q, a, p, POST_PENDING, ALL)
             (code, timestamp, _), = self.create(post)
@@ -125,52 +125,52 @@ class PendingTests(RulesCase):
 
     def test_a_reservation_is_voided(self):
         for a, b in self.pairs():
-            p = self.id()
+            p = self.new_id()
             self.code(transfer(p, a, b, 600, PENDING))
-            void = resolution(self.id(), a, p, VOID_PENDING)
+            void = resolution(self.new_id(), a, p, VOID_PENDING)
             (code, timestamp, _), = self.create(void)
             self.assertEqual(code, CREATED)
             self.assertEqual((self.balances(a), self.balances(b)), ((0, 0, 0, 1000), (0, 0, 0, 1000)))
             self.assertEqual(self.create(void), [(EXISTS, timestamp, 0)])
-            self.assertEqual(self.code(resolution(self.id(), a, p, POST_PENDING, ALL)), ALREADY_VOIDED)
-            self.assertEqual(self.code(resolution(self.id(), a, p, VOID_PENDING)), ALREADY_VOIDED)
-            self.assertEqual(self.code(transfer(self.id(), a, b, 1000)), CREATED)
+            self.assertEqual(self.code(resolution(self.new_id(), a, p, POST_PENDING, ALL)), ALREADY_VOIDED)
+            self.assertEqual(self.code(resolution(self.new_id(), a, p, VOID_PENDING)), ALREADY_VOIDED)
+            self.assertEqual(self.code(transfer(self.new_id(), a, b, 1000)), CREATED)
 
     def test_what_a_resolution_names_must_fit(self):
         for a, b in self.pairs():
-            p, plain = self.id(), self.id()
+            p, plain = self.new_id(), self.new_id()
             self.create(transfer(p, a, b, 100, PENDING), transfer(plain, a, b, 1))
             for change, code in [
-                    (dict(pending_id=self.id()), PENDING_NOT_FOUND), (dict(pending_id=plain), NOT_PENDING),
-                    (dict(credit_account_id=self.id()), OTHER_CREDIT), (dict(code=2), OTHER_CODE),
+                    (dict(pending_id=self.new_id()), PENDING_NOT_FOUND), (dict(pending_id=plain), NOT_PENDING),
+                    (dict(credit_account_id=self.new_id()), OTHER_CREDIT), (dict(code=2), OTHER_CODE),
                     (dict(amount=101), EXCEEDS_PENDING)]:
-                self.assertEqual(self.code(dict(resolution(self.id(), a, p, POST_PENDING, 1), **change)), code)
+                self.assertEqual(self.code(dict(resolution(self.new_id(), a, p, POST_PENDING, 1), **change)), code)
             self.assertEqual(self.balances(a), (100, 1, 0, 1000))
             self.assertEqual(
-                self.code(resolution(self.id(), a, p, POST_PENDING, 1, credit_account_id=b, ledger=1, code=1)), CREATED)
+                self.code(resolution(self.new_id(), a, p, POST_PENDING, 1, credit_account_id=b, ledger=1, code=1)), CREATED)
 
     def test_refusals_by_the_request_alone(self):
         a, b = self.accounts(0, 1)
         for event, code in [
-                (transfer(self.id(), a, b, 1, PENDING | POST_PENDING, pending_id=7), 13),
-                (resolution(self.id(), a, 7, POST_PENDING | VOID_PENDING), 13),
-                (resolution(self.id(), a, 0, POST_PENDING), 31), (resolution(self.id(), a, ALL, VOID_PENDING), 32),
-                (resolution(7, a, 7, VOID_PENDING), 33), (transfer(self.id(), a, b, 1, PENDING, pending_id=7), 30),
-                (transfer(self.id(), a, b, 1, timeout=5), 34), (transfer(self.id(), a, b, 1, CLOSING_DEBIT), 35),
-                (transfer(self.id(), a, b, 1, 1 << 8), RESERVED_FLAG)]:
+                (transfer(self.new_id(), a, b, 1, PENDING | POST_PENDING, pending_id=7), 13),
+                (resolution(self.new_id(), a, 7, POST_PENDING | VOID_PENDING), 13),
+                (resolution(self.new_id(), a, 0, POST_PENDING), 31), (resolution(self.new_id(), a, ALL, VOID_PENDING), 32),
+                (resolution(7, a, 7, VOID_PENDING), 33), (transfer(self.new_id(), a, b, 1, PENDING, pending_id=7), 30),
+                (transfer(self.new_id(), a, b, 1, timeout=5), 34), (transfer(self.new_id(), a, b, 1, CLOSING_DEBIT), 35),
+                (transfer(self.new_id(), a, b, 1, 1 << 8), RESERVED_FLAG)]:
             self.assertEqual(self.create(event), [(code, 0, 0)])
             self.assertEqual(self.create(event), [(code, 0, 0)], "nothing is remembered")
 
     def test_reservations_expire(self):
         for a, b in self.pairs():
-            p, q = self.id(), self.id()
+            p, q = self.new_id(), self.new_id()
             self.assertEqual(set(codes(self.create(
                 transfer(p, a, b, 100, PENDING, timeout=1), transfer(q, a, b, 10, PENDING, timeout=3600)))), {CREATED})
             wait_until(lambda: self.balances(a)[0] == 10, "the debit side is released")
             wait_until(lambda: self.balances(b)[2] == 10, "the credit side is released")
-            self.assertEqual(self.code(resolution(self.id(), a, p, POST_PENDING, ALL)), EXPIRED)
-            self.assertEqual(self.code(resolution(self.id(), a, p, VOID_PENDING)), EXPIRED)
-            self.assertEqual(self.code(resolution(self.id(), a, q, POST_PENDING, ALL)), CREATED)
+            self.assertEqual(self.code(resolution(self.new_id(), a, p, POST_PENDING, ALL)), EXPIRED)
+            self.assertEqual(self.code(resolution(self.new_id(), a, p, VOID_PENDING)), EXPIRED)
+            self.assertEqual(self.code(resolution(self.new_id(), a, q, POST_PENDING, ALL)), CREATED)
             self.assertEqual((self.balances(a), self.balances(b)), ((0, 10, 0, 1000), (0, 0, 0, 1010)))
 
 
@@ -181,8 +181,8 @@ class ChainTests(RulesCase):
                 a, = self.accounts(shards[0])
                 b, c = self.accounts(*shards[1:], amount=0)
                 # b and c have nothing but what the chain itself brings them.
-                chain = linked([transfer(self.id(), a, b, 100), transfer(self.id(), b, c, 90),
-                                transfer(self.id(), c, a, 80)])
+                chain = linked([transfer(self.new_id(), a, b, 100), transfer(self.new_id(), b, c, 90),
+                                transfer(self.new_id(), c, a, 80)])
                 results = self.create(*chain)
                 self.assertEqual(codes(results), [CREATED] * 3)
                 timestamps = [timestamp for _, timestamp, _ in results]
@@ -193,7 +193,7 @@ class ChainTests(RulesCase):
                 again = self.create(*chain)
                 self.assertEqual([timestamp for _, timestamp, _ in again], timestamps)
                 self.assertLessEqual(set(codes(again)), {CREATED, EXISTS})
-                mixed = linked([transfer(self.id(), a, c, 1), chain[1], transfer(self.id(), a, b, 1)])
+                mixed = linked([transfer(self.new_id(), a, c, 1), chain[1], transfer(self.new_id(), a, b, 1)])
                 self.assertEqual(codes(self.create(*mixed)), [LINKED_EVENT_FAILED, EXISTS,
                                                               LINKED_EVENT_FAILED])
                 self.assertEqual(self.balances(b), (0, 90, 0, 100))
@@ -203,8 +203,8 @@ class ChainTests(RulesCase):
             with self.subTest(shards=shards):
                 a, b, c = self.accounts(*shards, amount=100)
                 before = [self.balances(i) for i in (a, b, c)]
-                chain = linked([transfer(self.id(), a, b, 10), transfer(self.id(), b, c, 111),
-                                transfer(self.id(), c, a, 10, PENDING)])
+                chain = linked([transfer(self.new_id(), a, b, 10), transfer(self.new_id(), b, c, 111),
+                                transfer(self.new_id(), c, a, 10, PENDING)])
                 self.assertEqual(self.create(*chain), [
                     (LINKED_EVENT_FAILED, 0, 0), (EXCEEDS_CREDITS, 0, 0), (LINKED_EVENT_FAILED, 0, 0)])
                 self.assertEqual([self.balances(i) for i in (a, b, c)], before)
@@ -217,33 +217,33 @@ class ChainTests(RulesCase):
 
     def test_a_fault_on_the_credit_side_of_the_other_shard(self):
         a, b = self.accounts(0, 1)
-        chain = linked([transfer(self.id(), a, b, 10), transfer(self.id(), b, 999_999_999, 1)])
+        chain = linked([transfer(self.new_id(), a, b, 10), transfer(self.new_id(), b, 999_999_999, 1)])
         self.assertEqual(codes(self.create(*chain)), [LINKED_EVENT_FAILED, CREDIT_NOT_FOUND])
         self.assertEqual((self.balances(a), self.balances(b)), ((0, 0, 0, 1000), (0, 0, 0, 1000)))
 
     def test_a_chain_mixes_kinds(self):
         for a, b in self.pairs():
             c, = self.accounts(1, amount=0)
-            old, p = self.id(), self.id()
+            old, p = self.new_id(), self.new_id()
             self.code(transfer(old, a, b, 300, PENDING))
             chain = linked([
-                resolution(self.id(), a, old, POST_PENDING, ALL), transfer(self.id(), b, c, 30),
-                transfer(p, a, c, 50, PENDING), resolution(self.id(), a, p, VOID_PENDING)])
+                resolution(self.new_id(), a, old, POST_PENDING, ALL), transfer(self.new_id(), b, c, 30),
+                transfer(p, a, c, 50, PENDING), resolution(self.new_id(), a, p, VOID_PENDING)])
             self.assertEqual(codes(self.create(*chain)), [CREATED] * 4)
             self.assertEqual([self.balances(i) for i in (a, b, c)],
                              [(0, 300, 0, 1000), (0, 30, 0, 1300), (0, 0, 0, 30)])
-            self.assertEqual(self.code(resolution(self.id(), a, p, POST_PENDING, ALL)), ALREADY_VOIDED)
+            self.assertEqual(self.code(resolution(self.new_id(), a, p, POST_PENDING, ALL)), ALREADY_VOIDED)
             # A chain that fails leaves a reservation as it was.
-            q = self.id()
+            q = self.new_id()
             self.code(transfer(q, a, b, 7, PENDING))
-            failing = linked([resolution(self.id(), a, q, VOID_PENDING), transfer(self.id(), c, a, 31)])
+            failing = linked([resolution(self.new_id(), a, q, VOID_PENDING), transfer(self.new_id(), c, a, 31)])
             self.assertEqual(codes(self.create(*failing)), [LINKED_EVENT_FAILED, EXCEEDS_CREDITS])
             self.assertEqual(self.balances(a)[0], 7)
-            self.assertEqual(self.code(resolution(self.id(), a, q, POST_PENDING, ALL)), CREATED)
+            self.assertEqual(self.code(resolution(self.new_id(), a, q, POST_PENDING, ALL)), CREATED)
 
     def test_the_faults_that_a_request_shows(self):
         a, b = self.accounts(0, 1)
-        one = lambda flags=LINKED: transfer(self.id(), a, b, 1, flags)
+        one = lambda flags=LINKED: transfer(self.new_id(), a, b, 1, flags)
         self.assertEqual(codes(self.create(one())), [CHAIN_OPEN])
         self.assertEqual(codes(self.create(one(0), one(), one())), [CREATED, LINKED_EVENT_FAILED, CHAIN_OPEN])
         whole = [one() for _ in range(63)] + [one(0)]
@@ -264,7 +264,7 @@ class ChainTests(RulesCase):
             if len(events) + length > 8190:
                 break
             fails = length % 3 == 2
-            chain = [transfer(self.id(), accounts[n % 8], accounts[(n + length) % 8 if length % 8 else (n + 1) % 8], 1)
+            chain = [transfer(self.new_id(), accounts[n % 8], accounts[(n + length) % 8 if length % 8 else (n + 1) % 8], 1)
                      for n in range(length)]
             if fails:
                 chain[-1]["credit_account_id"] = 999_999_999
@@ -285,7 +285,7 @@ class ChainTests(RulesCase):
         sent = []
         for round_number in range(40):
             for client, ring in ((self.client, ids), (other, ids[::-1])):
-                chain = linked([transfer(self.id(), x, y, 1) for x, y in zip(ring, ring[1:] + ring[:1])])
+                chain = linked([transfer(self.new_id(), x, y, 1) for x, y in zip(ring, ring[1:] + ring[:1])])
                 body = b"".join(native.record(native.TRANSFER_FIELDS, event) for event in chain)
                 sent.append((client, client.send(native.CREATE_TRANSFERS, len(chain), body)))
         for client, request in sent:
@@ -296,7 +296,7 @@ class ChainTests(RulesCase):
 class BalancingAndClosingTests(RulesCase):
     def test_a_balancing_debit_takes_what_is_left(self):
         for a, b in self.pairs(amount=70):
-            first, second = self.id(), self.id()
+            first, second = self.new_id(), self.new_id()
             move = transfer(first, a, b, 100, BALANCING_DEBIT)
             (code, timestamp, _), = self.create(move)
             self.assertEqual(code, CREATED)
@@ -312,18 +312,18 @@ class BalancingAndClosingTests(RulesCase):
         for a, b in self.pairs(amount=70):
             for shard in (0, 1):
                 debtor, = self.accounts(shard, amount=0, flags=CREDITS_MUST_NOT_EXCEED_DEBITS)
-                self.assertEqual(self.code(transfer(self.id(), debtor, b, 25)), CREATED)
-                first = self.id()
+                self.assertEqual(self.code(transfer(self.new_id(), debtor, b, 25)), CREATED)
+                first = self.new_id()
                 self.assertEqual(self.code(transfer(first, a, debtor, 60, BALANCING_DEBIT | BALANCING_CREDIT)), CREATED)
                 self.assertEqual(self.client.lookup_transfers([(a, first)])[0]["amount"], 25)
                 self.assertEqual(self.balances(debtor), (0, 25, 0, 25))
 
     def test_a_balancing_transfer_may_be_pending(self):
         for a, b in self.pairs(amount=70):
-            p = self.id()
+            p = self.new_id()
             self.assertEqual(self.code(transfer(p, a, b, 100, PENDING | BALANCING_DEBIT)), CREATED)
             self.assertEqual(self.balances(a), (70, 0, 0, 70))
-            self.assertEqual(self.code(resolution(self.id(), a, p, POST_PENDING, ALL)), CREATED)
+            self.assertEqual(self.code(resolution(self.new_id(), a, p, POST_PENDING, ALL)), CREATED)
             self.assertEqual(self.balances(a), (0, 70, 0, 70))
 
     def test_an_account_is_closed_and_opened_again(self):
@@ -331,14 +331,14 @@ class BalancingAndClosingTests(RulesCase):
             for pair in self.pairs():
                 a, b = pair
                 closed, other = pair[refused], pair[1 - refused]
-                p = self.id()
+                p = self.new_id()
                 self.assertEqual(self.code(transfer(p, a, b, 0, PENDING | flag)), CREATED)
                 self.assertEqual((bool(self.flags(closed) & CLOSED), bool(self.flags(other) & CLOSED)), (True, False))
-                self.assertEqual(self.code(transfer(self.id(), closed, other, 1)), DEBIT_CLOSED)
-                self.assertEqual(self.code(transfer(self.id(), other, closed, 1)), CREDIT_CLOSED)
-                self.assertEqual(self.code(resolution(self.id(), a, p, VOID_PENDING)), CREATED)
+                self.assertEqual(self.code(transfer(self.new_id(), closed, other, 1)), DEBIT_CLOSED)
+                self.assertEqual(self.code(transfer(self.new_id(), other, closed, 1)), CREDIT_CLOSED)
+                self.assertEqual(self.code(resolution(self.new_id(), a, p, VOID_PENDING)), CREATED)
                 self.assertFalse(self.flags(closed) & CLOSED)
-                self.assertEqual(self.code(transfer(self.id(), closed, other, 1)), CREATED)
+                self.assertEqual(self.code(transfer(self.new_id(), closed, other, 1)), CREATED)
 
 
 class FreezeTests(RulesCase):
@@ -346,24 +346,24 @@ class FreezeTests(RulesCase):
         for a, b in self.pairs():
             self.assertEqual(codes(self.client.freeze([(a, DEBITS_FROZEN)])), [CREATED])
             self.assertEqual(self.flags(a), DEBITS_MUST_NOT_EXCEED_CREDITS | DEBITS_FROZEN)
-            move = transfer(self.id(), a, b, 1)
+            move = transfer(self.new_id(), a, b, 1)
             self.assertEqual(self.code(move), DEBIT_FROZEN)
-            self.assertEqual(self.code(transfer(self.id(), b, a, 1)), CREATED)
+            self.assertEqual(self.code(transfer(self.new_id(), b, a, 1)), CREATED)
             self.assertEqual(codes(self.client.freeze([(a, CREDITS_FROZEN)])), [CREATED])
-            self.assertEqual(self.code(transfer(self.id(), b, a, 1)), CREDIT_FROZEN)
+            self.assertEqual(self.code(transfer(self.new_id(), b, a, 1)), CREDIT_FROZEN)
             self.assertEqual(codes(self.client.unfreeze([(a, DEBITS_FROZEN)])), [CREATED])
             self.assertEqual(self.create(move), [(ID_ALREADY_FAILED, 0, DEBIT_FROZEN)])
-            self.assertEqual(self.code(transfer(self.id(), a, b, 1)), CREATED)
+            self.assertEqual(self.code(transfer(self.new_id(), a, b, 1)), CREATED)
             self.assertEqual(codes(self.client.unfreeze([(a, DEBITS_FROZEN | CREDITS_FROZEN)])), [CREATED])
             self.assertEqual(self.flags(a), DEBITS_MUST_NOT_EXCEED_CREDITS)
 
     def test_a_reservation_of_a_frozen_account_can_only_be_voided(self):
         for a, b in self.pairs():
-            p = self.id()
+            p = self.new_id()
             self.code(transfer(p, a, b, 100, PENDING))
             self.client.freeze([(a, DEBITS_FROZEN | CREDITS_FROZEN)])
-            self.assertEqual(self.code(resolution(self.id(), a, p, POST_PENDING, ALL)), DEBIT_FROZEN)
-            self.assertEqual(self.code(resolution(self.id(), a, p, VOID_PENDING)), CREATED)
+            self.assertEqual(self.code(resolution(self.new_id(), a, p, POST_PENDING, ALL)), DEBIT_FROZEN)
+            self.assertEqual(self.code(resolution(self.new_id(), a, p, VOID_PENDING)), CREATED)
             self.assertEqual((self.balances(a), self.balances(b)), ((0, 0, 0, 1000), (0, 0, 0, 1000)))
 
     def test_many_in_one_request_and_what_is_wrong_with_them(self):
@@ -400,12 +400,12 @@ class RedisRulesTests(RulesCase):
 
     def test_reserve_post_and_void(self):
         for a, b in self.pairs():
-            p, q, r = self.id(), self.id(), self.id()
+            p, q, r = self.new_id(), self.new_id(), self.new_id()
             reserved = self.run_command("TRANSFER", p, a, b, 600, 1, 7, "PENDING", 3600)
             posted = self.run_command("TRANSFER.POST", q, a, p, "AMOUNT", 250, "DATA64", 5)
             self.assertLess(reserved, posted)
             self.assertEqual(self.run_command("TRANSFER.POST", q, a, p, "AMOUNT", 250, "DATA64", 5), posted)
-            self.refused("PENDING_TRANSFER_ALREADY_POSTED", "TRANSFER.VOID", self.id(), a, p)
+            self.refused("PENDING_TRANSFER_ALREADY_POSTED", "TRANSFER.VOID", self.new_id(), a, p)
             self.assertEqual(self.balances(a), (0, 250, 0, 1000))
             got = self.transfer_map(q, a)
             self.assertEqual(
@@ -414,26 +414,26 @@ class RedisRulesTests(RulesCase):
             self.assertEqual(self.transfer_map(p, a)["flags"], "pending")
             self.assertEqual(self.transfer_map(p, a)["timeout"], "3600")
             self.run_command("TRANSFER", r, a, b, 600, 1, 7, "PENDING")
-            self.run_command("TRANSFER.POST", self.id(), a, r)
+            self.run_command("TRANSFER.POST", self.new_id(), a, r)
             self.assertEqual(self.balances(a), (0, 850, 0, 1000))
-            p = self.id()
+            p = self.new_id()
             self.run_command("TRANSFER", p, a, b, 10, 1, 7, "PENDING")
-            self.run_command("TRANSFER.VOID", self.id(), a, p)
+            self.run_command("TRANSFER.VOID", self.new_id(), a, p)
             self.assertEqual((self.balances(a), self.balances(b)), ((0, 850, 0, 1000), (0, 0, 0, 1850)))
 
     def test_balancing_closing_and_freezing(self):
         for a, b in self.pairs(amount=70):
-            t, p = self.id(), self.id()
+            t, p = self.new_id(), self.new_id()
             self.run_command("TRANSFER", t, a, b, 100, 1, 1, "BALANCING", "DEBIT", "BALANCING", "CREDIT")
             self.assertEqual(self.transfer_map(t, a)["amount"], "70")
             self.assertEqual(self.transfer_map(t, a)["flags"], "balancing_debit,balancing_credit")
             self.run_command("TRANSFER", p, a, b, 0, 1, 1, "PENDING", "CLOSING", "DEBIT")
-            self.refused("DEBIT_ACCOUNT_CLOSED", "TRANSFER", self.id(), a, b, 0, 1, 1)
-            self.run_command("TRANSFER.VOID", self.id(), a, p)
+            self.refused("DEBIT_ACCOUNT_CLOSED", "TRANSFER", self.new_id(), a, b, 0, 1, 1)
+            self.run_command("TRANSFER.VOID", self.new_id(), a, p)
             self.assertEqual(self.run_command("ACCOUNT.FREEZE", b, "DEBITS"), b"OK")
-            self.refused("DEBIT_ACCOUNT_FROZEN", "TRANSFER", self.id(), b, a, 1, 1, 1)
+            self.refused("DEBIT_ACCOUNT_FROZEN", "TRANSFER", self.new_id(), b, a, 1, 1, 1)
             self.assertEqual(self.run_command("ACCOUNT.UNFREEZE", b, "BOTH"), b"OK")
-            self.run_command("TRANSFER", self.id(), b, a, 1, 1, 1)
+            self.run_command("TRANSFER", self.new_id(), b, a, 1, 1, 1)
             self.refused("DEBIT_ACCOUNT_NOT_FOUND", "ACCOUNT.FREEZE", 999_999_999, "BOTH")
             self.refused("ID_MUST_NOT_BE_ZERO", "ACCOUNT.FREEZE", 0, "BOTH")
 
@@ -441,7 +441,7 @@ class RedisRulesTests(RulesCase):
         for a, b in self.pairs():
             fee, = self.accounts(1, amount=0)
             pipe = self.redis.pipeline(transaction=True)
-            first, second = self.id(), self.id()
+            first, second = self.new_id(), self.new_id()
             pipe.execute_command("TRANSFER", first, a, b, 100, 1, 1)
             pipe.execute_command("TRANSFER", second, b, fee, 1100, 1, 2)
             replies = pipe.execute()
@@ -452,9 +452,9 @@ class RedisRulesTests(RulesCase):
             pipe.execute_command("TRANSFER", first, a, b, 100, 1, 1)
             pipe.execute_command("TRANSFER", second, b, fee, 1100, 1, 2)
             self.assertEqual(pipe.execute(), replies)
-            pipe.execute_command("TRANSFER", self.id(), a, b, 100, 1, 1)
-            pipe.execute_command("TRANSFER", self.id(), b, fee, 101, 1, 2)
-            pipe.execute_command("TRANSFER", self.id(), a, fee, 1, 1, 2)
+            pipe.execute_command("TRANSFER", self.new_id(), a, b, 100, 1, 1)
+            pipe.execute_command("TRANSFER", self.new_id(), b, fee, 101, 1, 2)
+            pipe.execute_command("TRANSFER", self.new_id(), a, fee, 1, 1, 2)
             errors = [str(reply).split()[0] for reply in pipe.execute(raise_on_error=False)]
             self.assertEqual(errors, ["LINKED_EVENT_FAILED", "EXCEEDS_CREDITS", "LINKED_EVENT_FAILED"])
             self.assertEqual([self.balances(i) for i in (a, b, fee)],
@@ -462,11 +462,11 @@ class RedisRulesTests(RulesCase):
 
     def test_a_purchase(self):
         buyer, merchant, fee = self.accounts(0, 1, 0)
-        reserve, refund = self.id(), self.id()
+        reserve, refund = self.new_id(), self.new_id()
         self.run_command("TRANSFER", reserve, buyer, merchant, 500, 1, 1, "PENDING", 900)
         pipe = self.redis.pipeline(transaction=True)
-        pipe.execute_command("TRANSFER.POST", self.id(), buyer, reserve)
-        pipe.execute_command("TRANSFER", self.id(), merchant, fee, 15, 1, 2)
+        pipe.execute_command("TRANSFER.POST", self.new_id(), buyer, reserve)
+        pipe.execute_command("TRANSFER", self.new_id(), merchant, fee, 15, 1, 2)
         self.assertEqual(len(pipe.execute()), 2)
         self.run_command("TRANSFER", refund, merchant, buyer, 200, 1, 3)
         self.assertEqual([self.balances(i) for i in (buyer, merchant, fee)],
@@ -488,7 +488,7 @@ class RedisRulesTests(RulesCase):
         self.assertEqual(ask("DISCARD"), "DISCARD")
         self.assertEqual((ask("MULTI"), ask("EXEC")), (b"OK", []))
         for words in (("PING",), ("ACCOUNT.GET", a), ("MULTI",), ("NOPE",), ("TRANSFER", 1), ("WATCH", "x")):
-            kept = self.id()
+            kept = self.new_id()
             self.assertEqual(ask("MULTI"), b"OK")
             self.assertEqual(ask("TRANSFER", kept, a, b, 1, 1, 1), b"QUEUED")
             self.assertIsInstance(ask(*words), str)
@@ -496,10 +496,10 @@ class RedisRulesTests(RulesCase):
             self.assertIsNone(self.run_command("TRANSFER.GET", kept, a))
         self.assertEqual(ask("MULTI"), b"OK")
         for _ in range(64):
-            self.assertEqual(ask("TRANSFER", self.id(), a, b, 1, 1, 1), b"QUEUED")
-        self.assertEqual(ask("TRANSFER", self.id(), a, b, 1, 1, 1), "MULTI")
+            self.assertEqual(ask("TRANSFER", self.new_id(), a, b, 1, 1, 1), b"QUEUED")
+        self.assertEqual(ask("TRANSFER", self.new_id(), a, b, 1, 1, 1), "MULTI")
         self.assertEqual(ask("EXEC"), "Transaction")
-        self.assertEqual((ask("MULTI"), ask("TRANSFER", self.id(), a, b, 1, 1, 1), ask("DISCARD")),
+        self.assertEqual((ask("MULTI"), ask("TRANSFER", self.new_id(), a, b, 1, 1, 1), ask("DISCARD")),
                          (b"OK", b"QUEUED", b"OK"))
         self.assertEqual(ask("WATCH", "x"), "WATCH")
         self.assertEqual(ask("UNWATCH"), "UNWATCH")
@@ -508,17 +508,17 @@ class RedisRulesTests(RulesCase):
     def test_a_pipeline_keeps_its_order(self):
         # Each command needs the one before it, plain or not.
         for a, b in self.pairs(amount=100):
-            p, q = self.id(), self.id()
+            p, q = self.new_id(), self.new_id()
             pipe = self.redis.pipeline(transaction=False)
-            pipe.execute_command("TRANSFER", self.id(), a, b, 100, 1, 1)
+            pipe.execute_command("TRANSFER", self.new_id(), a, b, 100, 1, 1)
             pipe.execute_command("TRANSFER", p, b, a, 150, 1, 1, "PENDING")
             pipe.execute_command("ACCOUNT.GET", b)
             pipe.execute_command("TRANSFER.POST", q, b, p, "AMOUNT", 120)
-            pipe.execute_command("TRANSFER", self.id(), a, b, 120, 1, 1)
+            pipe.execute_command("TRANSFER", self.new_id(), a, b, 120, 1, 1)
             pipe.execute_command("ACCOUNT.FREEZE", b, "DEBITS")
-            pipe.execute_command("TRANSFER", self.id(), b, a, 1, 1, 1)
+            pipe.execute_command("TRANSFER", self.new_id(), b, a, 1, 1, 1)
             pipe.execute_command("ACCOUNT.UNFREEZE", b, "DEBITS")
-            pipe.execute_command("TRANSFER", self.id(), b, a, 1, 1, 1)
+            pipe.execute_command("TRANSFER", self.new_id(), b, a, 1, 1, 1)
             pipe.execute_command("TRANSFER.GET", q, b)
             replies = pipe.execute(raise_on_error=False)
             self.assertEqual(str(replies[6]).split()[0], "DEBIT_ACCOUNT_FROZEN")
@@ -533,11 +533,11 @@ class CrashTests(RulesCase):
     def test_what_was_answered_survives_kill_9(self):
         kept = []
         for a, b in self.pairs():
-            ids = [self.id() for _ in range(6)]
+            ids = [self.new_id() for _ in range(6)]
             self.create(transfer(ids[0], a, b, 100, PENDING), transfer(ids[1], a, b, 10, PENDING),
                         transfer(ids[2], a, b, 7, PENDING))
-            self.code(resolution(self.id(), a, ids[1], POST_PENDING, 4))
-            self.code(resolution(self.id(), a, ids[2], VOID_PENDING))
+            self.code(resolution(self.new_id(), a, ids[1], POST_PENDING, 4))
+            self.code(resolution(self.new_id(), a, ids[2], VOID_PENDING))
             chain = linked([transfer(ids[3], a, b, 20), transfer(ids[4], b, a, 3)])
             self.create(*chain)
             refused = transfer(ids[5], a, b, 5000)
@@ -554,18 +554,18 @@ class CrashTests(RulesCase):
             self.assertEqual(self.balances(a), (100, 24, 0, 1003))
             self.assertLessEqual(set(codes(self.create(*chain))), {CREATED, EXISTS})
             self.assertEqual(self.create(refused), [(ID_ALREADY_FAILED, 0, EXCEEDS_CREDITS)])
-            self.assertEqual(self.code(resolution(self.id(), a, ids[1], POST_PENDING, 1)), ALREADY_POSTED)
-            self.assertEqual(self.code(resolution(self.id(), a, ids[2], POST_PENDING, 1)), ALREADY_VOIDED)
-            self.assertEqual(self.code(transfer(self.id(), a, b, 1)), CREDIT_FROZEN)
+            self.assertEqual(self.code(resolution(self.new_id(), a, ids[1], POST_PENDING, 1)), ALREADY_POSTED)
+            self.assertEqual(self.code(resolution(self.new_id(), a, ids[2], POST_PENDING, 1)), ALREADY_VOIDED)
+            self.assertEqual(self.code(transfer(self.new_id(), a, b, 1)), CREDIT_FROZEN)
             self.client.unfreeze([(b, CREDITS_FROZEN)])
-            self.assertEqual(self.code(resolution(self.id(), a, ids[0], POST_PENDING, ALL)), CREATED)
+            self.assertEqual(self.code(resolution(self.new_id(), a, ids[0], POST_PENDING, ALL)), CREATED)
             self.assertEqual((self.balances(a), self.balances(b)), ((0, 124, 0, 1003), (0, 3, 0, 1124)))
         self.assertEqual(self.server.terminate(), 0)
         verified = self.server.verify()
         self.assertEqual(verified.returncode, 0, verified.stdout + verified.stderr)
 
     def test_a_reservation_expires_after_a_restart(self):
-        ids = [(self.id(), pair) for pair in self.pairs()]
+        ids = [(self.new_id(), pair) for pair in self.pairs()]
         for p, (a, b) in ids:
             self.assertEqual(self.code(transfer(p, a, b, 100, PENDING, timeout=2)), CREATED)
         self.client.close()
@@ -573,7 +573,7 @@ class CrashTests(RulesCase):
         self.setUp()
         for p, (a, b) in ids:
             wait_until(lambda: (self.balances(a)[0], self.balances(b)[2]) == (0, 0), "both sides are released")
-            self.assertEqual(self.code(resolution(self.id(), a, p, POST_PENDING, ALL)), EXPIRED)
+            self.assertEqual(self.code(resolution(self.new_id(), a, p, POST_PENDING, ALL)), EXPIRED)
 
 
 if __name__ == "__main__":
