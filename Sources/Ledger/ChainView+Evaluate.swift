@@ -10,7 +10,7 @@ extension ChainView {
     ///   - supported: The flags that are open at this door.
     /// - Complexity: O(events × accounts), both of them small; allocates nothing. To be called once per filling.
     public mutating func evaluate(now: Timestamp, supported: TransferFlags = .supported) -> ChainOutcome {
-        if eventCount > 0 && allExist {
+        if eventCount > 0 && allExist(supported) {
             for i in 0..<eventCount { events[i].result = events[i].known }
             return .exists
         }
@@ -25,9 +25,10 @@ extension ChainView {
         return .created
     }
 
-    private var allExist: Bool {
+    private func allExist(_ supported: TransferFlags) -> Bool {
         for i in 0..<eventCount where events[i].known.rawCode != ResultCode.exists.rawValue { return false }
-        return true
+        // Groups 2 to 4 come first; only the last event of a view may fall to them.
+        return events[eventCount - 1].asked.refusalByRequest(supported: supported) == .created
     }
 
     /// Groups 2 to 7 of one event, after the ones before it; what it does is applied to the view's accounts.

@@ -36,7 +36,7 @@ LINKED, PENDING, POST, VOID, BALANCING_DEBIT, BALANCING_CREDIT, CLOSING_DEBIT, C
 ACCOUNT_LINKED, DEBITS_LIMITED, CREDITS_LIMITED, HISTORY, CLOSED, DEBITS_FROZEN, CREDITS_FROZEN, STRIPED = (
     1 << bit for bit in range(8))
 CHAIN_MAX = 64
-CHAIN_GROUPS_FIRST = True
+CHAIN_GROUPS_FIRST = False
 BALANCES = ("debits_pending", "debits_posted", "credits_pending", "credits_posted")
 USER_DATA = ("user_data_128", "user_data_64", "user_data_32")
 TRANSFER_COMPARED = ("flags", "pending_id", "timeout", "credit_account_id", "amount", *USER_DATA, "ledger", "code")
