@@ -100,7 +100,7 @@ let package = Package(
         tests("Client", ["SuanpanClient", "Suanpan", "SuanpanCore", "SuanpanWire"]),
         tests("Uring", ["SuanpanUring"]),
         tests("Front", ["SuanpanFront", "SuanpanCore", "SuanpanLanes", "SuanpanUring"]),
-        tests("Engine", ["Suanpan", "SuanpanCore"]),
+        tests("Engine", ["Suanpan", "SuanpanCore", "SuanpanFront"]),
         tests("Load", ["SuanpanLoad", "SuanpanCore", "SuanpanWire"]),
         tests("Lanes", ["SuanpanCore", "SuanpanLanes"]),
         // The naive ledger that tests of every stage may compare with.

@@ -79,7 +79,7 @@ public struct LedgerReplay: ~Copyable, RecordVisitor {
                 pairs[peer].decided = item.record.sequence
                 peers.append((peer, item.record.sequence))
             case .leg where item.record.peer == id:
-                try applyToLedger(item.record, item.lsn, item.position)
+                if concerns(item.record, id.index) { try applyToLedger(item.record, item.lsn, item.position) }
                 for (peer, sequence) in peers where concerns(item.record, peer) {
                     var leg = item.record
                     leg.peer = id

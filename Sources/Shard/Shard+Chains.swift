@@ -300,7 +300,8 @@ extension Shard {
     /// Tells all shards to forget the chain; goes on when all have said `released`.
     /// - Parameter fault: The slot whose shard must make a refusal durable first, with the event and the code.
     private mutating func letGo(
-        _ c: Int, _ state: ChainState, except suspended: UInt32? = nil, fault: (slot: UInt32, at: Int, code: ResultCode)? = nil
+        _ c: Int, _ state: ChainState, except suspended: UInt32? = nil,
+        fault: (slot: UInt32, at: Int, code: ResultCode)? = nil
     ) {
         chains[c].state = state
         chains[c].outstanding = 0

@@ -321,7 +321,8 @@ extension Shard {
         let i = Int(slot)
         guard slots[i].state == .parked, !tailWaits(entry) else { return false }
         if slots[i].chain != 0 {
-            if undecided[entry].openHead == 0 { beginLocking(Int(slots[i].chain - 1)) }
+            let chain = Int(slots[i].chain - 1)
+            if chains[chain].state == .queued && undecided[entry].openHead == 0 { beginLocking(chain) }
             return false
         }
         if undecided[entry].lock | undecided[entry].mark != 0 { return false }

@@ -296,6 +296,8 @@ extension Shard {
         let debit = routing.shard(of: t.debitAccountID) == id ? ledger.find(t.debitAccountID) : nil
         let credit = routing.shard(of: t.creditAccountID) == id ? ledger.find(t.creditAccountID) : nil
         let position = journal.append(record)
+        // A leg of other shards, in the decision of its coordinator.
+        if debit == nil && credit == nil { return }
         ledger.apply(record, debit: debit, credit: credit, position: position.value)
         if let debit { markDirty(debit) }
         if let credit { markDirty(credit) }

@@ -163,7 +163,8 @@ extension Shard {
     }
 
     mutating func sendVote(_ p: Int, _ rawCode: UInt16) {
-        var message = Message(rawCode == 0 || participants[p].chain != 0 ? .voteYes : .voteNo, from: id, slot: participants[p].slot)
+        var message = Message(
+            rawCode == 0 || participants[p].chain != 0 ? .voteYes : .voteNo, from: id, slot: participants[p].slot)
         message.rawCode = rawCode
         participants[p].voteSent = true
         let coordinator = participants[p].coordinator

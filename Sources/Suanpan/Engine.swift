@@ -21,7 +21,7 @@ public final class Engine: Sendable {
     private let routing: Routing
     private let bells: [Doorbell]
     private let callers: [CallerLane]
-    private let control: EngineControl
+    let control: EngineControl
     private let board: StatusBoard
     private let resources: Mutex<EngineResources>
     /// The cores have ended and the directory is free.
@@ -251,9 +251,16 @@ public final class Engine: Sendable {
         }
         let parts = indices.count { !$0.isEmpty }
         guard parts > 0 else { return Call(kind: kind, events: [], parts: 1) {} }
+        try control.gate.enter()
+        let ended = await decide(kind, events, indices, parts: parts)
+        if ended.isAbandoned { throw .interrupted }
+        return ended
+    }
+
+    /// Hands a call that has entered the gate to its shards; it leaves when it has ended.
+    func decide(_ kind: CallKind, _ events: [Transfer], _ indices: [[UInt32]], parts: Int) async -> Call {
         let gate = control.gate
-        try gate.enter()
-        let ended = await withCheckedContinuation { continuation in
+        return await withCheckedContinuation { continuation in
             let holder = CallHolder()
             // Runs on a core, so it must not hold the engine, whose end waits for that core.
             let call = Call(kind: kind, events: events, parts: parts) {
@@ -266,8 +273,6 @@ public final class Engine: Sendable {
                 bells[shard].ring()
             }
         }
-        if ended.isAbandoned { throw .interrupted }
-        return ended
     }
 }
 

@@ -134,7 +134,8 @@ private struct Audit: ~Copyable, RecordVisitor {
             try expect(!seen, "transfer \(t.id.value) of account \(t.debitAccountID.value) is there twice", lsn)
         case .leg:
             try expect(
-                routing.shard(of: t.debitAccountID) == id || routing.shard(of: t.creditAccountID) == id,
+                record.peer == id || routing.shard(of: t.debitAccountID) == id
+                    || routing.shard(of: t.creditAccountID) == id,
                 "both accounts of transfer \(t.id.value) live elsewhere", lsn)
         case .freeze:
             try expect(
@@ -201,7 +202,8 @@ public enum Export {
         let count = box.directory.shardCount
         for i in 0..<count {
             var replay = LedgerReplay(
-                id: ShardID(i), routing: box.directory.routing, key: HashKey(a: 1, b: 2), memoryBytes: Machine.memoryBytes)
+                id: ShardID(i), routing: box.directory.routing, key: HashKey(a: 1, b: 2),
+                memoryBytes: Machine.memoryBytes)
             do throws(JournalError) {
                 _ = try Recovery.replay(box.directory.shard(ShardID(i)), into: &replay)
                 try replay.finish()

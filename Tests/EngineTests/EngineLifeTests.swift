@@ -4,6 +4,7 @@
 
 import Foundation
 import SuanpanCore
+import SuanpanFront
 import Synchronization
 import Testing
 
@@ -112,6 +113,24 @@ private func check(_ outcomes: Outcomes, in folder: Folder) async throws {
             try await check(outcomes, in: folder)
             await #expect(throws: EngineError.self) { try await engine.createAccounts(accounts) }
         }
+    }
+
+    /// A call that has been let in is decided, even where every core has nothing to do when the engine begins to close.
+    @Test func aCallOnItsWayKeepsTheCores() async throws {
+        let folder = try Folder()
+        let engine = try folder.engine()
+        _ = try await engine.createAccounts(accounts)
+        try engine.control.gate.enter()
+        async let closing: Void = engine.close()
+        while !engine.control.gate.isClosed { await Task.yield() }
+        // Time for the cores to end, were they to end: what follows holds however long it takes.
+        try await Task.sleep(nanoseconds: 50_000_000)
+        let event = transfer(1)
+        var indices = [[UInt32]](repeating: [], count: 2)
+        indices[engine.shard(of: event.debitAccountID).index] = [0]
+        let call = await engine.decide(.createTransfers, [event], indices, parts: 1)
+        #expect(!call.isAbandoned && call.result(0).isCreated)
+        try await closing
     }
 
     /// Whoever closes second waits for the first: afterwards the directory is free.
