@@ -423,10 +423,13 @@ class RedisRulesTests(RulesCase):
 
     def test_balancing_closing_and_freezing(self):
         for a, b in self.pairs(amount=70):
-            t, p = self.new_id(), self.new_id()
-            self.run_command("TRANSFER", t, a, b, 100, 1, 1, "BALANCING", "DEBIT", "BALANCING", "CREDIT")
+            t, u, p = self.new_id(), self.new_id(), self.new_id()
+            # b has more credits than debits: its balance has room for none.
+            self.run_command("TRANSFER", u, a, b, 100, 1, 1, "BALANCING", "DEBIT", "BALANCING", "CREDIT")
+            self.assertEqual(self.transfer_map(u, a)["amount"], "0")
+            self.assertEqual(self.transfer_map(u, a)["flags"], "balancing_debit,balancing_credit")
+            self.run_command("TRANSFER", t, a, b, 100, 1, 1, "BALANCING", "DEBIT")
             self.assertEqual(self.transfer_map(t, a)["amount"], "70")
-            self.assertEqual(self.transfer_map(t, a)["flags"], "balancing_debit,balancing_credit")
             self.run_command("TRANSFER", p, a, b, 0, 1, 1, "PENDING", "CLOSING", "DEBIT")
             self.refused("DEBIT_ACCOUNT_CLOSED", "TRANSFER", self.new_id(), a, b, 0, 1, 1)
             self.run_command("TRANSFER.VOID", self.new_id(), a, p)
