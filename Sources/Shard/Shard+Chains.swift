@@ -24,7 +24,7 @@ extension Shard {
             if chainInput[i].refusalByRequest() != .created { break }
         }
         if try decideAtOnce(count, origin) { return .deferred }
-        return begin(.transfers, count, origin) ? .deferred : .stalled
+        return begin(.transfers, count, origin) != nil ? .deferred : .stalled
     }
 
     /// Freezes or unfreezes an account that hashes to this shard. The answer: `created` with its timestamp, or
@@ -43,7 +43,7 @@ extension Shard {
         }
         scratch.begin()
         scratch.add(request)
-        return begin(.freeze, 1, origin) ? .deferred : .stalled
+        return begin(.freeze, 1, origin) != nil ? .deferred : .stalled
     }
 
     /// What a freeze asks, as a record that lanes can carry.
@@ -149,9 +149,9 @@ extension Shard {
     // MARK: Beginning
 
     /// Gives the chain in `scratch` a place and slots, and begins to lock, or queues it at its debit account.
-    /// False: no room at the moment, nothing happened.
-    private mutating func begin(_ kind: ChainKind, _ count: Int, _ origin: Origin) -> Bool {
-        guard freeChains.count > 0, chainPlaces + scratch.accountCount <= Self.chainPlacesMax else { return false }
+    /// nil: no room at the moment, nothing happened.
+    private mutating func begin(_ kind: ChainKind, _ count: Int, _ origin: Origin) -> Int? {
+        guard freeChains.count > 0, chainPlaces + scratch.accountCount <= Self.chainPlacesMax else { return nil }
         let c = Int(freeChains.take())
         let chain = chainPool[c]
         chain.view.begin()
@@ -165,7 +165,7 @@ extension Shard {
             state: .queued, kind: kind, isParked: false, isAnswered: kind == .expiry, lacksRoom: false)
         guard addSlots(c) else {
             freeChains.give(UInt32(c))
-            return false
+            return nil
         }
         chainPlaces += chain.view.accountCount
         let slot = chains[c].slot - 1
@@ -181,11 +181,11 @@ extension Shard {
             if !isFirst {
                 statistics.waits += 1
                 markDirty(debit)
-                return true
+                return c
             }
         }
         beginLocking(c)
-        return true
+        return c
     }
 
     /// Makes the slots that the chain still lacks: its own first, then one per other shard concerned.
@@ -364,7 +364,13 @@ extension Shard {
             chainPlaces += chain.view.accountCount - places
             return letGo(c, .releasing)
         }
-        switch chain.view.evaluate(now: Timestamp(clock.now)) {
+        let now = Timestamp(clock.now)
+        for i in 0..<chain.view.count
+        where chain.view[i].pending.state == .open && chain.view[i].pending.isExpired(at: now) {
+            // Due since its shard has looked: it expires first.
+            return letGo(c, .releasing)
+        }
+        switch chain.view.evaluate(now: now) {
         case .created:
             guard hasRoomForChain(chain.view.count) && !chains[c].lacksRoom else {
                 answerAll(
@@ -481,23 +487,45 @@ extension Shard {
             let due = ledger.nextExpired(now: Timestamp(clock.now))
         {
             left -= 1
-            let pending = ledger.pending(due).transfer
-            let debit = ledger.find(pending.debitAccountID)
-            let credit = ledger.find(pending.creditAccountID)
-            if let debit, let credit, isFree(debit), isFree(credit) {
-                recordExpiry(pending)
-                continue
-            }
-            scratch.begin()
-            var event = pending
-            event.id = TransferID(0)
-            event.pendingID = pending.id
-            event.amount = .zero
-            event.flags = .voidPending
-            scratch.add(event)
-            let nobody = Origin(core: 0, operation: 0, request: 0, index: 0, stream: 0)
-            if !begin(.expiry, 1, nobody) { ledger.rearm(due) }
+            if ledger.pending(due).busy != 0 { continue }
+            if !expire(due) { ledger.rearm(due) }
         }
+    }
+
+    /// Expires a pending transfer whose debit account lives here, at once or by a chain whose first slot is then its `busy`
+    /// word. False: no room at the moment.
+    private mutating func expire(_ due: PendingIndex) -> Bool {
+        let pending = ledger.pending(due).transfer
+        let debit = ledger.find(pending.debitAccountID)
+        let credit = ledger.find(pending.creditAccountID)
+        if let debit, let credit, isFree(debit), isFree(credit) {
+            recordExpiry(pending)
+            return true
+        }
+        scratch.begin()
+        var event = pending
+        event.id = TransferID(0)
+        event.pendingID = pending.id
+        event.amount = .zero
+        event.flags = .voidPending
+        scratch.add(event)
+        let nobody = Origin(core: 0, operation: 0, request: 0, index: 0, stream: 0)
+        guard let c = begin(.expiry, 1, nobody) else { return false }
+        ledger.setBusy(due, chains[c].slot)
+        return true
+    }
+
+    /// The slot that is expiring the transfer which a post or void names; nil: none is, or it could be done at once.
+    mutating func expiring(_ t: borrowing Transfer) -> UInt32? {
+        guard t.flags.resolves, !t.id.isZero, routing.shard(of: t.debitAccountID) == id else { return nil }
+        let debit = t.debitAccountID
+        let named = t.pendingID
+        guard let due = ledger.findPending(debit, named),
+            PendingFact(ledger.pending(due)).isExpired(at: Timestamp(clock.now))
+        else { return nil }
+        if ledger.pending(due).busy == 0 && !expire(due) { return nil }
+        guard let left = ledger.findPending(debit, named), ledger.pending(left).busy != 0 else { return nil }
+        return ledger.pending(left).busy - 1
     }
 
     private mutating func recordExpiry(_ pending: Transfer) {

@@ -39,6 +39,16 @@ extension Shard {
                 return answer(p, .letGo)
             }
         }
+        for i in 0..<chain.view.count where freeWaiters.count > 0 {
+            guard let slot = expiring(chain.view[i].asked) else { continue }
+            // What it posts or voids is due: that comes first.
+            participants[p].state = .dyingBehindSlot
+            let origin = Origin(
+                core: 0, operation: 0, request: UInt32(truncatingIfNeeded: p),
+                index: UInt32(truncatingIfNeeded: order), stream: 0)
+            wait(for: .slot(slot), .chain, chain.view[i].asked, origin)
+            return answer(p, .letGo)
+        }
         for place in 0..<chain.view.accountCount {
             guard let account = accountHere(chain, place) else { continue }
             let u = ledger.undecided(account)

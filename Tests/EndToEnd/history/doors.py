@@ -167,7 +167,9 @@ def native_result(code, timestamp, reason):
     name = NAMES.get(code)
     if name is None:
         raise Wrong(f"result code {code}")
-    if (timestamp != 0) != (name in ("created", "exists")) or (reason != 0) != (name == "id_already_failed"):
+    # A duplicate within a chain that is refused has no first timestamp.
+    has_timestamp = timestamp != 0 or name == "exists"
+    if has_timestamp != (name in ("created", "exists")) or (reason != 0) != (name == "id_already_failed"):
         raise Wrong(f"result {name} with timestamp {timestamp}, reason {reason}")
     return Result(name, timestamp or None, NAMES[reason] if reason else None)
 
