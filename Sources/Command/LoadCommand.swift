@@ -41,7 +41,9 @@ struct LoadCommand: ParsableCommand {
     var hotAccounts: Int?
     @Option(help: "Percent of the transfers whose accounts live in two shards. (default: as it comes)")
     var crossShard: Double?
-    @Option(help: "Percent of the transfers sent as pending; counted as refused by a server without them.")
+    @Option(
+        help: "Percent of the transfers that reserve first; each is posted later by its connection, as a transfer more."
+    )
     var pending: Double?
     @Option(help: "Of all choices, so that a run can be repeated. (default: new each time)")
     var seed: UInt64?

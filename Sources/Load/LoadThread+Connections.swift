@@ -192,10 +192,16 @@ extension LoadThread {
                 if let problem = headerProblem(i) { return lose(i, problem) }
                 connections[i].created = 0
                 connections[i].busy = 0
+                connections[i].event = 0
             case .result(let result):
                 recorder.count(code: result.rawCode)
                 if result.isCreated { connections[i].created += 1 }
                 if result.rawCode == ResultCode.busy.rawValue { connections[i].busy += 1 }
+                if reservations.isOn {
+                    reservations.answered(
+                        i, connections[i].place, connections[i].event, isCreated: result.isCreated)
+                }
+                connections[i].event += 1
             case .end:
                 if let problem = frameEnd(i, now) { return lose(i, problem) }
             case .bad(let problem): return lose(i, problem)
@@ -240,6 +246,7 @@ extension LoadThread {
             if header.flags & FrameHeader.timestampsOnly != 0 {
                 connections[i].created = request.count
                 recorder.result.codes[0] += UInt64(request.count)
+                if reservations.isOn { reservations.allCreated(i, place) }
             }
         case .busy:
             connections[i].busy = request.count
@@ -280,6 +287,7 @@ extension LoadThread {
             switch event {
             case .created:
                 recorder.result.codes[0] += 1
+                if reservations.isOn { reservations.allCreated(i, place) }
                 recorder.answer(1, accepted: 1, busy: 0, latency: now &- due, at: now)
             case .refused(let code):
                 recorder.count(code: code)

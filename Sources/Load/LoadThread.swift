@@ -32,6 +32,7 @@ struct LoadThread: ~Copyable {
         var place = 0
         var created = 0
         var busy = 0
+        var event = 0
         var native = NativeReplies()
         var resp = RespReplies()
     }
@@ -80,6 +81,7 @@ struct LoadThread: ~Copyable {
     var delayed: Fifo<Delayed>
     var dirty: Fifo<Int>
     var workload: Workload
+    var reservations: Reservations
     var recorder = Recorder()
 
     var start: UInt64 = 0
@@ -120,6 +122,8 @@ struct LoadThread: ~Copyable {
             case .resp: plan.pending > 0 ? SendArena.respPendingSlotBytes : SendArena.respSlotBytes
             }
         arena = SendArena(slots: slots, slotBytes: slotBytes)
+        reservations = Reservations(
+            connections: count, inFlight: plan.inFlight, batch: plan.batch, isOn: plan.pending > 0)
         connections = FixedArray(count: count)
         requests = FixedArray(count: slots)
         lengths = FixedArray(count: slots)
@@ -232,14 +236,22 @@ struct LoadThread: ~Copyable {
         case .native:
             connections[i].sequence += 1
             let id = connections[i].sequence << 16 | UInt64(connections[i].firstFree)
-            length = arena.buildTransfers(slot, requestID: id, count: count, from: &workload)
-        case .resp: length = arena.buildCommand(slot, from: &workload)
+            length = arena.buildTransfers(
+                slot, requestID: id, count: count, from: &workload, &reservations, connection: i,
+                place: connections[i].firstFree)
+        case .resp:
+            length = arena.buildCommand(
+                slot, from: &workload, &reservations, connection: i, place: nextPlace(i))
         }
         lengths[slot] = UInt32(length)
         connections[i].built += 1
         markDirty(i)
         return length
     }
+
+    /// The place of a RESP connection's next request.
+    @inline(__always)
+    private func nextPlace(_ i: Int) -> Int { (connections[i].oldest + connections[i].outstanding) % plan.inFlight }
 
     /// Notes a request just built as outstanding.
     @inline(__always)
@@ -249,7 +261,7 @@ struct LoadThread: ~Copyable {
             place = connections[i].firstFree
             connections[i].firstFree = requests[i * plan.inFlight + place].next
         } else {
-            place = (connections[i].oldest + connections[i].outstanding) % plan.inFlight
+            place = nextPlace(i)
         }
         requests[i * plan.inFlight + place] = Request(
             id: connections[i].sequence << 16 | UInt64(place), due: due, count: count)

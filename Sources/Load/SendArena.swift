@@ -44,18 +44,29 @@ struct SendArena: ~Copyable {
     /// Fills a slot with a request of `count` transfers. Returns its length.
     // Do not rename: Perf/ finds the generator's cost by this symbol.
     @inline(never)
-    mutating func buildTransfers(_ slot: Int, requestID: UInt64, count: Int, from workload: inout Workload) -> Int {
+    mutating func buildTransfers(
+        _ slot: Int, requestID: UInt64, count: Int, from workload: inout Workload, _ reservations: inout Reservations,
+        connection: Int, place: Int
+    ) -> Int {
         let frame = unsafe start(slot)
         let length = count * Limits.recordBytes
         invariant(FrameHeader.bytes + length <= slotBytes, "request of \(count) transfers in a slot of \(slotBytes)")
         let records = unsafe (frame + FrameHeader.bytes).assumingMemoryBound(to: Transfer.self)
         for i in 0..<count {
-            let draw = workload.next()
-            // SAFETY: i < count, and count records fit the slot.
-            unsafe records[i] = Transfer(
+            let draw = reservations.isOn ? reservations.next(connection, place, i, &workload) : workload.next()
+            var transfer = Transfer(
                 id: TransferID(draw.id), debit: AccountID(draw.debit), credit: AccountID(draw.credit),
-                amount: Amount(UInt128(draw.amount)), ledger: AccountBook.ledger, code: AccountBook.code,
-                flags: draw.pending ? .pending : [])
+                amount: Amount(UInt128(draw.amount)), ledger: AccountBook.ledger, code: AccountBook.code)
+            if draw.pending {
+                transfer.flags = .pending
+                transfer.timeout = Self.pendingSeconds
+            } else if draw.posts != 0 {
+                transfer.flags = .postPending
+                transfer.pendingID = TransferID(draw.posts)
+                transfer.amount = Amount(.max)
+            }
+            // SAFETY: i < count, and count records fit the slot.
+            unsafe records[i] = transfer
         }
         unsafe seal(frame, .createTransfers, requestID: requestID, count: count, length: length)
         return FrameHeader.bytes + length
@@ -88,18 +99,35 @@ struct SendArena: ~Copyable {
         "\r\n$8\r\nTRANSFER\r\n$34\r\n0x00000000000000000000000000000000\r\n$34\r\n0x00000000000000000000000000000000\r\n"
         + "$34\r\n0x00000000000000000000000000000000\r\n$6\r\n0x0000\r\n$1\r\n\(AccountBook.ledger)\r\n$2\r\n\(AccountBook.code)\r\n"
     private static let template = Array(("*7" + command).utf8)
-    private static let pendingTemplate = Array(("*8" + command + "$7\r\nPENDING\r\n").utf8)
+    /// What a run leaves reserved at its end goes back after so long.
+    private static let pendingSeconds: UInt32 = 60
+    private static let pendingTemplate = Array(("*9" + command + "$7\r\nPENDING\r\n$2\r\n\(pendingSeconds)\r\n").utf8)
+    private static let postTemplate = Array(
+        ("*4\r\n$13\r\nTRANSFER.POST\r\n"
+            + String(repeating: "$34\r\n0x00000000000000000000000000000000\r\n", count: 3)).utf8)
     private static let hexDigits = Array("0123456789abcdef".utf8)
 
     // A slot holds a password too.
     static let respSlotBytes = max(template.count, 256)
     static let respPendingSlotBytes = max(pendingTemplate.count, 256)
 
-    /// Fills a slot with one TRANSFER command. Returns its length.
+    /// Fills a slot with one TRANSFER or TRANSFER.POST command. Returns its length.
     @inline(never)
-    mutating func buildCommand(_ slot: Int, from workload: inout Workload) -> Int {
+    mutating func buildCommand(
+        _ slot: Int, from workload: inout Workload, _ reservations: inout Reservations, connection: Int, place: Int
+    ) -> Int {
         let frame = unsafe start(slot)
-        let draw = workload.next()
+        let draw = reservations.isOn ? reservations.next(connection, place, 0, &workload) : workload.next()
+        if draw.posts != 0 {
+            let template = Self.postTemplate
+            invariant(template.count <= slotBytes, "command of \(template.count) bytes")
+            unsafe frame.copyMemory(from: template, byteCount: template.count)
+            // As below; the name is five bytes longer, its length one.
+            unsafe writeHex(draw.id, digits: 32, at: frame + 31)
+            unsafe writeHex(draw.debit, digits: 32, at: frame + 72)
+            unsafe writeHex(draw.posts, digits: 32, at: frame + 113)
+            return template.count
+        }
         let template = draw.pending ? Self.pendingTemplate : Self.template
         invariant(template.count <= slotBytes, "command of \(template.count) bytes")
         unsafe frame.copyMemory(from: template, byteCount: template.count)

@@ -71,6 +71,8 @@ struct Draw {
     var credit: UInt128
     var amount: UInt64
     var pending: Bool
+    /// The pending transfer that it posts; 0: none. Then there is no credit account and no amount.
+    var posts: UInt128 = 0
 }
 
 /// Where accounts live, for loads that choose how many transfers cross.
@@ -133,6 +135,8 @@ struct Workload: Sendable {
         self.ids = ids
         random = Random(seed: seed)
     }
+
+    mutating func nextID() -> UInt128 { ids.next() }
 
     @inline(__always)
     mutating func next() -> Draw {

@@ -72,6 +72,91 @@ private let accounts = (UInt128(1)...20).map {
         }
     }
 
+    @Test func aPurchaseGivesTheSameAtBothDoors() async throws {
+        try await withEngine { engine, port in
+            let client = try await LedgerClient.connect(host: "127.0.0.1", port: port)
+            _ = try await client.createAccounts(accounts)
+            _ = try await client.createTransfers((2...20).map { transfer($0, 1, $0, 1000) })
+            // By turns over the network and embedded, over accounts of both shards.
+            for base in [UInt128(2), 5, 8, 11] {
+                let isRemote = base % 2 == 0
+                func create(_ transfers: [Transfer]) async throws -> [EventResult] {
+                    isRemote
+                        ? try await client.createTransfers(transfers) : try await engine.createTransfers(transfers)
+                }
+                let (buyer, merchant, fees) = (base, base + 1, base + 2)
+                var reserve = transfer(base * 100, buyer, merchant, 500)
+                reserve.flags = .pending
+                #expect(try await create([reserve]).map(\.code) == [.created])
+                var post = transfer(base * 100 + 1, buyer, merchant, .max)
+                post.flags = [.postPending, .linked]
+                post.pendingID = reserve.id
+                let chain = [post, transfer(base * 100 + 2, merchant, fees, 1500)]
+                let created = try await create(chain)
+                #expect(created.map(\.code) == [.created, .created])
+                #expect(try await create(chain).map(\.timestamp) == created.map(\.timestamp))
+                var first = transfer(base * 100 + 3, buyer, merchant, 1)
+                first.flags = .linked
+                let refused = try await create([first, transfer(base * 100 + 4, merchant, fees, 2)])
+                #expect(refused.map(\.code) == [.linkedEventFailed, .exceedsCredits])
+                let ids = [buyer, merchant, fees].map { AccountID($0) }
+                let found = try await client.accounts(ids)
+                #expect(found.map { $0?.debitsPosted.value } == [500, 1500, 0])
+                #expect(found.map { $0?.creditsPosted.value } == [1000, 1500, 2500])
+
+                let frozen =
+                    isRemote
+                    ? try await client.freeze(AccountID(buyer), credits: false)
+                    : try await engine.freeze(AccountID(buyer), credits: false)
+                #expect(frozen.isCreated && frozen.timestamp > created[1].timestamp)
+                #expect(
+                    try await create([transfer(base * 100 + 5, buyer, fees, 1)]).map(\.code) == [.debitAccountFrozen])
+                #expect(try await client.accounts(ids)[0]?.flags.contains(.debitsFrozen) == true)
+                let lifted =
+                    isRemote
+                    ? try await client.unfreeze(AccountID(buyer)) : try await engine.unfreeze(AccountID(buyer))
+                #expect(lifted.isCreated)
+                #expect(try await create([transfer(base * 100 + 6, buyer, fees, 1)]).map(\.code) == [.created])
+            }
+            #expect(try await client.freeze(AccountID(99)).code == .debitAccountNotFound)
+            #expect(try await client.freeze(AccountID(0)).code == .idMustNotBeZero)
+            #expect(try await engine.freeze(AccountID(0)).code == .idMustNotBeZero)
+            #expect(try await engine.freeze(AccountID(2), debits: false, credits: false).code == .reservedFlag)
+            await client.close()
+        }
+    }
+
+    /// What the request alone shows is told alike, whatever shards the events would go to.
+    @Test func faultsOfChainsAreTheSameAtBothDoors() async throws {
+        try await withEngine { engine, port in
+            let client = try await LedgerClient.connect(host: "127.0.0.1", port: port)
+            _ = try await client.createAccounts(accounts)
+            func events(_ count: Int, from first: UInt128, linked: (Int) -> Bool) -> [Transfer] {
+                (0..<count).map { i in
+                    let n = UInt128(i)
+                    var event = transfer(first + n, 1 + n % 7, 8 + n % 7, 0)
+                    if linked(i) { event.flags = .linked }
+                    return event
+                }
+            }
+            // A plain one, an open chain; a chain too long, a plain one; a chain of 64 behind 31 plain ones.
+            let open = events(4, from: 1000) { $0 > 0 }
+            let long = events(67, from: 2000) { $0 < 65 }
+            let whole = events(95, from: 3000) { $0 >= 31 && $0 < 94 }
+            let expected: [[ResultCode?]] = [
+                [.created, .linkedEventFailed, .linkedEventFailed, .linkedEventChainOpen],
+                Array(repeating: .linkedEventFailed, count: 64) + [.chainTooLong, .linkedEventFailed, .created],
+                Array(repeating: .created, count: 95),
+            ]
+            for (n, request) in [open, long, whole].enumerated() {
+                #expect(try await engine.createTransfers(request).map(\.code) == expected[n])
+                let again = try await client.createTransfers(request).map(\.code)
+                #expect(again == expected[n].map { $0 == .created ? .exists : $0 })
+            }
+            await client.close()
+        }
+    }
+
     @Test func manyTasksShareOneConnection() async throws {
         try await withEngine { engine, port in
             let client = try await LedgerClient.connect(host: "localhost", port: port)

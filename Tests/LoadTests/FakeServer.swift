@@ -24,6 +24,8 @@ final class FakeServer: Sendable {
         var reversed = false
         /// Full results even where timestamps would do.
         var fullResults = false
+        /// Pending transfers are created, all but every so many; else `reserved_flag`.
+        var refusesPendingEvery: Int?
         /// Bytes per write of a reply; 0: all at once.
         var pieces = 0
         /// Keeps ids and pairs; a throughput check does without.
@@ -43,6 +45,10 @@ final class FakeServer: Sendable {
         var credits: [UInt128: Int] = [:]
         var debits: [UInt128: Int] = [:]
         var crossing = 0
+        var pending = 0
+        /// Debit accounts of the pending transfers that were created and not posted.
+        var reserved: [UInt128: UInt128] = [:]
+        var posted = 0
         var connections = 0
         var stalled = false
     }
@@ -266,6 +272,16 @@ final class FakeServer: Sendable {
 
     private func note(_ t: Transfer, _ isFunding: Bool, _ routing: Routing, _ seen: inout Seen) -> ResultCode {
         if !seen.ids.insert(t.id.value).inserted { seen.problems.append("id \(t.id) twice") }
+        if t.flags == .postPending {
+            if t.amount.value != .max || t.creditAccountID.value != 0 || t.timeout != 0 {
+                seen.problems.append("odd post \(t)")
+            }
+            if seen.reserved.removeValue(forKey: t.pendingID.value) != t.debitAccountID.value {
+                seen.problems.append("posts what is not reserved: \(t)")
+            }
+            seen.posted += 1
+            return .created
+        }
         if t.debitAccountID == t.creditAccountID { seen.problems.append("pays itself") }
         if t.ledger != 1 || t.code != 10 || t.timestamp != .zero || t.pendingID.value != 0 || t.userData128 != 0 {
             seen.problems.append("odd transfer \(t)")
@@ -277,7 +293,14 @@ final class FakeServer: Sendable {
             seen.fundings += 1
             return .created
         }
-        if t.flags.contains(.pending) { return .reservedFlag }
+        if t.flags == .pending {
+            if t.timeout == 0 { seen.problems.append("reserves for ever: \(t)") }
+            guard let every = behaviour.refusesPendingEvery else { return .reservedFlag }
+            seen.pending += 1
+            if seen.pending % every == 0 { return .exceedsCredits }
+            seen.reserved[t.id.value] = t.debitAccountID.value
+            return .created
+        }
         seen.transfers += 1
         seen.debits[t.debitAccountID.value, default: 0] += 1
         seen.credits[t.creditAccountID.value, default: 0] += 1
@@ -348,7 +371,7 @@ final class FakeServer: Sendable {
                 id: TransferID(number(words[1])), debit: AccountID(number(words[2])),
                 credit: AccountID(number(words[3])),
                 amount: Amount(number(words[4])), ledger: UInt32(words[5])!, code: UInt16(words[6])!,
-                flags: words.count > 7 ? .pending : [])
+                flags: words.count > 7 ? .pending : [], timeout: words.count > 8 ? UInt32(words[8])! : 0)
             let isFunding = t.amount.value == 1 << 60
             let busy = behaviour.busyEvery.map { every in
                 seen.withLock { seen in
@@ -358,6 +381,12 @@ final class FakeServer: Sendable {
             }
             if busy == true { return "-BUSY retry after 5 ms\r\n" }
             let code = seen.withLock { note(t, isFunding, routing, &$0) }
+            return code == .created ? ":7\r\n" : "-\(code.upperName) no\r\n"
+        case "TRANSFER.POST":
+            let t = Transfer(
+                id: TransferID(number(words[1])), debit: AccountID(number(words[2])), credit: AccountID(0),
+                amount: Amount(.max), ledger: 0, code: 0, flags: .postPending, pendingID: TransferID(number(words[3])))
+            let code = seen.withLock { note(t, false, routing, &$0) }
             return code == .created ? ":7\r\n" : "-\(code.upperName) no\r\n"
         default: return "-ERR unknown command\r\n"
         }

@@ -129,6 +129,31 @@ private func withRun(
         }
     }
 
+    @Test func pendingTransfersArePostedByTheirConnection() throws {
+        for (resp, fullResults, reversed) in [
+            (false, false, false), (false, true, true), (true, false, false),
+        ] {
+            let every = fullResults || resp ? 5 : Int.max
+            try withRun(
+                .init(reversed: reversed, fullResults: fullResults, refusesPendingEvery: every), resp: resp
+            ) {
+                $0.transfers = 8_000
+                $0.pending = 25
+                $0.connections = 3
+                if !resp { $0.batch = 50 }
+            } check: { report, seen in
+                // A quarter of what is no post, and each post is a transfer more: a fifth, less what was refused.
+                #expect((1400...1800).contains(seen.pending), "\(seen.pending)")
+                let refused = Int(report.refused["exceeds_credits"] ?? 0)
+                #expect(refused == seen.pending / every && Int(report.accepted) + refused == 8_000)
+                #expect(seen.posted == seen.pending - refused - seen.reserved.count)
+                // What the run's end leaves is no more than was under way.
+                #expect(seen.reserved.count <= 3 * 4 * (resp ? 1 : 50) && seen.posted > 1000)
+                #expect(report.failure == nil)
+            }
+        }
+    }
+
     @Test func busyIsCountedAndNotAnAcceptance() throws {
         for resp in [false, true] {
             try withRun(.init(busyEvery: 4), resp: resp) {

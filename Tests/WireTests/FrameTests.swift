@@ -75,6 +75,41 @@ private func request(_ bytes: [UInt8], end: Int? = nil) -> FrameParsed {
     }
 }
 
+@Test func freezeItemsHaveTheirDocumentedBytes() {
+    #expect(MemoryLayout<FreezeItem>.size == 32 && MemoryLayout<FreezeItem>.stride == FreezeItem.bytes)
+    #expect(Operation.freezeAccounts.rawValue == 20 && Operation.unfreezeAccounts.rawValue == 21)
+    var body = OutputBuffer()
+    body.append(record: FreezeItem(AccountID(0x0102_0304), [.debitsFrozen, .creditsFrozen]))
+    let bytes = body.withBytes { bytes in (0..<bytes.count).map { bytes[$0] } }
+    #expect(bytes == [4, 3, 2, 1] + Array(repeating: 0, count: 12) + [0x60] + Array(repeating: 0, count: 15))
+    for operation in [Operation.freezeAccounts, .unfreezeAccounts] {
+        let whole = frame(FrameHeader(operation.rawValue, requestID: 9, count: 1), body: bytes)
+        if case .frame(let header, let consumed) = request(whole) {
+            #expect(header.operation == operation && consumed == 96)
+        } else {
+            Issue.record("not a frame")
+        }
+        let short = frame(FrameHeader(operation.rawValue, requestID: 9, count: 2), body: bytes)
+        #expect(request(short) == .refused(.malformed, requestID: 9))
+    }
+}
+
+@Test func freezeItemsAreRefusedInOrder() {
+    func code(_ account: UInt128, _ sides: AccountFlags, _ change: (inout FreezeItem) -> Void = { _ in }) -> ResultCode
+    {
+        var item = FreezeItem(AccountID(account), sides)
+        change(&item)
+        return item.refusalByRequest()
+    }
+    #expect(code(1, .debitsFrozen) == .created && code(1, .creditsFrozen) == .created)
+    #expect(code(0, []) { $0.reserved0 = 1 } == .reservedField)
+    #expect(code(0, []) { $0.reserved1 = 1 } == .reservedField)
+    #expect(code(0, []) { $0.reserved2 = 1 } == .reservedField)
+    #expect(code(0, []) == .reservedFlag && code(0, .closed) == .reservedFlag)
+    #expect(code(1, [.debitsFrozen, .linked]) == .reservedFlag)
+    #expect(code(0, .debitsFrozen) == .idMustNotBeZero && code(.max, .debitsFrozen) == .idMustNotBeMax)
+}
+
 @Test func everyFlippedBitIsNoticed() {
     let bytes = frame(FrameHeader(Operation.lookupAccounts.rawValue, requestID: 9, count: 2), body: Array(0..<32))
     for bit in 0..<(bytes.count * 8) {
