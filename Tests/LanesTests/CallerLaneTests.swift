@@ -28,7 +28,8 @@ private final class Node: CallerNode, @unchecked Sendable {
     #expect(lane?.isEmpty == false)
     var taken = lane?.takeAll() ?? []
     #expect(taken.compactMap { ($0 as? Node)?.number } == Array(0..<10))
-    #expect(lane?.isEmpty == true && ends.count.load(ordering: .relaxed) == 0)
+    #expect(lane?.isEmpty == true)
+    withExtendedLifetime(taken) { #expect(ends.count.load(ordering: .relaxed) == 0) }
     taken = []
     #expect(ends.count.load(ordering: .relaxed) == 10)
     // What nobody took goes with the lane.
