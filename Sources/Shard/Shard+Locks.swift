@@ -24,21 +24,8 @@ extension Shard {
         order += 1
         participants[p].order = order
         let chain = reference(p)
-        if openIdentityCount > 0 && freeWaiters.count > 0 {
-            for i in 0..<chain.view.count {
-                let t = chain.view[i].asked
-                guard routing.shard(of: t.debitAccountID) == id,
-                    let slot = openSlot(ledger.identityHash(t.debitAccountID, t.id), t)
-                else { continue }
-                // The same id is being decided: let go until it is.
-                participants[p].state = .dyingBehindSlot
-                let origin = Origin(
-                    core: 0, operation: 0, request: UInt32(truncatingIfNeeded: p),
-                    index: UInt32(truncatingIfNeeded: order), stream: 0)
-                wait(for: .slot(slot), .chain, t, origin)
-                return answer(p, .letGo)
-            }
-        }
+        // An id that is being decided singly needs no look: its slot holds a debit of one of these accounts, or holds
+        // nothing and looks for what is remembered when its turn comes.
         for i in 0..<chain.view.count where freeWaiters.count > 0 {
             guard let slot = expiring(chain.view[i].asked) else { continue }
             // What it posts or voids is due: that comes first.
@@ -221,7 +208,7 @@ extension Shard {
         return true
     }
 
-    /// A slot that a chain had to let go for has ended.
+    /// The expiry that a chain had to let go for has ended.
     mutating func chainMayGoOn(_ origin: Origin) {
         let p = Int(origin.request)
         guard participants[p].state == .dyingBehindSlot,

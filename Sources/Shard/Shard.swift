@@ -231,7 +231,7 @@ public struct Shard: ~Copyable {
         chainPool = ChainPool(count: chains.count)
         freeChains = FreeList(count: chains.count)
         undecided = FixedArray(
-            count: slotCount * 2 + (openPerPeerMax + min(Self.chainPlacesMax, chains.count * 128)) * shardCount)
+            count: slotCount * 2 + (openPerPeerMax + min(2 * Self.chainPlacesMax, chains.count * 128)) * shardCount)
         readGroups = FixedArray(count: undecided.count)
         freeUndecided = FreeList(count: undecided.count)
         waiters = FixedArray(count: slotCount)

@@ -94,7 +94,7 @@ enum ParticipantState: UInt8, BitwiseCopyable {
     case locked
     /// Waits for younger ones on its accounts, marked there: those that come later queue behind it.
     case lockWaiting
-    /// Has been told to let go; gets `again` when a transfer with one of its ids has been decided.
+    /// Has been told to let go; gets `again` when what it would post or void has expired.
     case dyingBehindSlot
 }
 

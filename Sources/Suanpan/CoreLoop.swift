@@ -362,7 +362,9 @@ struct CoreLoop: ~Copyable {
             return try submit(poll: true)
         }
         var timeout: UInt64?
-        if front.hasStalled || !shard.canReceive {
+        var isAnyStalled = front.hasStalled
+        for core in 0..<shared.coreCount where requestsStalled[core] { isAnyStalled = true }
+        if isAnyStalled || !shard.canReceive {
             // Room may come from a segment made ready, which rings no bell: look again soon.
             timeout = 5_000_000
             front.wakeStalled()

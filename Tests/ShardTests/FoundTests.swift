@@ -186,4 +186,55 @@ import Testing
         hasWork = stage.nodes[0].shard.hasWork
         #expect(!hasWork)
     }
+
+    /// A reservation waited for a plain transfer of its id that was parked behind it, which waited for the reservation.
+    @Test func anIDAskedForInTwoWaysAtOnceIsDecided() throws {
+        let stage = try Stage()
+        let a = try stage.account(on: 0)
+        let b = try stage.account(on: 1)
+        var reserve = stage.transfer(a, b, 5)
+        let plain = reserve
+        reserve.flags = .pending
+        let first = stage.ask(.transfer(reserve))
+        let second = stage.ask(.transfer(plain))
+        try stage.finish()
+        #expect(stage.code(first) == .created)
+        #expect(stage.code(second) == .existsWithDifferentFlags)
+        let isQuiet = stage.nodes[0].shard.isQuiet && stage.nodes[1].shard.isQuiet
+        #expect(isQuiet)
+    }
+
+    /// Reserved, posted in part and voided between two shards, each waiting for the one before.
+    @Test func whatIsReservedAcrossShardsIsPostedOnce() throws {
+        let stage = try Stage()
+        let a = try stage.account(on: 0, .debitsMustNotExceedCredits, credits: 10)
+        let b = try stage.account(on: 1)
+        var reserve = stage.transfer(a, b, 8)
+        reserve.flags = .pending
+        var post = stage.transfer(a, AccountID(0), 3)
+        post.flags = .postPending
+        post.pendingID = reserve.id
+        post.ledger = 0
+        post.code = 0
+        var void = stage.transfer(a, AccountID(0), 0)
+        void.flags = .voidPending
+        void.pendingID = reserve.id
+        void.ledger = 0
+        void.code = 0
+        let reserved = stage.ask(.transfer(reserve))
+        let early = stage.ask(.transfer(stage.transfer(a, b, 3)))
+        let posted = stage.ask(.transfer(post))
+        let voided = stage.ask(.transfer(void))
+        let late = stage.ask(.transfer(stage.transfer(a, b, 7)))
+        try stage.finish()
+        let debit = stage.ask(.lookupAccount(a))
+        let credit = stage.ask(.lookupAccount(b))
+        try stage.finish()
+        #expect(stage.code(reserved) == .created && stage.code(early) == .exceedsCredits)
+        #expect(stage.code(posted) == .created && stage.code(voided) == .pendingTransferAlreadyPosted)
+        #expect(stage.code(late) == .created)
+        #expect(stage.balances(debit) == [10, 10] && stage.balances(credit) == [0, 10])
+        let isQuiet = stage.nodes[0].shard.isQuiet && stage.nodes[1].shard.isQuiet
+        #expect(isQuiet)
+    }
 }

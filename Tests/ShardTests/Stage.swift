@@ -102,7 +102,12 @@ final class Stage {
             switch question {
             case .transfer(let t):
                 let node = nodes[routing.shard(of: t.debitAccountID).index]
-                accepted = take(try node.shard.submit(t, origin), node, origin)
+                if t.flags.isPlain {
+                    accepted = take(try node.shard.submit(t, origin), node, origin)
+                } else {
+                    node.shard.chainInput[0] = t
+                    accepted = take(try node.shard.submitChain(1, origin), node, origin)
+                }
             case .account(let a):
                 let node = nodes[routing.shard(of: a.id).index]
                 accepted = take(node.shard.submit(a, origin), node, origin)
