@@ -44,7 +44,6 @@ struct Chain: BitwiseCopyable {
     var slot: UInt32
     /// Answers of shards that it waits for.
     var outstanding: UInt32
-    /// What the event at `fault` is refused with, where that must become durable elsewhere before it is answered.
     var state: ChainState
     var kind: ChainKind
     /// The first slot stands in the parked list of the first debit account.

@@ -204,9 +204,7 @@ extension Shard {
         }
         guard freeSlots.count >= wanted.nonzeroBitCount else { return false }
         for p in 0..<shardCount where wanted >> UInt64(p) & 1 == 1 {
-            guard peers[p].open < openPerPeerMax,
-                peers[p].decided &- peers[p].durableThere &+ UInt64(peers[p].open) < UInt64(redoPerPeerMax)
-            else { return false }
+            guard hasCredit(p) else { return false }
         }
         if wanted >> UInt64(id.value) & 1 == 1 { addSlot(c, id) }
         for p in 0..<shardCount where p != id.index && wanted >> UInt64(p) & 1 == 1 { addSlot(c, ShardID(p)) }

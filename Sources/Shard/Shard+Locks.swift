@@ -133,12 +133,10 @@ extension Shard {
         if let open = ledger.openPendingFact(t) { return open }
         let debit = t.debitAccountID
         let named = t.pendingID
-        var step = 0
-        while let known = ledger.nextRemembered(ledger.identityHash(debit, named), &step) {
-            let record = try journal.read(LogPosition(known.position))
-            if record.body.id == named && record.body.debitAccountID == debit { return PendingFact(known, record) }
+        guard let (known, record) = try remembered(ledger.identityHash(debit, named), debit, named) else {
+            return PendingFact(.notFound)
         }
-        return PendingFact(.notFound)
+        return PendingFact(known, record)
     }
 
     // MARK: Letting go
@@ -196,11 +194,7 @@ extension Shard {
             return false
         }
         if lock != 0 {
-            participants[p].barrier = order + 1
-            participants[p].state = .waiting
-            Self.append(p, to: &undecided[entry].waitList, in: &participants)
-            answer(p, .waiting)
-            markDirty(undecided[entry].account)
+            waitInLine(p, entry)
             return false
         }
         // Behind the one that goes first now, whose place is the next.

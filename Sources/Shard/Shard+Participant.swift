@@ -66,17 +66,20 @@ extension Shard {
 
         // The answer depends on what is undecided. It holds a debit at D: it may wait for younger ones only.
         let entry = undecidedEntry(credit)
-        participants[p].barrier = order + 1
         if hasOlder(entry, than: participants[p].age) && !isFaulty(.waitWithoutDying) {
-            participants[p].state = .dying
-            Self.append(p, to: &undecided[entry].dyingList, in: &participants)
-            answer(p, .letGo)
+            die(p, entry, barrier: order + 1)
         } else {
-            participants[p].state = .waiting
-            Self.append(p, to: &undecided[entry].waitList, in: &participants)
-            answer(p, .waiting)
+            waitInLine(p, entry)
         }
-        markDirty(credit)
+    }
+
+    /// Waits at the account for what is undecided there now.
+    mutating func waitInLine(_ p: Int, _ entry: Int) {
+        participants[p].barrier = order + 1
+        participants[p].state = .waiting
+        Self.append(p, to: &undecided[entry].waitList, in: &participants)
+        answer(p, .waiting)
+        markDirty(undecided[entry].account)
     }
 
     /// D lets go of a transfer: forget it, whatever was said in between.

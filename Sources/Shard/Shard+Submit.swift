@@ -151,15 +151,8 @@ extension Shard {
     /// The transfer with this debit account and id, as recorded; nil: none accepted.
     /// - Complexity: O(1); one read of the log when it is older than the buffers in memory.
     public mutating func lookupTransfer(_ debit: AccountID, _ id: TransferID) throws(JournalError) -> Transfer? {
-        let hash = ledger.identityHash(debit, id)
-        var step = 0
-        while let known = ledger.nextRemembered(hash, &step) {
-            let record = try journal.read(LogPosition(known.position))
-            if record.body.id == id && record.body.debitAccountID == debit && known.refusal == nil {
-                return record.transfer
-            }
-        }
-        return nil
+        guard let (known, record) = try remembered(ledger.identityHash(debit, id), debit, id) else { return nil }
+        return known.refusal == nil ? record.transfer : nil
     }
 
     /// True while the transfer is being decided, or an earlier command of the stream waits: a look-up must not answer yet.
@@ -185,16 +178,23 @@ extension Shard {
     /// `exists…` or `id_already_failed` for a transfer seen before; nil for a new one.
     mutating func rememberedAnswer(_ hash: UInt64, _ t: borrowing Transfer) throws(JournalError) -> EventResult? {
         if isFaulty(.forgetIDs) { return nil }
-        let id = t.id
-        let debit = t.debitAccountID
+        guard let (known, record) = try remembered(hash, t.debitAccountID, t.id) else { return nil }
+        if let reason = known.refusal { return EventResult(.idAlreadyFailed, reason: reason) }
+        let code = t.comparedWithRecorded(record.asked)
+        return EventResult(code, timestamp: code == .exists ? record.body.timestamp : .zero)
+    }
+
+    /// What is remembered of an identity, and its record; nil: nothing.
+    /// - Complexity: O(1) for a new identity; else one read of the log when its record is older than the buffers in memory.
+    @inline(__always)
+    mutating func remembered(
+        _ hash: UInt64, _ debit: AccountID, _ id: TransferID
+    ) throws(JournalError) -> (RememberedID, LogRecord)? {
         var step = 0
         while let known = ledger.nextRemembered(hash, &step) {
             let record = try journal.read(LogPosition(known.position))
             // Equal hashes, other ids: go on looking.
-            guard record.body.id == id && record.body.debitAccountID == debit else { continue }
-            if let reason = known.refusal { return EventResult(.idAlreadyFailed, reason: reason) }
-            let code = t.comparedWithRecorded(record.asked)
-            return EventResult(code, timestamp: code == .exists ? record.body.timestamp : .zero)
+            if record.body.id == id && record.body.debitAccountID == debit { return (known, record) }
         }
         return nil
     }
@@ -260,9 +260,7 @@ extension Shard {
         _ t: borrowing Transfer, _ origin: Origin, _ hash: UInt64, _ debit: AccountIndex, _ peer: ShardID
     ) -> UInt32? {
         let p = peer.index
-        guard peers[p].open < openPerPeerMax,
-            peers[p].decided &- peers[p].durableThere &+ UInt64(peers[p].open) < UInt64(redoPerPeerMax)
-        else { return nil }
+        guard hasCredit(p) else { return nil }
         peers[p].open += 1
         let slot = freeSlots.take()
         let i = Int(slot)
@@ -283,6 +281,13 @@ extension Shard {
         identityHeads[bucket] = slot + 1
         openIdentityCount += 1
         return slot
+    }
+
+    /// One more transfer may be open with this peer.
+    @inline(__always)
+    func hasCredit(_ p: Int) -> Bool {
+        peers[p].open < openPerPeerMax
+            && peers[p].decided &- peers[p].durableThere &+ UInt64(peers[p].open) < UInt64(redoPerPeerMax)
     }
 
     /// The slot that is deciding this identity now.
