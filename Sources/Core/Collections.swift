@@ -2,10 +2,10 @@
 
 /// A first-in first-out queue in a power of two of places; grows by doubling, which a warmed shard no longer does.
 public struct Queue<Element: BitwiseCopyable>: ~Copyable {
-    private var items: FixedArray<Element>
-    private var mask: Int
-    private var head = 0
-    private var tail = 0
+    @usableFromInline var items: FixedArray<Element>
+    @usableFromInline var mask: Int
+    @usableFromInline var head = 0
+    @usableFromInline var tail = 0
 
     public init(capacity: Int = 1024) {
         var places = 64
@@ -14,20 +14,21 @@ public struct Queue<Element: BitwiseCopyable>: ~Copyable {
         mask = places - 1
     }
 
-    public var count: Int { tail &- head }
-    public var isEmpty: Bool { head == tail }
-    public var first: Element { items[head & mask] }
+    @inlinable public var count: Int { tail &- head }
+    @inlinable public var isEmpty: Bool { head == tail }
+    @inlinable public var first: Element { items[head & mask] }
 
+    @inlinable @inline(__always)
     public mutating func append(_ element: Element) {
         if count > mask { grow() }
         items[tail & mask] = element
         tail &+= 1
     }
 
-    public mutating func removeFirst() { head &+= 1 }
+    @inlinable public mutating func removeFirst() { head &+= 1 }
 
-    @inline(never)
-    private mutating func grow() {
+    @usableFromInline @inline(never)
+    mutating func grow() {
         let bigger = FixedArray<Element>(count: (mask + 1) * 2)
         var larger = bigger
         let n = count
@@ -41,23 +42,24 @@ public struct Queue<Element: BitwiseCopyable>: ~Copyable {
 
 /// Indices of free places of a table, the last freed first: what was just used is still in the cache.
 public struct FreeList: ~Copyable {
-    private var stack: FixedArray<UInt32>
-    public private(set) var count: Int
+    @usableFromInline var stack: FixedArray<UInt32>
+    @usableFromInline var free: Int
+    @inlinable public var count: Int { free }
 
     public init(count: Int) {
         stack = FixedArray(count: count)
-        self.count = count
+        free = count
         for i in 0..<count { stack[i] = UInt32(count - 1 - i) }
     }
 
-    public mutating func take() -> UInt32 {
-        invariant(count > 0, "a table is full")
-        count -= 1
-        return stack[count]
+    @inlinable public mutating func take() -> UInt32 {
+        invariant(free > 0, "a table is full")
+        free -= 1
+        return stack[free]
     }
 
-    public mutating func give(_ index: UInt32) {
-        stack[count] = index
-        count += 1
+    @inlinable public mutating func give(_ index: UInt32) {
+        stack[free] = index
+        free += 1
     }
 }

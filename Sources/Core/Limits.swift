@@ -11,6 +11,9 @@ public enum Limits {
     public static let recordBytes = 128
     /// Body of a native message.
     public static let messageBodyBytesMax = 1 << 20
+    /// A larger amount is decided the slower way: credits up to this one, however many, don't overflow an account that has
+    /// room for 2^127, so that a shard may promise to take them.
+    public static let standingAmountMax: UInt128 = (1 << 64) - 1
     /// Virtual slots that accounts hash into; a shard owns a set of them.
     public static let slotCount = 4096
     /// Shards of one engine: lanes grow with the square of it.

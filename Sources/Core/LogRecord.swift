@@ -65,6 +65,8 @@ public enum RecordKind: UInt8, BitwiseCopyable, Sendable {
     public var body: Transfer
 
     public static let bytes = 144
+    public static let sequenceOffset = 8
+    public static let bodyOffset = 16
 
     @inlinable public init(
         _ kind: RecordKind, _ body: Transfer, peer: ShardID = ShardID(0), reason: ResultCode = .created,

@@ -9,10 +9,6 @@ public import SuanpanShard
 internal import SuanpanWire
 
 extension Front {
-    /// True for a transfer that needs no chain: what most of them are, and what the shard looks ahead at.
-    @inline(__always)
-    static func goesAlone(_ flags: TransferFlags) -> Bool { flags.isPlain && !flags.contains(.linked) }
-
     /// Answers the events of a run whose fault the request itself shows.
     /// - Parameter shift: From a place in the run's request to the index of its result.
     mutating func refuse(_ run: ChainRun, _ r: UInt32, shift: Int = 0) {
@@ -64,7 +60,7 @@ extension Front {
         throws(JournalError) -> Int
     {
         let record = lane.peekRecord()
-        if message.operation != Operation.createTransfers.rawValue || goesAlone(record.flags) {
+        if message.operation != Operation.createTransfers.rawValue || Shard.goesAlone(record) {
             return try serve(message, record, staged: k, &shard) ? 1 : 0
         }
         var count = 0

@@ -215,12 +215,12 @@ extension Front {
 
     // MARK: Releasing
 
-    /// Releases answers whose log is acknowledged: to our own requests, and by lane to other cores' fronts.
+    /// Releases answers that may leave (`Shard.released`): to our own requests, and by lane to other cores' fronts.
     // Do not rename: Perf/ finds it by this symbol.
     @inline(never)
     public mutating func release(_ shard: inout Shard) {
-        let acknowledged = shard.journal.acknowledged
-        while !shard.answers.isEmpty, shard.answers.first.lsn <= acknowledged {
+        let released = shard.released
+        while !shard.answers.isEmpty, shard.answers.first.lsn <= released {
             let answer = shard.answers.first
             shard.answers.removeFirst()
             if answer.origin.core == core.value {
@@ -235,7 +235,7 @@ extension Front {
                 controlLanes[Int(answer.origin.core)].push(message)
             }
         }
-        while !shard.recordAnswers.isEmpty, shard.recordAnswers.first.lsn <= acknowledged {
+        while !shard.recordAnswers.isEmpty, shard.recordAnswers.first.lsn <= released {
             let answer = shard.recordAnswers.first
             shard.recordAnswers.removeFirst()
             if answer.origin.core == core.value {
@@ -250,7 +250,7 @@ extension Front {
             }
         }
         // In the order in which they were completed; the log positions they wait for rise with few exceptions.
-        while !awaiting.isEmpty, requests[Int(awaiting.first)].lsn <= acknowledged.value {
+        while !awaiting.isEmpty, requests[Int(awaiting.first)].lsn <= released.value {
             let r = awaiting.first
             awaiting.removeFirst()
             finish(r)
@@ -258,10 +258,11 @@ extension Front {
     }
 
     /// True when `release` would find something.
-    public func canRelease(_ acknowledged: LSN, _ shard: borrowing Shard) -> Bool {
-        if !awaiting.isEmpty && requests[Int(awaiting.first)].lsn <= acknowledged.value { return true }
-        if !shard.answers.isEmpty && shard.answers.first.lsn <= acknowledged { return true }
-        return !shard.recordAnswers.isEmpty && shard.recordAnswers.first.lsn <= acknowledged
+    public func canRelease(_ shard: borrowing Shard) -> Bool {
+        let released = shard.released
+        if !awaiting.isEmpty && requests[Int(awaiting.first)].lsn <= released.value { return true }
+        if !shard.answers.isEmpty && shard.answers.first.lsn <= released { return true }
+        return !shard.recordAnswers.isEmpty && shard.recordAnswers.first.lsn <= released
     }
 
     /// Makes requests, results and adoptions visible to other cores; calls `wake` for each that has something new.
@@ -355,7 +356,7 @@ extension Front {
                     if operation != .createTransfers {
                         guard try hand(operation, event, to: core, r, index, stream: 0, &shard) else { return }
                         partCursor += 1
-                    } else if Self.goesAlone(event.flags) {
+                    } else if Shard.goesAlone(event) {
                         guard try handStaged(partCursor + run - end, event, r, index, &shard) else { return }
                         partCursor += 1
                     } else {

@@ -238,6 +238,27 @@ public struct Journal: ~Copyable {
     public mutating func append(_ record: LogRecord) -> LogPosition {
         if roomInGroup == 0 { openGroup() }
         buffers.store(record, at: writeOffset)
+        return placed()
+    }
+
+    /// The same for a record whose body is this transfer but for its timestamp; built in place.
+    @inlinable @inline(__always) @discardableResult
+    public mutating func append(
+        _ kind: RecordKind, _ t: borrowing Transfer, timestamp: Timestamp, peer: ShardID = ShardID(0),
+        reason: ResultCode = .created, sequence: UInt64 = 0
+    ) -> LogPosition {
+        if roomInGroup == 0 { openGroup() }
+        let head =
+            UInt64(kind.rawValue) | UInt64(peer.value) << 16 | UInt64(reason.rawValue) << 32
+        buffers.store(head, at: writeOffset)
+        buffers.store(sequence, at: writeOffset + LogRecord.sequenceOffset)
+        buffers.store(copy t, at: writeOffset + LogRecord.bodyOffset)
+        buffers.store(timestamp.nanoseconds, at: writeOffset + LogRecord.bytes - 8)
+        return placed()
+    }
+
+    @inlinable @inline(__always)
+    mutating func placed() -> LogPosition {
         let position = LogPosition(logOffset >> 4)
         writeOffset &+= LogRecord.bytes
         logOffset &+= UInt64(LogRecord.bytes)

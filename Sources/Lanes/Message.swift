@@ -23,6 +23,12 @@ public enum MessageKind: UInt8, BitwiseCopyable, Sendable {
     case commit = 34
     /// Lock all accounts of a chain that live there, say what they are, and vote.
     case lock = 35
+    /// `transfer` is decided by a standing vote of the receiver: reserve its credit.
+    case announce = 36
+    /// The decisions up to `sequence` are durable, all of them announced: apply them.
+    case commits = 38
+    /// A standing vote is forgotten, and all commits of decisions that rested on it have been sent.
+    case revoked = 37
 
     // Participant C → coordinator D.
     case voteYes = 48
@@ -33,10 +39,12 @@ public enum MessageKind: UInt8, BitwiseCopyable, Sendable {
     case letGo = 51
     case again = 52
     case released = 53
-    /// All commits up to `sequence` are applied (their records appended).
+    /// All commits up to `sequence` are applied (their records appended), all announcements up to `time` are noted.
     case applied = 54
     /// Everything up to `durableSequence` is durable at C.
     case durable = 55
+    /// Forget the standing vote on the account whose hash is `sequence`; answered by `revoked`.
+    case revoke = 56
 
     // Front → front.
     /// A new connection to serve: `slot` is its descriptor, `flags` its protocol.
@@ -55,19 +63,22 @@ public enum MessageKind: UInt8, BitwiseCopyable, Sendable {
     public var slot: UInt32
     /// What must stay in order: a connection of a text protocol; 0: nothing.
     public var stream: UInt32
-    /// The front's request slot and the event's index in it. Release with a code: the event at fault.
+    /// The front's request slot and the event's index in it. Release with a code: the event at fault. Yes: 1, and it
+    /// stands for all credits to come. Revoke, revoked: the place in the asking shard's table.
     public var request: UInt32
     public var index: UInt32
     /// The sender's hybrid logical clock.
     public var clock: UInt64
-    /// Prepare: the transfer's age. Commit, result: its timestamp.
+    /// Prepare: the transfer's age. Announce: number of the decision in its pair. Commit, result: its
+    /// timestamp; commits: the last one. Applied: announcements noted.
     public var time: UInt64
-    /// Lock: the chain's view, as bits. Prepare: the hash of the credit account, whose key all shards share. Commit, applied: number of the decision in its pair.
+    /// Lock: the chain's view, as bits. Prepare, announce, revoke: the hash of the credit account, whose key all
+    /// shards share. Commit, applied: number of the decision in its pair.
     public var sequence: UInt64
     /// The highest number of the receiver's decisions that is durable at the sender.
     public var durableSequence: UInt64
 
-    /// Prepare: the transfer, in the coordinator's table.
+    /// Prepare, announce: the transfer, in the coordinator's table.
     public var transfer: TransferReference?
 
     @inlinable public init(_ kind: MessageKind, from: ShardID, slot: UInt32 = 0) {

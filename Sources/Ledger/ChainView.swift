@@ -69,6 +69,16 @@ public struct ChainView: ~Copyable {
         return accounts[place]
     }
 
+    /// Some event may close an account, or credit so much that others, promised, might overflow.
+    public var mayBreakPromises: Bool {
+        for i in 0..<eventCount {
+            let flags = events[i].asked.flags
+            if flags.closes { return true }
+            if !flags.resolves && events[i].asked.amount.value > Limits.standingAmountMax { return true }
+        }
+        return false
+    }
+
     // MARK: Filling
 
     /// Empties the view.

@@ -10,13 +10,13 @@ extension Ledger {
         guard totalsSlot(account.ledger) != nil else { return false }
         let index = accounts.count
         guard accounts.append(account) else { return false }
-        guard states.append(AccountState(createdLSN: lsn, flags: account.flags)) else {
+        guard states.append(AccountState(statusLSN: lsn, flags: account.flags)) else {
             stop("out of memory: the state of an account")
         }
         guard accountIndex.insert(key.hash(account.id.value), UInt64(index) + 1) else {
             stop("out of memory: the index of accounts")
         }
-        lastCreatedLSN = lsn
+        lastStatusLSN = lsn
         return true
     }
 

@@ -16,18 +16,27 @@ public import SuanpanCore
 
 /// What a shard keeps of an account beside the record, and does not need to decide.
 @frozen public struct AccountState: BitwiseCopyable, Sendable {
-    /// Bits 0–55: the LSN of the creation; bits 56–58: closed, debits frozen, credits frozen at the creation.
+    /// Bits 0–55: the LSN of the creation, or of a later change that opened the account or lifted a freeze; bits 56–58: closed, debits frozen, credits frozen at the creation;
+    /// bits 59–63: of the shard, while it runs.
     @usableFromInline var packed: UInt64
 
-    @inlinable public init(createdLSN: LSN, flags: AccountFlags) {
-        packed = createdLSN.value & ((1 << 56) - 1) | UInt64(flags.intersection(.changing).rawValue) << 52
+    @inlinable public init(statusLSN: LSN, flags: AccountFlags) {
+        packed = statusLSN.value & ((1 << 56) - 1) | UInt64(flags.intersection(.changing).rawValue) << 52
     }
 
-    /// LSN of the creation in this shard's log: a vote on the account waits until it is durable.
-    @inlinable public var createdLSN: LSN { LSN(packed & ((1 << 56) - 1)) }
+    /// Where this shard's log says that the account exists and may be used: a vote waits until that is durable.
+    @inlinable public var statusLSN: LSN {
+        get { LSN(packed & ((1 << 56) - 1)) }
+        set { packed = packed & ~((1 << 56) - 1) | newValue.value & ((1 << 56) - 1) }
+    }
     /// Those of the flags at the creation that may change later.
     @inlinable public var createdFlags: AccountFlags {
         AccountFlags(rawValue: UInt16(truncatingIfNeeded: packed >> 52)).intersection(.changing)
+    }
+    /// Five bits that are the shard's own; 0 at the creation and after a restart.
+    @inlinable public var standing: UInt8 {
+        get { UInt8(truncatingIfNeeded: packed >> 59) }
+        set { packed = packed & ((1 << 59) - 1) | UInt64(newValue) << 59 }
     }
 }
 
@@ -90,8 +99,8 @@ public struct Ledger: ~Copyable {
     public var transferCount: UInt64 { accepted }
     @usableFromInline var accepted: UInt64 = 0
     public internal(set) var refusalCount: UInt64 = 0
-    /// LSN of the newest account's creation.
-    public internal(set) var lastCreatedLSN = LSN.zero
+    /// The highest `statusLSN` of all accounts.
+    public internal(set) var lastStatusLSN = LSN.zero
 
     /// - Parameters:
     ///   - key: Key of the in-memory tables; not the routing's, so that no client can aim at a bucket.
@@ -200,7 +209,12 @@ public struct Ledger: ~Copyable {
     }
 
     @inlinable public func flags(_ index: AccountIndex) -> AccountFlags { accounts[index.index].flags }
-    @inlinable public func createdLSN(_ index: AccountIndex) -> LSN { states[index.index].createdLSN }
+    @inlinable public func statusLSN(_ index: AccountIndex) -> LSN { states[index.index].statusLSN }
+    /// The account's status has changed by the record with this LSN.
+    public mutating func setStatusLSN(_ index: AccountIndex, _ lsn: LSN) {
+        states[index.index].statusLSN = lsn
+        lastStatusLSN = lsn
+    }
 
     /// The shard's entry for what is undecided on the account, plus 1; 0: none.
     @inlinable @inline(__always)
@@ -208,6 +222,22 @@ public struct Ledger: ~Copyable {
     @inlinable @inline(__always)
     public mutating func setUndecided(_ index: AccountIndex, _ value: UInt32) {
         accounts[index.index].reserved = value
+    }
+
+    /// True while no credit up to `Limits.standingAmountMax` can be refused, unless the account is frozen or closed, or so
+    /// large a credit comes that 2^127 are passed.
+    public func takesAnyCredit(_ index: AccountIndex) -> Bool {
+        let refusing: AccountFlags = [.creditsMustNotExceedDebits, .closed, .creditsFrozen]
+        guard flags(index).isDisjoint(with: refusing) else { return false }
+        let account = accounts[index.index]
+        let (credits, overflow) = account.creditsPosted.value.addingReportingOverflow(account.creditsPending.value)
+        return !overflow && credits >> 127 == 0
+    }
+
+    /// What the shard has promised of the account: its own bits of the state.
+    @inlinable public func standing(_ index: AccountIndex) -> UInt8 { states[index.index].standing }
+    @inlinable public mutating func setStanding(_ index: AccountIndex, _ value: UInt8) {
+        states[index.index].standing = value
     }
 
     /// The account as it was created, balances aside: what a creation sent again is compared with.

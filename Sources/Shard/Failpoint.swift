@@ -16,6 +16,8 @@ public enum Failpoint: String, CaseIterable, Sendable {
     case voteSent
     /// D has C's yes.
     case voted
+    /// D has appended a decision by a standing vote, and sent the announcement.
+    case announced
     /// D has appended the decision; it is not durable.
     case decided
     /// The decision is durable; no commit was sent.

@@ -16,6 +16,12 @@ public enum Fault: UInt8, CaseIterable, Sendable {
     case waitWithoutDying
     /// Those behind one that waits keep what they hold.
     case keepFollowers
+    /// What may follow from a decision by a standing vote leaves before the announcement is noted.
+    case releaseBeforeNoted
+    /// D goes on using a standing vote that C has taken back.
+    case keepStandingVotes
+    /// C locks, freezes and closes an account without taking its standing vote back.
+    case keepPromises
     /// A remembered id is not looked for.
     case forgetIDs
     /// An id that is being decided is not looked for.

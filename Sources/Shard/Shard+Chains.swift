@@ -36,7 +36,7 @@ extension Shard {
             answers.append(Answer(origin: origin, result: EventResult(.debitAccountNotFound), lsn: journal.appended))
             return .deferred
         }
-        if isFree(account) {
+        if isFree(account) && isUnpromised(account) {
             let result = freeze(request, account)
             answers.append(Answer(origin: origin, result: result, lsn: journal.appended))
             return .deferred
@@ -59,6 +59,7 @@ extension Shard {
         let timestamp = clock.next()
         _ = journal.append(LogRecord(freeze: request.debitAccountID, flags: flags, timestamp: timestamp))
         ledger.apply(freeze: account, flags: flags)
+        ledger.setStatusLSN(account, journal.appended)
         markDirty(account)
         return EventResult(.created, timestamp: timestamp)
     }
@@ -86,11 +87,12 @@ extension Shard {
             guard t.flags.resolves else { continue }
             scratch.setPending(i, try pendingFact(t))
         }
+        let mayBreakPromises = scratch.mayBreakPromises
         for place in 0..<scratch.accountCount {
             let account = scratch.account(place).id
             guard routing.shard(of: account) == id else { return false }
             guard let index = ledger.find(account) else { continue }
-            if !isFree(index) { return false }
+            if !isFree(index) || (mayBreakPromises && !isUnpromised(index)) { return false }
             scratch.setAccount(place, ledger.account(index), index: index)
         }
         // What is due has expired before this.

@@ -65,6 +65,7 @@ extension Shard {
         case .voteYes:
             guard state == .preparing || state == .waitingAtPeer else { return expectAborting(state, "yes") }
             slots[i].state = .voted
+            if message.index != 0 { remember(standing: transfers[i]) }
             failpoint(.voted)
             let entry = undecidedEntry(slots[i].debit)
             if undecided[entry].openHead == message.slot + 1 && slots[i].next == 0 && canReceive {
@@ -127,7 +128,7 @@ extension Shard {
             }
             answers.append(
                 Answer(
-                    origin: slots[i].origin, result: EventResult(.created, timestamp: transfers[i].timestamp),
+                    origin: slots[i].origin, result: EventResult(.created, timestamp: Timestamp(slots[i].age)),
                     lsn: .zero))
             free(slot)
             failpoint(.answered)
@@ -166,9 +167,9 @@ extension Shard {
         unreserve(slot, entry)
         let timestamp = clock.next()
         transfers[i].timestamp = timestamp
-        let amount = transfers[i].amount
         if peer == id {
-            let position = journal.append(LogRecord(.transfer, transfers[i]))
+            let amount = transfers[i].amount
+            let position = journal.append(.transfer, transfers[i], timestamp: timestamp)
             ledger.applyDebit(slots[i].debit, amount)
             let participant = Int(slot) + id.index * slotCount
             let credit = participants[participant].account
@@ -177,24 +178,34 @@ extension Shard {
             releaseCredit(participant)
             finish(slot, EventResult(.created, timestamp: timestamp), journal.appended)
         } else {
-            peers[peer.index].decided += 1
-            let position = journal.append(
-                LogRecord(.decision, transfers[i], peer: peer, sequence: peers[peer.index].decided))
-            ledger.applyDebit(slots[i].debit, amount)
-            ledger.rememberCreated(slots[i].identityHash, position: position.value)
             endIdentity(slot)
             endCaution(slot)
             resubmitAfter(slot)
-            awaitCommit(slot, timestamp)
+            recordDecision(slot, slots[i].debit, slots[i].identityHash)
         }
         failpoint(.decided)
     }
 
+    /// Appends and applies the decision of a crossing transfer whose timestamp is set.
+    /// - Parameter announced: Its number among those announced to the peer; 0: the peer has voted on it.
+    @inline(__always)
+    mutating func recordDecision(_ slot: UInt32, _ debit: AccountIndex, _ hash: UInt64, announced: UInt64 = 0) {
+        let i = Int(slot)
+        let peer = slots[i].peer
+        peers[peer.index].decided += 1
+        let position = journal.append(
+            .decision, transfers[i], timestamp: transfers[i].timestamp, peer: peer, sequence: peers[peer.index].decided)
+        ledger.applyDebit(debit, transfers[i].amount)
+        ledger.rememberCreated(hash, position: position.value)
+        awaitCommit(slot, transfers[i].timestamp, announced: announced)
+    }
+
     /// The decision of a slot is in the log: its commit leaves when it is durable.
-    mutating func awaitCommit(_ slot: UInt32, _ timestamp: Timestamp) {
+    mutating func awaitCommit(_ slot: UInt32, _ timestamp: Timestamp, announced: UInt64 = 0) {
         let i = Int(slot)
         let peer = slots[i].peer
         slots[i].state = .decided
+        slots[i].age = timestamp.nanoseconds
         slots[i].next = 0
         if peers[peer.index].decidedTail != 0 {
             slots[Int(peers[peer.index].decidedTail - 1)].next = slot + 1
@@ -205,22 +216,35 @@ extension Shard {
         decidedQueue.append(
             DecidedItem(
                 slot: slot, peer: peer, lsn: journal.appended, timestamp: timestamp,
-                sequence: peers[peer.index].decided))
+                sequence: peers[peer.index].decided, announced: announced))
     }
 
-    /// Sends the commits of decisions that have become durable.
+    /// Sends the commits of decisions that have become durable, in the order of the log.
     mutating func sendCommits() {
         let durable = isFaulty(.commitBeforeDurable) ? journal.appended : journal.acknowledged
         while !decidedQueue.isEmpty, decidedQueue.first.lsn <= durable {
             let decision = decidedQueue.first
-            var message = Message(.commit, from: id, slot: decision.slot)
-            message.time = decision.timestamp.nanoseconds
-            message.sequence = decision.sequence
+            guard decision.announced <= peers[decision.peer.index].notedThere else { break }
+            if decision.sequence == 0 {
+                decidedQueue.removeFirst()
+                sendAnnouncedCommits(decision.peer)
+                sendRevoked(decision)
+                continue
+            }
             failpoint(.durable)
-            send(message, to: decision.peer)
             decidedQueue.removeFirst()
+            if decision.announced != 0 {
+                sendCommit(announced: decision)
+            } else {
+                sendAnnouncedCommits(decision.peer)
+                var message = Message(.commit, from: id, slot: decision.slot)
+                message.time = decision.timestamp.nanoseconds
+                message.sequence = decision.sequence
+                send(message, to: decision.peer)
+            }
             failpoint(.committed)
         }
+        for p in 0..<shardCount { sendAnnouncedCommits(ShardID(p)) }
     }
 
     // MARK: Ending a slot

@@ -71,6 +71,13 @@ extension Shard {
     mutating func takeLocks(_ p: Int) {
         let chain = reference(p)
         var isFree = true
+        for place in 0..<chain.view.accountCount {
+            guard let account = accountHere(chain, place) else { continue }
+            if !isUnpromised(account) {
+                revokeStanding(account)
+                isFree = false
+            }
+        }
         for place in 0..<chain.view.accountCount where isFree {
             guard let account = accountHere(chain, place) else { continue }
             let u = ledger.undecided(account)
@@ -235,7 +242,7 @@ extension Shard {
 
     /// Says `released` for refusals that have become durable.
     mutating func sendReleased() {
-        while !releaseQueue.isEmpty, releaseQueue.first.lsn <= journal.acknowledged {
+        while !releaseQueue.isEmpty, releaseQueue.first.lsn <= released {
             let item = releaseQueue.first
             releaseQueue.removeFirst()
             send(Message(.released, from: id, slot: item.slot), to: item.peer)
@@ -290,6 +297,11 @@ extension Shard {
         // A leg of other shards, in the decision of its coordinator.
         if debit == nil && credit == nil { return }
         ledger.apply(record, debit: debit, credit: credit, position: position.value)
+        // A void or expiry may have opened an account again.
+        if t.flags.contains(.voidPending) {
+            if let debit { ledger.setStatusLSN(debit, journal.appended) }
+            if let credit { ledger.setStatusLSN(credit, journal.appended) }
+        }
         if let debit { markDirty(debit) }
         if let credit { markDirty(credit) }
     }

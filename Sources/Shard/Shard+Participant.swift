@@ -20,8 +20,16 @@ extension Shard {
             prepare(message, transfer)
         case .release: release(message)
         case .commit: commit(message)
+        case .commits: commitAnnounced(message)
+        case .announce:
+            guard let transfer = message.transfer else { stop("an announcement without its transfer") }
+            note(message, transfer)
         case .lock: lock(message)
-        case .applied: applied(message.sequence, at: ShardID(message.from))
+        case .applied:
+            peers[from].notedThere = message.time
+            applied(message.sequence, at: ShardID(message.from))
+        case .revoke: forgetStanding(message)
+        case .revoked: revoked(Int(message.index))
         case .durable: break
         default: receiveAnswer(message)
         }
@@ -29,23 +37,14 @@ extension Shard {
 
     /// D asks for the credit of a transfer.
     mutating func prepare(_ message: Message, _ transfer: TransferReference) {
-        let p = Int(message.slot) + Int(message.from) * slotCount
-        invariant(participants[p].state == .free, "a prepare for a slot that is in use")
-        participants[p].transfer = transfer
-        participants[p].age = message.time
-        participants[p].coordinator = ShardID(message.from)
-        participants[p].slot = message.slot
-        participants[p].next = 0
-        participants[p].previous = 0
-        participants[p].voteSent = false
-        participants[p].chain = 0
+        let p = begin(message, transfer)
         guard let credit = ledger.find(transfer.value.creditAccountID, hash: message.sequence) else {
             return voteNo(p, .creditAccountNotFound, .zero)
         }
         participants[p].account = credit
 
-        // Seldom is any account so new that its own line must be asked.
-        let created = ledger.lastCreatedLSN <= journal.acknowledged ? .zero : ledger.createdLSN(credit)
+        // Seldom has any account been opened so lately that its own line must be asked.
+        let opened = ledger.lastStatusLSN <= journal.acknowledged ? .zero : ledger.statusLSN(credit)
         let flags = ledger.flags(credit)
         let u = ledger.undecided(credit)
         if u != 0 && undecided[Int(u - 1)].lock | undecided[Int(u - 1)].mark != 0 {
@@ -57,7 +56,7 @@ extension Shard {
         if worst == .created && !queued {
             // A credit uses none of the account's balances unless they limit it.
             let limited = flags.contains(.creditsMustNotExceedDebits)
-            return voteYes(p, limited ? journal.appended : created)
+            return voteYes(p, limited ? journal.appended : opened)
         }
         let expected = u == 0 ? 0 : undecided[Int(u - 1)].reservedDebits
         let best = ledger.creditRefusal(credit, transfer.value, reservedCredits: 0, expectedDebits: expected)
@@ -71,6 +70,22 @@ extension Shard {
         } else {
             waitInLine(p, entry)
         }
+    }
+
+    /// Fills the participant of a single transfer.
+    @inline(__always)
+    mutating func begin(_ message: Message, _ transfer: TransferReference) -> Int {
+        let p = Int(message.slot) + Int(message.from) * slotCount
+        invariant(participants[p].state == .free, "a prepare for a slot that is in use")
+        participants[p].transfer = transfer
+        participants[p].age = message.time
+        participants[p].coordinator = ShardID(message.from)
+        participants[p].slot = message.slot
+        participants[p].next = 0
+        participants[p].previous = 0
+        participants[p].voteSent = false
+        participants[p].chain = 0
+        return p
     }
 
     /// Waits at the account for what is undecided there now.
@@ -109,16 +124,22 @@ extension Shard {
         let from = Int(message.from)
         let p = Int(message.slot) + from * slotCount
         if participants[p].state == .locked { return commitChain(message, p) }
-        invariant(participants[p].state == .reserved && participants[p].voteSent, "a commit without a vote")
-        invariant(
-            message.sequence == peers[from].applied + 1, "commit \(message.sequence) after \(peers[from].applied)")
         clock.observe(message.time)
-        peers[from].applied = message.sequence
-        _ = journal.append(
-            LogRecord(.credit, participants[p].transfer.value, peer: ShardID(from), sequence: message.sequence))
+        commit(p, message.sequence, from)
+    }
+
+    /// The same for one participant.
+    @inline(__always)
+    mutating func commit(_ p: Int, _ sequence: UInt64, _ from: Int) {
+        invariant(participants[p].state == .reserved && participants[p].voteSent, "a commit without a vote")
+        invariant(sequence == peers[from].applied + 1, "commit \(sequence) after \(peers[from].applied)")
+        peers[from].applied = sequence
+        let timestamp = participants[p].transfer.value.timestamp
+        journal.append(
+            .credit, participants[p].transfer.value, timestamp: timestamp, peer: ShardID(from), sequence: sequence)
         peers[from].appliedLSN = journal.appended.value
         failpoint(.credited)
-        showToReads(p, message.time)
+        showToReads(p, timestamp.nanoseconds)
         ledger.applyCredit(participants[p].account, participants[p].transfer.value.amount)
         releaseCredit(p)
     }
@@ -137,13 +158,18 @@ extension Shard {
 
     /// Reserves the credit; the vote leaves when the log is durable up to `lsn`.
     mutating func voteYes(_ p: Int, _ lsn: LSN) {
+        reserveCredit(p)
+        vote(p, .created, lsn)
+    }
+
+    @inline(__always)
+    mutating func reserveCredit(_ p: Int) {
         let entry = undecidedEntry(participants[p].account)
         order += 1
         participants[p].order = order
         participants[p].state = .reserved
         undecided[entry].reservedCredits += participants[p].transfer.value.amount.value
         Self.append(p, to: &undecided[entry].creditList, in: &participants)
-        vote(p, .created, lsn)
     }
 
     mutating func voteNo(_ p: Int, _ code: ResultCode, _ lsn: LSN) {
@@ -154,13 +180,13 @@ extension Shard {
     }
 
     mutating func vote(_ p: Int, _ code: ResultCode, _ lsn: LSN) {
-        if (lsn <= journal.acknowledged && voteQueue.isEmpty) || isFaulty(.voteBeforeDurable) {
+        if (lsn <= released && voteQueue.isEmpty) || isFaulty(.voteBeforeDurable) {
             sendVote(p, code.rawValue)
         } else {
             // In order: a later vote's facts are durable no earlier.
             voteQueue.append(
                 DelayedVote(
-                    participant: UInt32(p), order: participants[p].order, lsn: max(lsn, journal.acknowledged),
+                    participant: UInt32(p), order: participants[p].order, lsn: max(lsn, released),
                     rawCode: code.rawValue))
         }
     }
@@ -171,15 +197,17 @@ extension Shard {
         message.rawCode = rawCode
         participants[p].voteSent = true
         let coordinator = participants[p].coordinator
-        if rawCode != 0 && participants[p].chain == 0 { participants[p].state = .free }
+        if participants[p].chain == 0 {
+            if rawCode != 0 { participants[p].state = .free } else if stands(p) { message.index = 1 }
+        }
         send(message, to: coordinator)
         failpoint(.voteSent)
     }
 
     /// Sends the votes whose facts have become durable.
     mutating func sendVotes() {
-        let durable = journal.acknowledged
-        while !voteQueue.isEmpty, voteQueue.first.lsn <= durable {
+        let released = released
+        while !voteQueue.isEmpty, voteQueue.first.lsn <= released {
             let v = voteQueue.first
             voteQueue.removeFirst()
             let p = Int(v.participant)

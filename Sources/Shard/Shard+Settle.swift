@@ -40,8 +40,8 @@ extension Shard {
     /// Releases votes and commits that the log has made durable, and tells peers what they need not send again.
     public mutating func advance() {
         expire()
-        sendVotes()
         sendCommits()
+        sendVotes()
         sendReleased()
         guard shardCount > 1 else { return }
         let durable = journal.durable.value
@@ -62,11 +62,13 @@ extension Shard {
     /// something new.
     public mutating func flush(_ wake: (Int) -> Void) {
         for p in 0..<shardCount where p != id.index {
-            // One message for all commits since the last: each had a credit for its own.
-            if peers[p].applied != peers[p].toldApplied {
+            // One message for all commits and announcements since the last: each had a credit for its own.
+            if peers[p].applied != peers[p].toldApplied || peers[p].noted != peers[p].toldNoted {
                 var message = Message(.applied, from: id)
                 message.sequence = peers[p].applied
+                message.time = peers[p].noted
                 peers[p].toldApplied = peers[p].applied
+                peers[p].toldNoted = peers[p].noted
                 send(message, to: ShardID(p))
                 failpoint(.applied)
             }

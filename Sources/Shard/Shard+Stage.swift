@@ -40,7 +40,11 @@ extension Shard {
         staged[k] = hashed(t)
         ledger.prefetchIdentity(hash: staged[k].identityHash)
         ledger.prefetchAccount(hash: staged[k].debitHash)
-        if staged[k].peer == id { ledger.prefetchAccount(hash: staged[k].creditHash) }
+        if staged[k].peer == id {
+            ledger.prefetchAccount(hash: staged[k].creditHash)
+        } else {
+            standingVotes.prefetch(staged[k].creditHash)
+        }
     }
 
     /// Second look: guesses the accounts by their hashes and asks for their records.
@@ -79,7 +83,7 @@ extension Shard {
     public mutating func lookAhead(_ k: Int, _ message: Message) {
         var found = StagedMessage(step: .nothing, at: 0, account: 0, hash: 0)
         switch message.kind {
-        case .prepare:
+        case .prepare, .announce:
             found.step = .prepare
             found.hash = message.sequence
             message.transfer?.prefetch()

@@ -5,7 +5,14 @@ public import SuanpanJournal
 internal import SuanpanLedger
 
 extension Shard {
-    /// Decides a transfer whose debit account hashes to this shard.
+    /// True for a transfer that needs no chain: what most of them are. All others go by `submitChain`.
+    @inline(__always)
+    public static func goesAlone(_ t: borrowing Transfer) -> Bool {
+        guard t.flags.isPlain, !t.flags.contains(.linked) else { return false }
+        return t.amount.value <= Limits.standingAmountMax
+    }
+
+    /// Decides a transfer that goes alone and whose debit account hashes to this shard.
     /// - Complexity: O(1); allocates nothing. A duplicate of an old id costs one read of the log.
     public mutating func submit(_ t: borrowing Transfer, _ origin: Origin) throws(JournalError) -> Submission {
         let bad = t.refusalByRequest()
@@ -74,7 +81,13 @@ extension Shard {
         }
 
         // Group 7, here or at the peer.
-        guard peer == id && !hasOpen else { return open(t, origin, hash, debit, peer) }
+        // Those that hold a debit keep their place before it.
+        if hasOpen { return open(t, origin, hash, debit, peer) }
+        guard peer == id else {
+            let isPromised = standingVotes.has(t, found.creditHash)
+            return isPromised
+                ? decideStanding(t, origin, hash, debit, peer, found.creditHash) : open(t, origin, hash, debit, peer)
+        }
         switch creditVerdict(t, found) {
         case .refused(let code): return .answered(refuse(t, hash, code))
         case .undecided: return open(t, origin, hash, debit, peer)
@@ -233,22 +246,19 @@ extension Shard {
     mutating func accept(_ t: borrowing Transfer, _ hash: UInt64, _ debit: AccountIndex, _ credit: AccountIndex)
         -> Timestamp
     {
-        var accepted = copy t
-        accepted.timestamp = clock.next()
-        let position = journal.append(LogRecord(.transfer, accepted))
+        let timestamp = clock.next()
+        let position = journal.append(.transfer, t, timestamp: timestamp)
         ledger.applyDebit(debit, t.amount)
         ledger.applyCredit(credit, t.amount)
         ledger.rememberCreated(hash, position: position.value)
         markDirty(debit)
         markDirty(credit)
-        return accepted.timestamp
+        return timestamp
     }
 
     /// Records a refusal for good.
     mutating func refuse(_ t: borrowing Transfer, _ hash: UInt64, _ code: ResultCode) -> EventResult {
-        var refused = copy t
-        refused.timestamp = clock.next()
-        let position = journal.append(LogRecord(.refusal, refused, reason: code))
+        let position = journal.append(.refusal, t, timestamp: clock.next(), reason: code)
         ledger.rememberRefused(hash, code, position: position.value)
         return EventResult(code)
     }

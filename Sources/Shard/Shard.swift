@@ -36,6 +36,9 @@ public import SuanpanLedger
 
 public struct ShardStatistics: BitwiseCopyable, Sendable {
     public var crossings: UInt64 = 0
+    /// Of the crossings, those decided on a standing vote; and standing votes taken back.
+    public var announced: UInt64 = 0
+    public var revocations: UInt64 = 0
     public var waits: UInt64 = 0
     public var restarts: UInt64 = 0
     public var redone: UInt64 = 0
@@ -54,6 +57,9 @@ struct PeerState: BitwiseCopyable {
     var decidedTail: UInt32 = 0
     /// Slots alive whose credit side is this peer.
     var open = 0
+    /// Of the decisions, those taken by a standing vote of the peer; and how many of them it has noted.
+    var announced: UInt64 = 0
+    var notedThere: UInt64 = 0
     /// As participant: number of the last commit applied from this peer.
     var applied: UInt64 = 0
     var appliedLSN: UInt64 = 0
@@ -63,6 +69,14 @@ struct PeerState: BitwiseCopyable {
     var durableHere: UInt64 = 0
     /// The last `applied` said to the peer.
     var toldApplied: UInt64 = 0
+    /// Decisions up to this number can be sent as `commits`, and have not been; 0: none. The last one's timestamp.
+    var commitsThrough: UInt64 = 0
+    var commitsTime: UInt64 = 0
+    /// How many they are.
+    var commitsCount = 0
+    /// As participant: the peer's announcements noted, and the last number of them said to it.
+    var noted: UInt64 = 0
+    var toldNoted: UInt64 = 0
     /// The last `durableHere` said to the peer.
     var toldDurable: UInt64 = 0
 }
@@ -124,6 +138,13 @@ public struct Shard: ~Copyable {
     /// The place of the last reservation.
     var order: UInt64 = 0
 
+    /// Standing votes of other shards.
+    var standingVotes: StandingVotes
+    /// By peer, then by the number of the decision (modulo `openPerPeerMax`): participants of announced transfers.
+    var announcedHere: FixedArray<UInt32>
+    /// Own ones that are being taken back.
+    var revocations = Revocations()
+
     var decidedQueue = Queue<DecidedItem>(capacity: 1 << 13)
     /// Votes whose facts are not yet durable.
     var voteQueue = Queue<DelayedVote>(capacity: 1 << 10)
@@ -143,13 +164,16 @@ public struct Shard: ~Copyable {
     public var chainInput = FixedArray<Transfer>(count: 64)
     var stagedMessages = FixedArray<StagedMessage>(count: Shard.stagedMax)
 
-    /// A decision whose commit leaves when it is durable; all that the commit says.
+    /// A decision whose commit leaves when it is durable, and noted where it was announced; all that the commit says. Or
+    /// a `revoked` that leaves behind the commits before it: then `sequence` is 0 and `slot` the place of the revocation.
     struct DecidedItem: BitwiseCopyable {
         var slot: UInt32
         var peer: ShardID
         var lsn: LSN
         var timestamp: Timestamp
         var sequence: UInt64
+        /// Number of the announcement; 0: not announced.
+        var announced: UInt64
     }
     struct DelayedVote: BitwiseCopyable {
         var participant: UInt32
@@ -184,8 +208,10 @@ public struct Shard: ~Copyable {
 
     /// Cells that the protocol lane from one shard to another needs so that a send never waits: per transfer that the
     /// sender coordinates a prepare and a release, per transfer that the receiver coordinates `waiting`, `letGo` or a
-    /// vote, `again` and `released`; and some for `durable`.
-    public static func protocolCells(shardCount: Int) -> Int { openPerPeerMax(shardCount: shardCount) * 8 + 64 }
+    /// vote, `again` and `released`; `revoke` and `revoked`; and some for `durable`.
+    public static func protocolCells(shardCount: Int) -> Int {
+        openPerPeerMax(shardCount: shardCount) * 8 + 2 * Revocations.countMax + 64
+    }
 
     /// - Parameters:
     ///   - lanes: By shard, the protocol lane from this shard to it; this shard is the producer.
@@ -234,6 +260,8 @@ public struct Shard: ~Copyable {
             count: slotCount * 2 + (openPerPeerMax + min(2 * Self.chainPlacesMax, chains.count * 128)) * shardCount)
         readGroups = FixedArray(count: undecided.count)
         freeUndecided = FreeList(count: undecided.count)
+        standingVotes = StandingVotes(count: bounds.standingVotes)
+        announcedHere = FixedArray(count: openPerPeerMax * shardCount)
         waiters = FixedArray(count: slotCount)
         freeWaiters = FreeList(count: slotCount)
     }
@@ -283,11 +311,14 @@ public struct ShardBounds: Sendable {
     public var openPerPeer: Int
     /// Decisions not yet known durable at that shard.
     public var redoPerPeer: Int
+    /// Places for other shards' standing votes; a power of two.
+    public var standingVotes: Int
 
-    public init(slots: Int, openPerPeer: Int, redoPerPeer: Int) {
+    public init(slots: Int, openPerPeer: Int, redoPerPeer: Int, standingVotes: Int = 1 << 16) {
         self.slots = slots
         self.openPerPeer = openPerPeer
         self.redoPerPeer = redoPerPeer
+        self.standingVotes = standingVotes
     }
 
     /// What an engine uses.

@@ -54,7 +54,7 @@ enum SlotState: UInt8, BitwiseCopyable {
 struct Slot: BitwiseCopyable {
     var origin: Origin
     var identityHash: UInt64
-    /// Arrival: the age of wait-die.
+    /// Arrival: the age of wait-die. Once decided, the timestamp.
     var age: UInt64
     /// Place among all that became undecided in this shard.
     var order: UInt64

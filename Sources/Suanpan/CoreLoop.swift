@@ -129,7 +129,7 @@ struct CoreLoop: ~Copyable {
     }
 
     /// Answers that need not wait for the disk.
-    private var hasReleasable: Bool { front.canRelease(shard.journal.acknowledged, shard) }
+    private var hasReleasable: Bool { front.canRelease(shard) }
 
     private mutating func work() throws(CoreError) {
         do throws(JournalError) {

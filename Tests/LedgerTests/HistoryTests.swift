@@ -228,7 +228,7 @@ import Testing
             for i in 0..<shard.ledger.accountCount {
                 let index = AccountIndex(i)
                 guard replayed.ledger.account(index) == shard.ledger.account(index),
-                    replayed.ledger.createdLSN(index) == shard.ledger.createdLSN(index),
+                    replayed.ledger.statusLSN(index) == shard.ledger.statusLSN(index),
                     replayed.ledger.accountAsCreated(index) == shard.ledger.accountAsCreated(index)
                 else { throw differs("account \(i)") }
             }

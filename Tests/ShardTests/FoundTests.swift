@@ -35,8 +35,8 @@ import Testing
         #expect(try stage.deliver(1, 0, 1) == [.prepare])
         #expect(try stage.deliver(0, 1) == [.voteYes])
         try stage.sync(1)
-        // X is decided now; Y's commit is on its way.
-        #expect(try stage.deliver(1, 0, 2) == [.waiting, .voteYes])
+        // Y is decided, and so is X with its vote.
+        #expect(try stage.deliver(1, 0, 3) == [.waiting, .commit, .voteYes])
         try stage.sync(0)
         if !stage.balances(read).isEmpty { #expect(stage.balances(read) == [0, 0]) }
         try stage.finish()
@@ -62,7 +62,7 @@ import Testing
         #expect(try stage.deliver(1, 0, 1) == [.prepare])
         #expect(try stage.deliver(0, 1) == [.voteYes])
         try stage.sync(1)
-        #expect(try stage.deliver(1, 0, 2) == [.waiting, .voteYes])
+        #expect(try stage.deliver(1, 0, 3) == [.waiting, .commit, .voteYes])
         try stage.finish()
         #expect(stage.code(x) == .created)
         #expect(stage.code(k) == .created)

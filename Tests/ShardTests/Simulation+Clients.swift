@@ -177,6 +177,10 @@ extension Simulation {
 
     /// Hands in what the front may: a command of a stream waits while an earlier one, not yet answered, concerns one of
     /// its accounts on another shard.
+    func goesAlone(_ event: Int) -> Bool {
+        if case .transfer(let t) = events[event].question { Shard.goesAlone(t) } else { true }
+    }
+
     func pump(_ c: Int) {
         while let event = clients[c].backlog.first {
             let e = events[event]
@@ -185,6 +189,9 @@ extension Simulation {
                     events[earlier].shard != e.shard && events[earlier].accounts.contains { e.accounts.contains($0) }
                 }
                 if isHeld { return }
+                // What does not go alone waits for all before it, and all behind it wait.
+                if !goesAlone(event) && !clients[c].open.isEmpty { return }
+                if clients[c].open.contains(where: { !goesAlone($0) }) { return }
             }
             clients[c].backlog.removeFirst()
             clients[c].open.append(event)

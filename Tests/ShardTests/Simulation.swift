@@ -415,7 +415,7 @@ final class Simulation {
     }
 
     func release(_ node: Node, _ i: Int) {
-        let acknowledged = node.shard.journal.acknowledged
+        let acknowledged = node.shard.released
         while !node.shard.answers.isEmpty, node.shard.answers.first.lsn <= acknowledged {
             let answer = node.shard.answers.first
             node.shard.answers.removeFirst()
@@ -468,7 +468,10 @@ final class Simulation {
         let submission: Submission
         switch e.question {
         case .transfer(let t):
-            if let staged {
+            if !Shard.goesAlone(t) {
+                node.shard.chainInput[0] = t
+                submission = try node.shard.submitChain(1, origin)
+            } else if let staged {
                 submission = try node.shard.submit(t, origin, staged: staged)
             } else {
                 submission = try node.shard.submit(t, origin)

@@ -102,7 +102,7 @@ final class Stage {
             switch question {
             case .transfer(let t):
                 let node = nodes[routing.shard(of: t.debitAccountID).index]
-                if t.flags.isPlain {
+                if Shard.goesAlone(t) {
                     accepted = take(try node.shard.submit(t, origin), node, origin)
                 } else {
                     node.shard.chainInput[0] = t
@@ -171,11 +171,11 @@ final class Stage {
             _ = try node.shard.journal.completed(token: write.token, result: Int32(write.length))
         }
         try settle(i)
-        while !node.shard.answers.isEmpty, node.shard.answers.first.lsn <= node.shard.journal.acknowledged {
+        while !node.shard.answers.isEmpty, node.shard.answers.first.lsn <= node.shard.released {
             replies[Int(node.shard.answers.first.origin.request)] = .result(node.shard.answers.first.result)
             node.shard.answers.removeFirst()
         }
-        while !node.shard.recordAnswers.isEmpty, node.shard.recordAnswers.first.lsn <= node.shard.journal.acknowledged {
+        while !node.shard.recordAnswers.isEmpty, node.shard.recordAnswers.first.lsn <= node.shard.released {
             let answer = node.shard.recordAnswers.first
             node.shard.recordAnswers.removeFirst()
             let event = Int(answer.origin.request)

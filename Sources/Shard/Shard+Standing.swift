@@ -1,0 +1,293 @@
+// Standing votes: the yes of an account's shard C to all plain credits to come, so that the debit account's shard D may
+// decide such a transfer at once. Given with a yes, for accounts that don't limit their credits: nothing but closing,
+// freezing and overflow could refuse one.
+//
+//     D                                             C
+//     prepare, the first time      ─────────►       vote
+//     remember                     ◄── yes, and it stands
+//
+//     append the decision
+//     … being written …            ── announce ──►  reserve the credit
+//                                  ◄── noted n ──
+//     … durable, and noted …       ── commit n ──►  append, apply
+//
+//     forget                       ◄── revoke ──    before the account is locked, frozen or closed, and before a credit
+//     … commits sent …             ── revoked ──►   so large that others might overflow
+//
+// Three rules replace what waiting for the vote gave:
+//
+// 1. **Nothing that may follow from the decision leaves D before C has noted it**: no answer, no vote, no commit that
+//    stands behind it in the log (`released`). So whoever has seen anything of it finds the credit reserved at C, and
+//    waits there, as behind a vote. It costs no time: the disk takes longer.
+// 2. **A promise is taken back before it could be broken**: C revokes, D forgets at once and says `revoked` behind the
+//    commits of all that it has decided; the lane keeps the order. A chain revokes before it locks: it judges by what it
+//    locked, and an announcement must not slip in beneath.
+// 3. **A promise is a durable fact**, as any vote; and gone with the process.
+
+public import SuanpanCore
+internal import SuanpanJournal
+internal import SuanpanLanes
+internal import SuanpanLedger
+
+/// Standing votes that this shard holds, by the hash of the account; a newer one takes the place of an older.
+struct StandingVotes: ~Copyable {
+    struct Vote: BitwiseCopyable {
+        var account: AccountID
+        var ledger: UInt32
+        var isHeld: Bool
+    }
+    private var votes: FixedArray<Vote>
+    private let mask: Int
+
+    init(count: Int) {
+        invariant(count & (count - 1) == 0, "\(count) places for standing votes: not a power of two")
+        votes = FixedArray(count: count)
+        mask = count - 1
+    }
+
+    @inline(__always)
+    private func place(_ hash: UInt64) -> Int { Int(truncatingIfNeeded: hash) & mask }
+
+    /// True when the transfer's credit is promised.
+    @inline(__always)
+    func has(_ t: borrowing Transfer, _ creditHash: UInt64) -> Bool {
+        let i = place(creditHash)
+        guard votes[i].isHeld, votes[i].account == t.creditAccountID, votes[i].ledger == t.ledger else { return false }
+        return t.amount.value <= Limits.standingAmountMax
+    }
+
+    mutating func add(_ account: AccountID, ledger: UInt32, _ hash: UInt64) {
+        votes[place(hash)] = Vote(account: account, ledger: ledger, isHeld: true)
+    }
+
+    /// Forgets the account's, or what has taken its place.
+    mutating func remove(_ hash: UInt64) { votes[place(hash)].isHeld = false }
+
+    @inline(__always)
+    func prefetch(_ hash: UInt64) { votes.prefetch(place(hash)) }
+}
+
+/// Standing votes given by this shard that are being taken back, some at a time; others queue.
+struct Revocations: ~Copyable {
+    struct Revocation: BitwiseCopyable {
+        var account: AccountIndex
+        /// Shards that have not said `revoked`.
+        var left: Int
+    }
+    var underWay = FixedArray<Revocation>(count: Revocations.countMax)
+    var free = FreeList(count: Revocations.countMax)
+    var queue = Queue<AccountIndex>(capacity: 64)
+
+    /// Bounds the messages between two shards.
+    static var countMax: Int { 64 }
+}
+
+/// What a shard has said of credits to an account of its own: `Ledger.standing`.
+private enum Standing {
+    static let none: UInt8 = 0
+    static let given: UInt8 = 1
+    static let beingRevoked: UInt8 = 2
+    /// Bits of the above; the others count the votes until it is given again after it was taken back: where chains and
+    /// plain transfers alternate it is not worth its revocation.
+    static let mask: UInt8 = 3
+    static let countShift: UInt8 = 2
+    static let votesBeforeAgain: UInt8 = 7
+}
+
+extension Shard {
+    /// What may leave: all that stands in the log up to here is durable, and whatever was decided on a standing vote is noted
+    /// by the shard that gave it.
+    @inline(__always)
+    public var released: LSN {
+        if decidedQueue.isEmpty || isFaulty(.releaseBeforeNoted) { return journal.acknowledged }
+        return min(journal.acknowledged, LSN(decidedQueue.first.lsn.value - 1))
+    }
+
+    /// Commits in one message: each is a record that the receiver must have room for.
+    private static var commitsMax: Int { 64 }
+
+    // MARK: D
+
+    /// Decides a crossing transfer that its debit side accepts and whose credit is promised.
+    @inline(__always)
+    mutating func decideStanding(
+        _ t: borrowing Transfer, _ origin: Origin, _ hash: UInt64, _ debit: AccountIndex, _ peer: ShardID,
+        _ creditHash: UInt64
+    ) -> Submission {
+        let p = peer.index
+        guard hasCredit(p) else { return .stalled }
+        peers[p].open += 1
+        let slot = freeSlots.take()
+        let i = Int(slot)
+        let timestamp = clock.next()
+        transfers[i] = copy t
+        transfers[i].timestamp = timestamp
+        slots[i].origin = origin
+        slots[i].peer = peer
+        slots[i].chain = 0
+        slots[i].isCautious = false
+        statistics.crossings += 1
+        statistics.announced += 1
+        peers[p].announced += 1
+        recordDecision(slot, debit, hash, announced: peers[p].announced)
+        markDirty(debit)
+
+        var message = Message(.announce, from: id, slot: slot)
+        message.time = peers[p].decided
+        message.transfer = transfers.reference(i)
+        message.sequence = creditHash
+        send(message, to: peer)
+        failpoint(.announced)
+        return .deferred
+    }
+
+    mutating func remember(standing t: borrowing Transfer) {
+        let credit = t.creditAccountID
+        standingVotes.add(credit, ledger: t.ledger, ledger.accountHash(credit))
+    }
+
+    /// The peer takes a standing vote back.
+    mutating func forgetStanding(_ message: Message) {
+        if !isFaulty(.keepStandingVotes) { standingVotes.remove(message.sequence) }
+        decidedQueue.append(
+            DecidedItem(
+                slot: message.index, peer: ShardID(message.from), lsn: journal.appended, timestamp: .zero, sequence: 0,
+                announced: 0))
+    }
+
+    /// A decision's commit may leave: with others, as one message.
+    @inline(__always)
+    mutating func sendCommit(announced decision: DecidedItem) {
+        let p = decision.peer.index
+        peers[p].commitsThrough = decision.sequence
+        peers[p].commitsTime = decision.timestamp.nanoseconds
+        peers[p].commitsCount += 1
+        if peers[p].commitsCount == Self.commitsMax { sendAnnouncedCommits(decision.peer) }
+    }
+
+    mutating func sendAnnouncedCommits(_ peer: ShardID) {
+        let p = peer.index
+        guard peers[p].commitsCount > 0 else { return }
+        peers[p].commitsCount = 0
+        var message = Message(.commits, from: id)
+        message.time = peers[p].commitsTime
+        message.sequence = peers[p].commitsThrough
+        send(message, to: peer)
+    }
+
+    /// All decisions before the revocation have been sent as commits.
+    mutating func sendRevoked(_ item: DecidedItem) {
+        var message = Message(.revoked, from: id)
+        message.index = item.slot
+        send(message, to: item.peer)
+    }
+
+    // MARK: C
+
+    /// D has decided on our standing vote: reserves the credit.
+    mutating func note(_ message: Message, _ transfer: TransferReference) {
+        let from = Int(message.from)
+        let p = begin(message, transfer)
+        participants[p].age = transfer.value.timestamp.nanoseconds
+        guard let credit = ledger.find(transfer.value.creditAccountID, hash: message.sequence) else {
+            stop("an announcement for an account that is not here")
+        }
+        participants[p].account = credit
+        participants[p].voteSent = true
+        reserveCredit(p)
+        peers[from].noted += 1
+        announcedHere[place(from, message.time)] = UInt32(truncatingIfNeeded: p)
+    }
+
+    @inline(__always)
+    private func place(_ from: Int, _ sequence: UInt64) -> Int {
+        from * openPerPeerMax + Int(truncatingIfNeeded: sequence % UInt64(truncatingIfNeeded: openPerPeerMax))
+    }
+
+    /// D's decisions up to a number are durable, all of them announced: records and applies them.
+    mutating func commitAnnounced(_ message: Message) {
+        let from = Int(message.from)
+        clock.observe(message.time)
+        let first = peers[from].applied + 1
+        invariant(message.sequence < first + UInt64(Self.commitsMax), "commits from \(first) to \(message.sequence)")
+        // Three looks, as everywhere: the participants, their accounts, what is undecided on those.
+        var sequence = first
+        while sequence <= message.sequence {
+            participants.prefetch(Int(announcedHere[place(from, sequence)]))
+            sequence += 1
+        }
+        sequence = first
+        while sequence <= message.sequence {
+            let p = Int(announcedHere[place(from, sequence)])
+            participants[p].transfer.prefetch()
+            ledger.prefetch(participants[p].account)
+            sequence += 1
+        }
+        sequence = first
+        while sequence <= message.sequence {
+            let u = ledger.undecided(participants[Int(announcedHere[place(from, sequence)])].account)
+            if u != 0 { undecided.prefetch(Int(u - 1)) }
+            sequence += 1
+        }
+        sequence = first
+        while sequence <= message.sequence {
+            commit(Int(announcedHere[place(from, sequence)]), sequence, from)
+            sequence += 1
+        }
+    }
+
+    /// Whether the yes that is being sent stands for all credits to come; notes that it does.
+    mutating func stands(_ p: Int) -> Bool {
+        let account = participants[p].account
+        if participants[p].coordinator == id { return false }
+        let standing = ledger.standing(account)
+        if standing & Standing.mask == Standing.given { return true }
+        guard standing & Standing.mask == Standing.none, ledger.takesAnyCredit(account) else { return false }
+        let entry = Int(ledger.undecided(account) - 1)
+        guard undecided[entry].lock | undecided[entry].mark == 0 else { return false }
+        guard standing == 0 else {
+            ledger.setStanding(account, standing - 1 << Standing.countShift)
+            return false
+        }
+        ledger.setStanding(account, Standing.given)
+        return true
+    }
+
+    /// No other shard holds a standing vote on the account, and nothing decided on one is on its way.
+    @inline(__always)
+    func isUnpromised(_ account: AccountIndex) -> Bool {
+        ledger.standing(account) & Standing.mask == Standing.none || isFaulty(.keepPromises)
+    }
+
+    /// Takes a standing vote back; whoever marks the account is looked at when that is done.
+    mutating func revokeStanding(_ account: AccountIndex) {
+        guard ledger.standing(account) & Standing.mask == Standing.given else { return }
+        ledger.setStanding(account, Standing.beingRevoked)
+        statistics.revocations += 1
+        revocations.queue.append(account)
+        sendRevocations()
+    }
+
+    private mutating func sendRevocations() {
+        while !revocations.queue.isEmpty, revocations.free.count > 0 {
+            let account = revocations.queue.first
+            revocations.queue.removeFirst()
+            let place = revocations.free.take()
+            revocations.underWay[Int(place)] = .init(account: account, left: shardCount - 1)
+            var message = Message(.revoke, from: id)
+            message.index = place
+            message.sequence = ledger.accountHash(ledger.account(account).id)
+            for p in 0..<shardCount where p != id.index { send(message, to: ShardID(p)) }
+        }
+    }
+
+    mutating func revoked(_ place: Int) {
+        revocations.underWay[place].left -= 1
+        guard revocations.underWay[place].left == 0 else { return }
+        let account = revocations.underWay[place].account
+        revocations.free.give(UInt32(place))
+        ledger.setStanding(account, Standing.votesBeforeAgain << Standing.countShift)
+        markDirty(account)
+        sendRevocations()
+    }
+}
