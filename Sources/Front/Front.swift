@@ -47,6 +47,7 @@ public struct FrontStatistics: BitwiseCopyable, Sendable {
 }
 
 public struct Front: ~Copyable {
+    private let addressOnly = AddressOnly()
     let core: ShardID
     let configuration: FrontConfiguration
     let routing: Routing

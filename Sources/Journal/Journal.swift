@@ -82,6 +82,7 @@ struct OpenSegment: BitwiseCopyable {
 }
 
 public struct Journal: ~Copyable {
+    @usableFromInline let addressOnly = AddressOnly()
     public static let groupBytesMax = GroupHeader.lengthMax
     static let bufferCount: UInt64 = 16
     /// More than buffers: each group in flight may have a segment of its own, and async mode syncs the older ones.

@@ -82,6 +82,7 @@ public import SuanpanCore
 }
 
 public struct Ledger: ~Copyable {
+    @usableFromInline let addressOnly = AddressOnly()
     /// The records; while the shard runs, `reserved` holds its entry for what is undecided on the account (plus 1; 0:
     /// none), so that deciding touches no other line. `account(_:)` gives the record as it is.
     @usableFromInline var accounts: ChunkedArray<Account>

@@ -82,6 +82,7 @@ struct PeerState: BitwiseCopyable {
 }
 
 public struct Shard: ~Copyable {
+    private let addressOnly = AddressOnly()
     public let id: ShardID
     let shardCount: Int
     let routing: Routing
