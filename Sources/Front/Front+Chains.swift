@@ -40,7 +40,7 @@ extension Front {
         }
         // All of it in one turn, so that the lane's next flush shows it whole: see `serve`.
         let t = target.index
-        guard eventsOut[t] + count <= Self.eventsOutMax else { return false }
+        guard eventsOut[t] + count <= eventsOutMax else { return false }
         eventsOut[t] += count
         for k in 0..<count {
             var message = Message(.request, from: core)

@@ -169,7 +169,7 @@ extension Front {
         guard connections[c].openRequests == 0 else { return false }
         var needed = [Int](repeating: 0, count: routing.shardCount)
         for i in 0..<count { needed[routing.shard(of: arguments.accountID(i)).index] += 1 }
-        for (s, n) in needed.enumerated() where s != core.index && eventsOut[s] + n > Self.eventsOutMax { return false }
+        for (s, n) in needed.enumerated() where s != core.index && eventsOut[s] + n > eventsOutMax { return false }
         guard
             let r = makeRequest(
                 .respAccountGetMany, connection: c, count: count, bytes: count * ResultPool.recordStride)

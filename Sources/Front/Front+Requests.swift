@@ -69,7 +69,7 @@ extension Front {
             return try handHere(operation, record, origin, &shard)
         }
         let t = target.index
-        guard eventsOut[t] < Self.singlesOutMax else { return false }
+        guard eventsOut[t] < singlesOutMax else { return false }
         eventsOut[t] += 1
         var message = Message(.request, from: core)
         message.operation = operation.rawValue

@@ -96,10 +96,12 @@ public struct Front: ~Copyable {
     static var receiveGroup: UInt16 { 1 }
     static var receiveBytes: Int { 64 << 10 }
     static var requestCount: Int { 1 << 14 }
-    /// Events from one front under way to one other shard.
-    public static var eventsOutMax: Int { 8192 }
+    /// Events from one front under way to one other shard: what it decides in the time of a sync or two, and at least all
+    /// of one request. Fewer among many shards, as lanes grow with their square.
+    static func eventsOutMax(shardCount: Int) -> Int { shardCount <= 4 ? 1 << 14 : 1 << 13 }
+    let eventsOutMax: Int
     /// The rest is for chains, which need room for all their events at once.
-    static var singlesOutMax: Int { eventsOutMax - Limits.eventsPerChainMax }
+    var singlesOutMax: Int { eventsOutMax - Limits.eventsPerChainMax }
     /// Requests of one connection under way; more are left in the socket.
     static var requestsPerConnectionMax: Int { 1024 }
     /// Bytes that a client has not taken; above, its requests are left in the socket.
@@ -117,12 +119,14 @@ public struct Front: ~Copyable {
     static var adoptsMax: Int { 512 }
     /// Cells of the lane that carries everything but requests: protocol, results and records, adoption.
     public static func controlCells(shardCount: Int) -> Int {
-        Shard.protocolCells(shardCount: shardCount) + eventsOutMax * Lane.recordCells + adoptsMax + 64
+        Shard.protocolCells(shardCount: shardCount) + adoptsMax + requestCells(shardCount: shardCount)
     }
     /// Events handed in before the rest of the core gets its turn: short turns keep both sides of a crossing busy.
     public static var eventsPerTurn: Int { 1024 }
     /// Cells of a request lane, and of the results coming back, between a front and a shard.
-    public static var requestCells: Int { eventsOutMax * Lane.recordCells + 64 }
+    public static func requestCells(shardCount: Int) -> Int {
+        eventsOutMax(shardCount: shardCount) * Lane.recordCells + 64
+    }
 
     public init(
         core: ShardID, configuration: FrontConfiguration, ring: inout Ring, requestLanes: [Lane?],
@@ -131,6 +135,7 @@ public struct Front: ~Copyable {
         self.core = core
         self.configuration = configuration
         routing = configuration.routing
+        eventsOutMax = Self.eventsOutMax(shardCount: configuration.routing.shardCount)
         buffers = try ring.provideBuffers(group: Self.receiveGroup, count: 64, size: Self.receiveBytes)
         connections = Slab(count: configuration.connectionsMax) { _ in Connection() }
         freeConnections = FreeList(count: configuration.connectionsMax)

@@ -200,7 +200,7 @@ public struct Shard: ~Copyable {
     static var chainsMax: Int { 1024 }
     static var chainPlacesMax: Int { 4096 }
     /// Slots of an engine's shard.
-    public static var slotCountDefault: Int { 1 << 12 }
+    public static var slotCountDefault: Int { 1 << 13 }
 
     /// Credits between two shards: fewer when there are many, as lanes grow with their product.
     public static func openPerPeerMax(shardCount: Int) -> Int {

@@ -355,7 +355,7 @@ final class LaneTable: Sendable {
             }
         }
         control = table(Front.controlCells(shardCount: coreCount))
-        requests = table(Front.requestCells)
+        requests = table(Front.requestCells(shardCount: coreCount))
         self.owners = owners
     }
 }
