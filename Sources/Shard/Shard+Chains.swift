@@ -80,6 +80,7 @@ extension Shard {
             let t = scratch[i].asked
             guard routing.shard(of: t.debitAccountID) == id else { return false }
             if !t.creditAccountID.isZero && routing.shard(of: t.creditAccountID) != id { return false }
+            if isAbsenceHeld(t.debitAccountID) { return false }
             let hash = ledger.identityHash(t.debitAccountID, t.id)
             if openIdentityCount > 0 && openSlot(hash, t) != nil { return false }
             if let known = try rememberedAnswer(hash, t) { scratch.setIdentity(i, known) }

@@ -48,6 +48,7 @@ extension Shard {
 
         // Group 6.
         guard let debit = find(t.debitAccountID, hash: found.debitHash, guess: found.debit) else {
+            if isAbsenceHeld(t.debitAccountID) { return .stalled }
             return .answered(refuse(t, hash, .debitAccountNotFound))
         }
         let peer = found.peer
@@ -98,7 +99,7 @@ extension Shard {
             wait(for: obstacle, .account, account.bits, origin)
             return .deferred
         }
-        if !absent.isEmpty && absent.contains(where: { $0.id == account.id }) { return .stalled }
+        if isAbsenceHeld(account.id) { return .stalled }
         if let index = ledger.find(account.id) {
             let existing = ledger.accountAsCreated(index)
             let code = account.comparedWithExisting(existing)

@@ -112,6 +112,8 @@ public struct Shard: ~Copyable {
     var scratch = ChainView()
     /// Accounts that do not exist, as chains under way have seen: not created before those have ended.
     var absent: [AbsentAccount] = []
+    /// Participants told to let go until another chain no longer rests on the absence of a debit account of theirs.
+    var absentWaiters: [AbsentAccount] = []
 
     /// By coordinator, then by its slot.
     var participants: FixedArray<Participant>
