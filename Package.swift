@@ -94,6 +94,18 @@ let package = Package(
             name: "suanpan", dependencies: ["SuanpanCommand", "CJemalloc"],
             path: "Sources/Command/Executable", swiftSettings: strict),
 
+        // The naive ledger that tests of every stage may compare with.
+        .target(name: "SuanpanLedgerModel", dependencies: ["SuanpanCore"], path: "Tests/LedgerModel"),
+        .target(
+            name: "SuanpanSimulator",
+            dependencies: [
+                "SuanpanCore", "SuanpanLedger", "SuanpanJournal", "SuanpanLanes", "SuanpanShard", "SuanpanLedgerModel",
+            ],
+            path: "Sources/Simulator", exclude: ["Executable"], swiftSettings: strict),
+        .executableTarget(
+            name: "suanpan-simulator", dependencies: ["SuanpanSimulator"], path: "Sources/Simulator/Executable",
+            swiftSettings: strict),
+
         tests("Core", ["SuanpanCore"]),
         tests("Journal", ["SuanpanCore", "SuanpanJournal"]),
         tests("Wire", ["SuanpanCore", "SuanpanWire"]),
@@ -103,10 +115,11 @@ let package = Package(
         tests("Engine", ["Suanpan", "SuanpanCore", "SuanpanFront"]),
         tests("Load", ["SuanpanLoad", "SuanpanCore", "SuanpanWire"]),
         tests("Lanes", ["SuanpanCore", "SuanpanLanes"]),
-        // The naive ledger that tests of every stage may compare with.
-        .target(name: "SuanpanLedgerModel", dependencies: ["SuanpanCore"], path: "Tests/LedgerModel"),
         tests("Ledger", ["SuanpanCore", "SuanpanLedger", "SuanpanLedgerModel"]),
-        tests("Shard", ["SuanpanCore", "SuanpanLedger", "SuanpanJournal", "SuanpanLanes", "SuanpanShard"]),
+        tests(
+            "Shard",
+            ["SuanpanCore", "SuanpanLedger", "SuanpanJournal", "SuanpanLanes", "SuanpanShard", "SuanpanSimulator"]),
+        tests("Simulator", ["SuanpanSimulator", "SuanpanCore", "SuanpanShard"]),
         tests("Command", ["SuanpanCommand", "Suanpan", "SuanpanCore"]),
     ]
 )

@@ -60,7 +60,7 @@ extension Front {
         throws(JournalError) -> Int
     {
         let record = lane.peekRecord()
-        if message.operation != Operation.createTransfers.rawValue || Shard.goesAlone(record) {
+        if message.operation != Operation.createTransfers.rawValue || Shard.needsNoChain(record) {
             return try serve(message, record, staged: k, &shard) ? 1 : 0
         }
         var count = 0

@@ -197,7 +197,7 @@ extension Front {
             while i < start + run {
                 let t = load(Transfer.self, c, FrameHeader.bytes + i * 128)
                 let k = i - start
-                if !Shard.goesAlone(t) {
+                if !Shard.needsNoChain(t) {
                     let chain = chainRun(c, i, of: Int(requests[Int(r)].count))
                     guard try hand(chain, c, r, &shard) else { return false }
                     i = chain.end

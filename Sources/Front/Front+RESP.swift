@@ -85,7 +85,7 @@ extension Front {
         switch command {
         case .nothing:
             return true
-        case .transfer(let t) where !Shard.goesAlone(t):
+        case .transfer(let t) where !Shard.needsNoChain(t):
             shard.chainInput[0] = t
             return try startChain(c, .respTransfer, 1, &shard)
         case .accountFreeze(let id, let sides, let freezes):

@@ -356,7 +356,7 @@ extension Front {
                     if operation != .createTransfers {
                         guard try hand(operation, event, to: core, r, index, stream: 0, &shard) else { return }
                         partCursor += 1
-                    } else if Shard.goesAlone(event) {
+                    } else if Shard.needsNoChain(event) {
                         guard try handStaged(partCursor + run - end, event, r, index, &shard) else { return }
                         partCursor += 1
                     } else {

@@ -24,7 +24,8 @@ public import SuanpanCore
         packed = statusLSN.value & ((1 << 56) - 1) | UInt64(flags.intersection(.changing).rawValue) << 52
     }
 
-    /// Where this shard's log says that the account exists and may be used: a vote waits until that is durable.
+    /// Where this shard's log says that the account exists and may be used: a vote waits until that is durable. Of what came
+    /// before a restart, that of the creation.
     @inlinable public var statusLSN: LSN {
         get { LSN(packed & ((1 << 56) - 1)) }
         set { packed = packed & ~((1 << 56) - 1) | newValue.value & ((1 << 56) - 1) }

@@ -52,6 +52,8 @@ struct Chain: BitwiseCopyable {
     var isAnswered: Bool
     /// Some shard has no room for what would be pending.
     var lacksRoom: Bool
+    /// Has locked again for what was due to expire first.
+    var wasDue: Bool
 }
 
 /// Names a chain's view to its participants.

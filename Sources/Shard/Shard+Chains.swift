@@ -81,6 +81,7 @@ extension Shard {
             let t = scratch[i].asked
             guard routing.shard(of: t.debitAccountID) == id else { return false }
             if !t.creditAccountID.isZero && routing.shard(of: t.creditAccountID) != id { return false }
+            if isAbsenceHeld(t.debitAccountID) { return false }
             let hash = ledger.identityHash(t.debitAccountID, t.id)
             if openIdentityCount > 0 && openSlot(hash, t) != nil { return false }
             if let known = try rememberedAnswer(hash, t) { scratch.setIdentity(i, known) }
@@ -164,7 +165,7 @@ extension Shard {
         }
         chains[c] = Chain(
             origin: origin, age: clock.next().nanoseconds, count: UInt32(count), slot: 0, outstanding: 0,
-            state: .queued, kind: kind, isParked: false, isAnswered: kind == .expiry, lacksRoom: false)
+            state: .queued, kind: kind, isParked: false, isAnswered: kind == .expiry, lacksRoom: false, wasDue: false)
         guard addSlots(c) else {
             freeChains.give(UInt32(c))
             return nil
@@ -367,7 +368,14 @@ extension Shard {
         let now = Timestamp(clock.now)
         for i in 0..<chain.view.count
         where chain.view[i].pending.state == .open && chain.view[i].pending.isExpired(at: now) {
-            // Due since its shard has looked: it expires first.
+            // Due since its shard has looked: it expires first. Due again: the shard lacks the room for that, of which
+            // this chain may hold the last.
+            if chains[c].wasDue {
+                answerAll(Int(chains[c].count), chains[c].origin, fault: 0, EventResult(.busy), .zero)
+                chains[c].isAnswered = true
+                return letGo(c, .ending)
+            }
+            chains[c].wasDue = true
             return letGo(c, .releasing)
         }
         switch chain.view.evaluate(now: now) {

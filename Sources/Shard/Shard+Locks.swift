@@ -36,6 +36,13 @@ extension Shard {
             wait(for: .slot(slot), .chain, chain.view[i].asked, origin)
             return answer(p, .letGo)
         }
+        for i in 0..<chain.view.count {
+            let debit = chain.view[i].asked.debitAccountID
+            guard isAbsenceHeld(debit) else { continue }
+            participants[p].state = .dyingBehindAbsence
+            absentWaiters.append(AbsentAccount(id: debit, participant: p))
+            return answer(p, .letGo)
+        }
         for place in 0..<chain.view.accountCount {
             guard let account = accountHere(chain, place) else { continue }
             let u = ledger.undecided(account)
@@ -56,6 +63,9 @@ extension Shard {
         let account = chain.view.account(place).id
         return routing.shard(of: account) == id ? ledger.find(account) : nil
     }
+
+    /// A chain under way rests on the absence of the account, and may make ids of it final: nothing else does so meanwhile.
+    func isAbsenceHeld(_ account: AccountID) -> Bool { !absent.isEmpty && absent.contains { $0.id == account } }
 
     /// Something on the account stands before the participant's lock.
     private func isTaken(_ entry: Int, for p: Int) -> Bool {
@@ -188,6 +198,13 @@ extension Shard {
             markDirty(account)
         }
         absent.removeAll { $0.participant == p }
+        if absentWaiters.isEmpty { return }
+        let waiting = absentWaiters
+        absentWaiters = waiting.filter { isAbsenceHeld($0.id) }
+        for waiter in waiting where !isAbsenceHeld(waiter.id) {
+            participants[waiter.participant].state = .free
+            answer(waiter.participant, .again)
+        }
     }
 
     /// Where a credit's account is locked or marked: true when it goes on, false when it waits or was told to let go.
@@ -235,7 +252,9 @@ extension Shard {
         case .lockWaiting:
             unmark(p)
             participants[p].state = .free
-        default: participants[p].state = .free
+        default:
+            absentWaiters.removeAll { $0.participant == p }
+            participants[p].state = .free
         }
         send(Message(.released, from: id, slot: message.slot), to: peer)
     }

@@ -110,7 +110,7 @@ extension Shard {
         case .dying:
             let entry = undecidedEntry(participants[p].account)
             Self.remove(p, from: &undecided[entry].dyingList, in: &participants)
-        case .locked, .lockWaiting, .dyingBehindSlot: return releaseChain(message, p)
+        case .locked, .lockWaiting, .dyingBehindSlot, .dyingBehindAbsence: return releaseChain(message, p)
         }
         if participants[p].state != .free {
             participants[p].state = .free

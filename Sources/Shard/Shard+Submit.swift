@@ -7,12 +7,12 @@ internal import SuanpanLedger
 extension Shard {
     /// True for a transfer that needs no chain: what most of them are. All others go by `submitChain`.
     @inline(__always)
-    public static func goesAlone(_ t: borrowing Transfer) -> Bool {
+    public static func needsNoChain(_ t: borrowing Transfer) -> Bool {
         guard t.flags.isPlain, !t.flags.contains(.linked) else { return false }
         return t.amount.value <= Limits.standingAmountMax
     }
 
-    /// Decides a transfer that goes alone and whose debit account hashes to this shard.
+    /// Decides a transfer that needs no chain and whose debit account hashes to this shard.
     /// - Complexity: O(1); allocates nothing. A duplicate of an old id costs one read of the log.
     public mutating func submit(_ t: borrowing Transfer, _ origin: Origin) throws(JournalError) -> Submission {
         let bad = t.refusalByRequest()
@@ -55,6 +55,7 @@ extension Shard {
 
         // Group 6.
         guard let debit = find(t.debitAccountID, hash: found.debitHash, guess: found.debit) else {
+            if isAbsenceHeld(t.debitAccountID) { return .stalled }
             return .answered(refuse(t, hash, .debitAccountNotFound))
         }
         let peer = found.peer
@@ -111,7 +112,7 @@ extension Shard {
             wait(for: obstacle, .account, account.bits, origin)
             return .deferred
         }
-        if !absent.isEmpty && absent.contains(where: { $0.id == account.id }) { return .stalled }
+        if isAbsenceHeld(account.id) { return .stalled }
         if let index = ledger.find(account.id) {
             let existing = ledger.accountAsCreated(index)
             let code = account.comparedWithExisting(existing)

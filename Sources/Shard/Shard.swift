@@ -79,6 +79,18 @@ struct PeerState: BitwiseCopyable {
     var toldNoted: UInt64 = 0
     /// The last `durableHere` said to the peer.
     var toldDurable: UInt64 = 0
+
+    /// As recovery leaves it: everything decided is applied, and durable, on both sides.
+    init(_ pair: PairNumbers) {
+        decided = pair.decided
+        durableThere = pair.decided
+        appliedThere = pair.decided
+        applied = pair.applied
+        durableHere = pair.applied
+        mark = pair.applied
+        toldDurable = pair.applied
+        toldApplied = pair.applied
+    }
 }
 
 public struct Shard: ~Copyable {
@@ -127,6 +139,8 @@ public struct Shard: ~Copyable {
     var scratch = ChainView()
     /// Accounts that do not exist, as chains under way have seen: not created before those have ended.
     var absent: [AbsentAccount] = []
+    /// Participants told to let go until another chain no longer rests on the absence of a debit account of theirs.
+    var absentWaiters: [AbsentAccount] = []
 
     /// By coordinator, then by its slot.
     var participants: FixedArray<Participant>
@@ -223,48 +237,47 @@ public struct Shard: ~Copyable {
         id: ShardID, routing: Routing, ledger: consuming Ledger, journal: consuming Journal, clock: HybridClock,
         lanes: [Lane?], transfers: TransferTable, pairs: [PairNumbers], bounds: ShardBounds? = nil
     ) {
+        // Everything is made before the first field is set: Swift 6.3 takes a shard that is read while half of its fields are
+        // set for a whole one, and destroys the other half.
+        let bounds = bounds ?? ShardBounds(shardCount: routing.shardCount)
+        invariant(bounds.slots & (bounds.slots - 1) == 0, "\(bounds.slots) slots: not a power of two")
+        invariant(
+            transfers.count >= bounds.slots, "\(bounds.slots) slots and room for \(transfers.count) transfers")
+        let count = routing.shardCount
+        let chainCount = min(Self.chainsMax, bounds.slots)
+        let chainEntries = min(2 * Self.chainPlacesMax, chainCount * Limits.accountsPerChainMax)
+        let entries = bounds.slots * 2 + (bounds.openPerPeer + chainEntries) * count
+        var laneTable = FixedArray<Lane>(count: count)
+        for (i, lane) in lanes.enumerated() { if let lane { laneTable[i] = lane } }
+        var peerTable = FixedArray<PeerState>(count: count)
+        for (i, pair) in pairs.enumerated() { peerTable[i] = PeerState(pair) }
+
         self.id = id
         self.routing = routing
-        shardCount = routing.shardCount
+        shardCount = count
         self.ledger = ledger
         self.journal = journal
         self.clock = clock
-        let bounds = bounds ?? ShardBounds(shardCount: routing.shardCount)
-        invariant(bounds.slots & (bounds.slots - 1) == 0, "\(bounds.slots) slots: not a power of two")
         slotCount = bounds.slots
         openPerPeerMax = bounds.openPerPeer
         redoPerPeerMax = bounds.redoPerPeer
-        var table = FixedArray<Lane>(count: shardCount)
-        for (i, lane) in lanes.enumerated() { if let lane { table[i] = lane } }
-        self.lanes = table
-        peers = FixedArray(count: shardCount)
-        for (i, pair) in pairs.enumerated() {
-            peers[i].decided = pair.decided
-            peers[i].durableThere = pair.decided
-            peers[i].appliedThere = pair.decided
-            peers[i].applied = pair.applied
-            peers[i].durableHere = pair.applied
-            peers[i].mark = pair.applied
-            peers[i].toldDurable = pair.applied
-            peers[i].toldApplied = pair.applied
-        }
-        slots = FixedArray(count: slotCount)
-        invariant(transfers.count >= slotCount, "\(slotCount) slots and room for \(transfers.count) transfers")
+        self.lanes = laneTable
+        peers = peerTable
+        slots = FixedArray(count: bounds.slots)
         self.transfers = transfers
-        freeSlots = FreeList(count: slotCount)
-        identityHeads = FixedArray(count: slotCount)
-        participants = FixedArray(count: slotCount * shardCount)
-        chains = FixedArray(count: min(Self.chainsMax, slotCount))
-        chainPool = ChainPool(count: chains.count)
-        freeChains = FreeList(count: chains.count)
-        undecided = FixedArray(
-            count: slotCount * 2 + (openPerPeerMax + min(2 * Self.chainPlacesMax, chains.count * 128)) * shardCount)
-        readGroups = FixedArray(count: undecided.count)
-        freeUndecided = FreeList(count: undecided.count)
+        freeSlots = FreeList(count: bounds.slots)
+        identityHeads = FixedArray(count: bounds.slots)
+        participants = FixedArray(count: bounds.slots * count)
+        chains = FixedArray(count: chainCount)
+        chainPool = ChainPool(count: chainCount)
+        freeChains = FreeList(count: chainCount)
+        undecided = FixedArray(count: entries)
+        readGroups = FixedArray(count: entries)
+        freeUndecided = FreeList(count: entries)
         standingVotes = StandingVotes(count: bounds.standingVotes)
-        announcedHere = FixedArray(count: openPerPeerMax * shardCount)
-        waiters = FixedArray(count: slotCount)
-        freeWaiters = FreeList(count: slotCount)
+        announcedHere = FixedArray(count: bounds.openPerPeer * count)
+        waiters = FixedArray(count: bounds.slots)
+        freeWaiters = FreeList(count: bounds.slots)
     }
 
     /// True when an event may be handed in: the log, slots and waiters have room for what it can cause at most.

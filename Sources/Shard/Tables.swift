@@ -96,6 +96,8 @@ enum ParticipantState: UInt8, BitwiseCopyable {
     case lockWaiting
     /// Has been told to let go; gets `again` when what it would post or void has expired.
     case dyingBehindSlot
+    /// Has been told to let go; gets `again` when no other chain rests on the absence of one of its debit accounts.
+    case dyingBehindAbsence
 }
 
 struct Participant: BitwiseCopyable {

@@ -4,6 +4,8 @@ import SuanpanCore
 import SuanpanShard
 import Testing
 
+@testable import SuanpanSimulator
+
 @Suite struct FoundTests {
     /// More duplicates of an undecided transfer than there are places for waiters: all used to wait for a free one.
     @Test func asManyDuplicatesAsPlacesAreAnswered() throws {
@@ -236,5 +238,56 @@ import Testing
         #expect(stage.balances(debit) == [10, 10] && stage.balances(credit) == [0, 10])
         let isQuiet = stage.nodes[0].shard.isQuiet && stage.nodes[1].shard.isQuiet
         #expect(isQuiet)
+    }
+
+    /// Two that name the same id of an account that does not exist were both refused as if each were the first.
+    @Test func anIDOfAnAbsentAccountIsRefusedOnce() throws {
+        let stage = try Stage()
+        let a = try stage.account(on: 0)
+        let b = try stage.account(on: 1)
+        let unknown = stage.id(on: 0)
+        var linked = stage.transfer(unknown, b, 1)
+        linked.flags = .linked
+        var reserve = linked
+        reserve.creditAccountID = try stage.account(on: 1)
+        reserve.flags = .pending
+        var plain = linked
+        plain.flags = []
+        let chain = stage.ask(.transfers([linked, stage.transfer(a, b, 1)]))
+        let single = stage.ask(.transfer(reserve))
+        try stage.finish()
+        #expect(stage.code(chain) == .debitAccountNotFound)
+        #expect(stage.code(single) == .idAlreadyFailed)
+        let late = stage.ask(.transfer(plain))
+        try stage.finish()
+        #expect(stage.code(late) == .idAlreadyFailed)
+    }
+
+    /// A post of what was due held the last credit that its expiry needed, and asked for it without end.
+    @Test func aPostOfWhatIsDueDoesNotHoldUpItsExpiry() throws {
+        let stage = try Stage(bounds: ShardBounds(slots: 8, openPerPeer: 1, redoPerPeer: 64))
+        let a = try stage.account(on: 0)
+        let b = try stage.account(on: 1)
+        var reserve = stage.transfer(a, b, 5)
+        reserve.flags = .pending
+        reserve.timeout = 1
+        stage.ask(.transfer(reserve))
+        try stage.finish()
+        stage.wait(seconds: 3)
+        var post = stage.transfer(a, AccountID(0), .max)
+        post.flags = .postPending
+        post.pendingID = reserve.id
+        post.ledger = 0
+        post.code = 0
+        let first = stage.ask(.transfer(post))
+        try stage.finish()
+        #expect(stage.code(first) == .busy)
+        stage.wait(seconds: 1)
+        let held = stage.ask(.lookupAccount(a))
+        try stage.finish()
+        let second = stage.ask(.transfer(post))
+        try stage.finish()
+        #expect(stage.code(second) == .pendingTransferExpired)
+        #expect(stage.balances(held) == [0, 0])
     }
 }

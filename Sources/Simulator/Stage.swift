@@ -12,11 +12,11 @@ import SuanpanShard
 #endif
 
 final class Stage {
-    private let path = "\(Simulation.root)/suanpan-stage-\(getpid())-\(UInt64.random(in: 0 ... .max))"
+    private let path = "\(simulationRoot)/suanpan-stage-\(getpid())-\(UInt64.random(in: 0 ... .max))"
     private let directory: DataDirectory
     private let preparer: SegmentPreparer
-    private var owners: [Simulation.LaneBox] = []
-    private var tables: [Simulation.TableBox] = []
+    private var owners: [LaneBox] = []
+    private var tables: [TableBox] = []
     private var lanes: [[Lane?]] = []
     let routing: Routing
     private(set) var nodes: [Node] = []
@@ -30,10 +30,10 @@ final class Stage {
         preparer = try SegmentPreparer(directory)
         routing = Routing(key: HashKey(a: 1, b: 2), shardCount: shards)
         lanes = Array(repeating: Array(repeating: nil, count: shards), count: shards)
-        tables = (0..<shards).map { _ in Simulation.TableBox(max(bounds?.slots ?? 0, Shard.slotCountDefault)) }
+        tables = (0..<shards).map { _ in TableBox(max(bounds?.slots ?? 0, Shard.slotCountDefault)) }
         for a in 0..<shards {
             for b in 0..<shards where a != b {
-                let box = Simulation.LaneBox(1024)
+                let box = LaneBox(1024)
                 owners.append(box)
                 lanes[a][b] = box.owner.lane
             }
@@ -88,6 +88,9 @@ final class Stage {
             id: TransferID(nextID), debit: debit, credit: credit, amount: Amount(amount), ledger: 1, code: 1)
     }
 
+    /// Lets time pass.
+    func wait(seconds: Int) { time += UInt64(seconds) * 1_000_000_000 }
+
     /// Hands an event to its shard. Returns its number; nil in `stalled` cases ends the test.
     @discardableResult
     func ask(_ question: Question, stream: UInt32 = 0) -> Int {
@@ -100,14 +103,18 @@ final class Stage {
         let accepted: Bool
         do {
             switch question {
-            case .transfer(let t):
-                let node = nodes[routing.shard(of: t.debitAccountID).index]
-                if Shard.goesAlone(t) {
-                    accepted = take(try node.shard.submit(t, origin), node, origin)
+            case .transfers(let asked):
+                let node = nodes[routing.shard(of: asked[0].debitAccountID).index]
+                if question.goesAlone {
+                    for (k, t) in asked.enumerated() { node.shard.chainInput[k] = t }
+                    accepted = take(try node.shard.submitChain(asked.count, origin), node, origin)
                 } else {
-                    node.shard.chainInput[0] = t
-                    accepted = take(try node.shard.submitChain(1, origin), node, origin)
+                    accepted = take(try node.shard.submit(asked[0], origin), node, origin)
                 }
+            case .freeze(let id, let sides, let lifting):
+                let node = nodes[routing.shard(of: id).index]
+                let key = Shard.freezeKey(id, sides, lifting: lifting)
+                accepted = take(try node.shard.submitFreeze(key, origin), node, origin)
             case .account(let a):
                 let node = nodes[routing.shard(of: a.id).index]
                 accepted = take(node.shard.submit(a, origin), node, origin)
@@ -167,12 +174,14 @@ final class Stage {
     func sync(_ i: Int) throws {
         let node = nodes[i]
         while let write = try node.shard.journal.nextWrite(clockCeiling: node.shard.clock.now) {
-            precondition(pwrite(write.fd, write.address, write.length, off_t(write.offset)) == write.length)
+            precondition(unsafe pwrite(write.fd, write.address, write.length, off_t(write.offset)) == write.length)
             _ = try node.shard.journal.completed(token: write.token, result: Int32(write.length))
         }
         try settle(i)
         while !node.shard.answers.isEmpty, node.shard.answers.first.lsn <= node.shard.released {
-            replies[Int(node.shard.answers.first.origin.request)] = .result(node.shard.answers.first.result)
+            let answer = node.shard.answers.first
+            // Of a chain, the first event's.
+            if answer.origin.index == 0 { replies[Int(answer.origin.request)] = .results([answer.result]) }
             node.shard.answers.removeFirst()
         }
         while !node.shard.recordAnswers.isEmpty, node.shard.recordAnswers.first.lsn <= node.shard.released {
@@ -199,7 +208,7 @@ final class Stage {
     }
 
     func code(_ event: Int) -> ResultCode? {
-        if case .result(let r)? = replies[event] { r.code } else { nil }
+        if case .results(let r)? = replies[event] { r[0].code } else { nil }
     }
 
     func balances(_ event: Int) -> [UInt128] {

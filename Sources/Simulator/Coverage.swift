@@ -1,0 +1,56 @@
+// What the seeds have visited: a simulation that visits nothing proves nothing.
+
+import SuanpanCore
+
+struct Coverage {
+    var seeds = 0, steps = 0, events = 0, crossings = 0, announced = 0, revocations = 0, waits = 0, restarts = 0,
+        crashes = 0, recoveryCrashes = 0
+    var redone = 0, torn = 0, cutChains = 0, lost = 0, stalls = 0, segments = 0, chains = 0, expiries = 0, freezes = 0
+    var diskErrors = 0, shortWrites = 0, fullDisks = 0, flips = 0, flipsRefused = 0, flipsCut = 0
+    var searches = 0, undecided = 0, visits = 0
+    var codes: [UInt16: Int] = [:]
+    /// Of the protocol: what lanes and disks hold and what shards have under way; and of the ledger at rest.
+    var protocolStates: Set<Int> = []
+    var ledgerStates: Set<Int> = []
+
+    static func + (a: Coverage, b: Coverage) -> Coverage {
+        var sum = a
+        for path in Self.counts { sum[keyPath: path] += b[keyPath: path] }
+        sum.codes.merge(b.codes, uniquingKeysWith: +)
+        sum.protocolStates.formUnion(b.protocolStates)
+        sum.ledgerStates.formUnion(b.ledgerStates)
+        return sum
+    }
+
+    private static var counts: [WritableKeyPath<Coverage, Int>] {
+        [
+            \.seeds, \.steps, \.events, \.crossings, \.announced, \.revocations, \.waits, \.restarts, \.crashes,
+            \.recoveryCrashes, \.redone,
+            \.torn,
+            \.cutChains, \.lost, \.stalls, \.segments, \.chains, \.expiries, \.freezes, \.diskErrors, \.shortWrites,
+            \.fullDisks, \.flips, \.flipsRefused, \.flipsCut, \.searches, \.undecided, \.visits,
+        ]
+    }
+
+    func count(_ code: ResultCode) -> Int { codes[code.rawValue, default: 0] }
+
+    var summary: String {
+        """
+        seeds \(seeds), steps \(steps), questions \(events)
+          crossing \(crossings) (\(announced) on standing votes, \(revocations) of them revoked), waits \(waits), restarts \(restarts), stalls \(stalls), chains \(chains), \
+        expiries \(expiries), freezes \(freezes)
+          crashes \(crashes + recoveryCrashes) (\(recoveryCrashes) of them in recovery), torn writes \(torn), \
+        redone commits \(redone), chains cut \(cutChains), answers lost \(lost), segments begun \(segments)
+          disk errors \(diskErrors), short writes \(shortWrites), full disks \(fullDisks), flipped bits \(flips): \
+        refused \(flipsRefused), cut \(flipsCut)
+          searches \(searches) (\(undecided) given up), states tried \(visits); distinct states of the protocol \
+        \(protocolStates.count), of the ledger \(ledgerStates.count)
+          answers: \(answers)
+        """
+    }
+
+    private var answers: String {
+        codes.sorted { $0.key < $1.key }.map { "\(ResultCode(rawValue: $0.key)?.name ?? "?") \($0.value)" }
+            .joined(separator: ", ")
+    }
+}

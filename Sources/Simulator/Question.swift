@@ -1,0 +1,182 @@
+// What clients ask and what they are told.
+
+import SuanpanCore
+import SuanpanLedgerModel
+import SuanpanShard
+
+typealias Identity = ModelLedger.Identity
+
+/// One request's event or chain, or one command.
+enum Question: Equatable {
+    /// One transfer, or a chain.
+    case transfers([Transfer])
+    case account(Account)
+    case freeze(AccountID, AccountFlags, lifting: Bool)
+    case lookupAccount(AccountID)
+    case lookupTransfer(AccountID, TransferID)
+
+    static func transfer(_ t: Transfer) -> Question { .transfers([t]) }
+}
+
+enum Reply: Equatable {
+    /// One for each event.
+    case results([EventResult])
+    case account(Account?)
+    case transfer(Transfer?)
+}
+
+extension Transfer {
+    var identity: Identity { Identity(debitAccountID, id) }
+    /// The identity that a post or void names.
+    var pendingIdentity: Identity { Identity(debitAccountID, pendingID) }
+}
+
+extension Question {
+    /// The account whose shard is asked.
+    var home: AccountID {
+        switch self {
+        case .transfers(let events): events[0].debitAccountID
+        case .account(let a): a.id
+        case .freeze(let id, _, _), .lookupAccount(let id), .lookupTransfer(let id, _): id
+        }
+    }
+
+    /// The accounts it concerns.
+    var accounts: [AccountID] {
+        switch self {
+        case .transfers(let events): events.flatMap { [$0.debitAccountID, $0.creditAccountID] }
+        default: [home]
+        }
+    }
+
+    /// The single transfer, where it is one.
+    var single: Transfer? {
+        if case .transfers(let events) = self, events.count == 1 { events[0] } else { nil }
+    }
+
+    /// Identities of transfers that it asks for or about.
+    var identities: [Identity] {
+        switch self {
+        case .transfers(let events): events.map(\.identity)
+        case .lookupTransfer(let debit, let id): [Identity(debit, id)]
+        default: []
+        }
+    }
+
+    /// A connection of a text protocol sends it after all replies before it and before all commands behind it.
+    var goesAlone: Bool {
+        switch self {
+        case .transfers(let events): events.count > 1 || !Shard.needsNoChain(events[0])
+        case .freeze: true
+        default: false
+        }
+    }
+}
+
+/// A question on its way.
+struct Event {
+    let question: Question
+    var reply: Reply?
+    /// What has come of the reply, by event.
+    var results: [EventResult?]
+    let client: Int
+    /// 0: a native client's.
+    let stream: UInt32
+    /// Events of one request share it.
+    let request: Int
+    /// Place among the events of its client.
+    let place: Int
+    let shard: Int
+    /// Steps of the simulation.
+    let invoked: Int
+    var responded: Int?
+    /// Its answer was lost in a crash.
+    var isLost = false
+
+    /// The only result of a single event.
+    var result: EventResult? {
+        if case .results(let results)? = reply, results.count == 1 { results[0] } else { nil }
+    }
+
+    /// Refused by the request alone: it has no place in time.
+    var isToldByRequest: Bool {
+        guard let code = result?.rawCode else { return false }
+        return code > 0 && code < ResultCode.existsWithDifferentFlags.rawValue
+    }
+
+    /// Told from the record of its identity.
+    var isToldByRecord: Bool {
+        if case .lookupTransfer = question { return true }
+        guard let code = result?.code else { return false }
+        return code.isFromRecord
+    }
+
+    /// It changes nothing but what it was told.
+    var isPure: Bool {
+        guard case .results(let results)? = reply else { return true }
+        return !results.contains { $0.isCreated || $0.code?.isFinalRefusal == true }
+    }
+
+    /// Not executed: nothing is said about the ledger.
+    var isTurnedAway: Bool {
+        guard case .results(let results)? = reply else { return false }
+        return results.contains { $0.rawCode >= ResultCode.busy.rawValue }
+    }
+}
+
+extension ResultCode {
+    /// Group 5.
+    var isFromRecord: Bool {
+        rawValue >= Self.existsWithDifferentFlags.rawValue && rawValue <= Self.idAlreadyFailed.rawValue
+    }
+}
+
+extension Transfer {
+    var text: String {
+        let names = TransferFlags.names.filter { flags.contains($0.0) }.map { " " + $0.1 }.joined()
+        var text = "\(id.value) \(debitAccountID.value)→\(creditAccountID.value) amount "
+        text += (amount.value > .max - 100 ? "max-\(UInt128.max - amount.value)" : "\(amount.value)") + names
+        if pendingID.value != 0 { text += " of \(pendingID.value)" }
+        if timeout != 0 { text += " timeout \(timeout)" }
+        if ledger != 1 || code != 1 { text += " ledger \(ledger) code \(code)" }
+        if userData128 != 0 || userData64 != 0 || userData32 != 0 {
+            text += " data \(userData128)/\(userData64)/\(userData32)"
+        }
+        return text
+    }
+}
+
+extension Account {
+    var text: String {
+        let names = AccountFlags.names.filter { flags.contains($0.0) }.map { " " + $0.1 }.joined()
+        return
+            "debits \(debitsPending.value)+\(debitsPosted.value) credits \(creditsPending.value)+\(creditsPosted.value)\(names)"
+    }
+}
+
+extension Event: CustomStringConvertible {
+    var description: String {
+        let what =
+            switch question {
+            case .transfers(let events): "transfer " + events.map(\.text).joined(separator: "; ")
+            case .account(let a): "account \(a.id.value) ledger \(a.ledger) flags \(a.flags.rawValue)"
+            case .freeze(let id, let sides, let lifting):
+                "\(lifting ? "unfreeze" : "freeze") \(id.value) \(sides.rawValue)"
+            case .lookupAccount(let id): "get \(id.value)"
+            case .lookupTransfer(let debit, let id): "get transfer \(debit.value)/\(id.value)"
+            }
+        let told =
+            switch reply {
+            case .results(let results)?:
+                results.map {
+                    "\($0.code?.name ?? "?")\($0.rawReason == 0 ? "" : " (\($0.reason?.name ?? "?"))")\($0.timestamp == .zero ? "" : " @\($0.timestamp.nanoseconds)")"
+                }.joined(separator: "; ")
+            case .account(let a?)?: a.text
+            case .transfer(let t?)?: "\(t.text) @\(t.timestamp.nanoseconds)"
+            case .account(nil)?, .transfer(nil)?: "unknown"
+            case nil: "–"
+            }
+        return
+            "[\(invoked)…\(responded.map(String.init) ?? "")] client \(client)\(stream == 0 ? "" : " stream \(stream)") shard \(shard): \(what) ⇒ \(told)\(isLost ? " (lost)" : "")"
+    }
+}

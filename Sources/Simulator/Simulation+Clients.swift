@@ -1,0 +1,83 @@
+// Clients: when they ask, and how a front hands it in.
+
+import SuanpanCore
+import SuanpanShard
+
+extension Simulation {
+    /// Creates most accounts and gives them balances, one after the other.
+    func prepareAccounts() throws {
+        workload.makePool(&dice, routing)
+        let bank = workload.bank
+        func one(_ question: Question) throws {
+            send(dice.below(clients.count), [question])
+            try drain(crashing: false)
+        }
+        let saved = crashesLeft
+        crashesLeft = 0
+        try one(.account(bank))
+        for account in workload.pool where workload.isContended || dice.chance(85) { try one(.account(account)) }
+        for account in workload.pool where account.ledger == 1 {
+            var amount = UInt128(dice.between(0, workload.isContended ? 3 : 10))
+            if workload.hasWhales && dice.chance(50) { amount = .max - UInt128(dice.between(0, 6)) }
+            if account.flags == .debitsMustNotExceedCredits || (amount > 100 && dice.chance(50)) {
+                try one(.transfer(workload.transfer(bank.id, account.id, amount)))
+            } else if account.flags == .creditsMustNotExceedDebits || amount > 100 {
+                try one(.transfer(workload.transfer(account.id, bank.id, amount)))
+            }
+        }
+        crashesLeft = saved
+    }
+
+    /// A client asks for something.
+    func ask() {
+        let c = dice.below(clients.count)
+        guard clients[c].open.count + clients[c].backlog.count < 4 else { return }
+        if clients[c].isStream {
+            for _ in 0..<dice.pick([1, 1, 2, 3]) { send(c, [workload.question(&dice)]) }
+        } else if dice.chance(70) {
+            let debit = dice.chance(50) ? dice.pick(workload.pool).id : nil
+            send(c, (0..<dice.pick([1, 1, 2, 3])).map { _ in .transfers(workload.transfers(&dice, debit: debit)) })
+        } else {
+            send(c, [workload.question(&dice)])
+        }
+    }
+
+    /// Sends one request of a native client, or one command of a stream.
+    func send(_ c: Int, _ questions: [Question]) {
+        nextRequest += 1
+        for question in questions {
+            clients[c].place += 1
+            let event = events.count
+            let count = if case .transfers(let asked) = question { asked.count } else { 1 }
+            events.append(
+                Event(
+                    question: question, reply: nil, results: Array(repeating: nil, count: count), client: c,
+                    stream: clients[c].stream, request: nextRequest, place: clients[c].place,
+                    shard: routing.shard(of: question.home).index, invoked: step, responded: nil))
+            trace("ask \(events[event])")
+            clients[c].backlog.append(event)
+        }
+        pump(c)
+    }
+
+    /// Hands in what the front may. A command of a stream waits while an earlier one, not yet answered, concerns one of
+    /// its accounts on another shard, and before and after everything that goes alone.
+    func pump(_ c: Int) {
+        while let event = clients[c].backlog.first {
+            let e = events[event]
+            if e.stream != 0 {
+                let isHeld = clients[c].open.contains { earlier in
+                    e.question.goesAlone || events[earlier].question.goesAlone
+                        || (events[earlier].shard != e.shard
+                            && events[earlier].question.accounts.contains { e.question.accounts.contains($0) })
+                }
+                if isHeld { return }
+            }
+            clients[c].backlog.removeFirst()
+            clients[c].open.append(event)
+            // A core's own connections wait one by one; those of another core share its lane.
+            let pipe = clients[c].front == e.shard ? shardCount + c : clients[c].front
+            queues[e.shard][pipe].append(event)
+        }
+    }
+}

@@ -1,0 +1,251 @@
+// Losing all memory, what the disk keeps of unfinished writes, replay and redo as CoreThread does them, and what must
+// hold afterwards.
+
+import SuanpanCore
+import SuanpanJournal
+import SuanpanLanes
+import SuanpanLedger
+import SuanpanShard
+
+extension Simulation {
+    /// A replay that also keeps the records.
+    struct Collector: ~Copyable, RecordVisitor {
+        var replay: LedgerReplay
+        var records: [LogRecord] = []
+        init(_ replay: consuming LedgerReplay) { self.replay = replay }
+        mutating func visit(_ record: LogRecord, lsn: LSN, position: LogPosition) throws(JournalError) {
+            try replay.visit(record, lsn: lsn, position: position)
+            records.append(record)
+        }
+        consuming func intoLedger() -> Ledger { replay.intoLedger() }
+    }
+
+    /// What replaying one shard's log gave.
+    final class Replayed {
+        var collector: Collector?
+        let summary: ReplaySummary
+        init(_ collector: consuming Collector, _ summary: ReplaySummary) {
+            self.collector = consume collector
+            self.summary = summary
+        }
+
+        var records: [LogRecord] { collector!.records }
+        func takeLedger() -> Ledger { collector.take()!.intoLedger() }
+    }
+
+    static let ledgerKey = HashKey(a: 77, b: 99)
+
+    func replayAll() throws -> [Replayed] {
+        try (0..<shardCount).map { i in
+            let whole = try replay(i, upTo: nil)
+            guard let since = whole.collector!.replay.incompleteSince, options.harnessFault != .keepIncompleteChain
+            else { return whole }
+            // A chain that a crash has cut in two was not decided.
+            coverage.cutChains += 1
+            return try replay(i, upTo: LSN(since.value - 1))
+        }
+    }
+
+    private func replay(_ i: Int, upTo limit: LSN?) throws -> Replayed {
+        var collector = Collector(
+            LedgerReplay(id: ShardID(i), routing: routing, key: Self.ledgerKey, memoryBytes: 1 << 20))
+        let summary = try Recovery.replay(shardDirectory(i), upTo: limit, into: &collector)
+        try collector.replay.finish()
+        return Replayed(collector, summary)
+    }
+
+    // MARK: Crash
+
+    func crash() throws {
+        crashesLeft -= 1
+        coverage.crashes += 1
+        trace("CRASH")
+        for node in nodes { try loseWrites(node.writes) }
+        for node in nodes { noteStatistics(node) }
+        nodes = []
+        for i in events.indices where events[i].responded == nil { events[i].isLost = true }
+        step += 1
+        try recover()
+        step += 1
+        for c in clients.indices {
+            let lost = clients[c].open + clients[c].backlog
+            coverage.lost += lost.count
+            clients[c].open = []
+            clients[c].backlog = []
+            clients[c].stream = clients[c].isStream ? takeStream() : 0
+            clients[c].place = 0
+            // What was not answered is asked again, most of it.
+            for event in dice.shuffled(lost) where dice.chance(70) {
+                if case .lookupAccount = events[event].question { continue }
+                send(c, [events[event].question])
+            }
+        }
+    }
+
+    /// Each write that was not finished: kept, dropped, or torn at a block.
+    private func loseWrites(_ writes: [WriteCommand]) throws {
+        for write in dice.shuffled(writes) {
+            switch dice.below(3) {
+            case 0: try put(write)
+            case 1: break
+            default:
+                coverage.torn += 1
+                for b in 0..<write.length / 4096 where dice.chance(50) { try put(write, block: b) }
+            }
+        }
+    }
+
+    // MARK: Recovery
+
+    /// Starts the shards, as often as a crash comes in between, and checks what they have come back with.
+    func recover() throws {
+        while true {
+            do {
+                try start()
+                return
+            } catch is Crash {
+                coverage.recoveryCrashes += 1
+                trace("CRASH in recovery")
+                nodes = []
+            }
+        }
+    }
+
+    private func mayCrashStarting() throws {
+        if coverage.crashes > 0 && dice.chance(6) { throw Crash() }
+    }
+
+    private func start() throws {
+        let replayed = try replayAll()
+        let logs = replayed.map { $0.records }
+        let pairs = replayed.map { $0.collector!.replay.pairs }
+        let decisions = replayed.map { $0.collector!.replay.decisions }
+        let ceiling = replayed.map { $0.summary.clockCeiling }.max() ?? 0
+        try checkPairs(pairs)
+        for record in logs.joined() {
+            try check(
+                record.timestamp.nanoseconds <= ceiling,
+                "a record's timestamp \(record.timestamp.nanoseconds) is above the ceiling \(ceiling)")
+        }
+        wireUp()
+        // Every log is durable as far as it was read before any is built upon.
+        var journals: [JournalBox] = []
+        for i in 0..<shardCount {
+            try mayCrashStarting()
+            journals.append(
+                JournalBox(
+                    try Journal(
+                        shardDirectory(i), after: replayed[i].summary, supply: preparer.supply(ShardID(i)),
+                        options: journalOptions)))
+            preparer.step()
+        }
+        try mayCrashStarting()
+        var made: [Node] = []
+        for i in 0..<shardCount {
+            var own = pairs[i]
+            let missing = try replayed[i].collector!.replay.missingCredits(pairs: pairs, decisions: decisions)
+            let records = redo(missing, i, own, decisions)
+            for record in records { own[record.peer.index].applied = record.sequence }
+            try append(records, to: &journals[i].journal!, replayed[i], ceiling)
+            let ledger = replayed[i].takeLedger()
+            let shard = Shard(
+                id: ShardID(i), routing: routing, ledger: ledger, journal: journals[i].take(),
+                clock: HybridClock(shard: ShardID(i), shardCount: shardCount, after: Timestamp(ceiling)),
+                lanes: lanes[i], transfers: tables[i].owner.table, pairs: own, bounds: bounds)
+            let node = Node(shard)
+            #if SUANPAN_FAILPOINTS
+                node.shard.fault = options.fault
+            #endif
+            made.append(node)
+        }
+        // The clock may have stood still, or gone back, while nothing ran.
+        time = nodes.isEmpty && coverage.crashes == 0 || dice.chance(50) ? max(time, ceiling) : ceiling
+        nodes = made
+        if coverage.crashes > 0 { try checkState("after recovery", try LogBook(logs, routing)) }
+    }
+
+    func checkPairs(_ pairs: [[PairNumbers]]) throws {
+        for c in 0..<shardCount {
+            for d in 0..<shardCount where c != d {
+                try check(
+                    pairs[c][d].applied <= pairs[d][c].decided,
+                    "shard \(c) has applied decision \(pairs[c][d].applied) of \(d), whose log ends at \(pairs[d][c].decided)"
+                )
+            }
+        }
+    }
+
+    private func wireUp() {
+        queues = Array(repeating: Array(repeating: [], count: shardCount + 16), count: shardCount)
+        lanes = Array(repeating: Array(repeating: nil, count: shardCount), count: shardCount)
+        tables = (0..<shardCount).map { _ in TableBox(bounds.slots) }
+        laneOwners = []
+        for from in 0..<shardCount {
+            for to in 0..<shardCount where from != to {
+                let box = LaneBox(bounds.openPerPeer * 8 + 64)
+                laneOwners.append(box)
+                lanes[from][to] = box.owner.lane
+            }
+        }
+    }
+
+    /// What a shard appends before it opens; a canary skips it, or does all of it again.
+    private func redo(
+        _ missing: [LogRecord], _ i: Int, _ own: [PairNumbers], _ decisions: [[[LogRecord]]]
+    ) -> [LogRecord] {
+        switch options.harnessFault {
+        case .skipRedo: return []
+        case .redoAgain:
+            return (0..<shardCount).filter { $0 != i }.flatMap { d in
+                var last = own[d].applied
+                return decisions[d][i].map { decision in
+                    var again = decision
+                    if !decision.flags.contains(.chainContinues) { last += 1 }
+                    again.sequence = decision.flags.contains(.chainContinues) ? last + 1 : last
+                    return again
+                }
+            }
+        default: return missing
+        }
+    }
+
+    private func append(_ records: [LogRecord], to journal: inout Journal, _ replayed: Replayed, _ ceiling: UInt64)
+        throws
+    {
+        var writes: [WriteCommand] = []
+        func hand(_ journal: inout Journal) throws {
+            while let write = try journal.nextWrite(clockCeiling: ceiling) { writes.append(write) }
+        }
+        func finish(_ journal: inout Journal) throws {
+            while journal.durable < journal.appended {
+                try hand(&journal)
+                if writes.isEmpty { throw fail("redo does not become durable") }
+                let write = writes.remove(at: dice.below(writes.count))
+                try put(write)
+                _ = try journal.completed(token: write.token, result: Int32(write.length))
+            }
+        }
+        for record in records {
+            if !journal.hasRoom(records: 1) { try finish(&journal) }
+            let position = journal.append(record)
+            let wrong = replayed.collector!.replay.ledger.replay(
+                record, lsn: journal.appended, position: position.value)
+            try check(wrong == nil, "redo: \(wrong ?? "")")
+            coverage.redone += 1
+            if dice.chance(30) { try hand(&journal) }
+        }
+        try hand(&journal)
+        if !records.isEmpty && dice.chance(25) {
+            try loseWrites(writes)
+            throw Crash()
+        }
+        try finish(&journal)
+    }
+}
+
+/// A journal on its way into a shard.
+final class JournalBox {
+    var journal: Journal?
+    init(_ journal: consuming Journal) { self.journal = consume journal }
+    func take() -> Journal { journal.take()! }
+}

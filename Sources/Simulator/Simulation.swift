@@ -1,0 +1,270 @@
+// Real shards, lanes and journals on one thread. What is left to chance in an engine is left to a seeded generator here:
+// which core has its turn, how much of its work it does, which writes have completed, which messages have arrived, when
+// clients ask for what, when all memory is lost and what the disk has kept. A turn keeps CoreLoop's order.
+
+import Foundation
+import SuanpanCore
+import SuanpanJournal
+import SuanpanLanes
+import SuanpanLedgerModel
+import SuanpanShard
+
+#if canImport(Glibc)
+    import Glibc
+#endif
+
+/// Rules of the harness's own part, where it stands for the engine, that a canary switches off.
+enum HarnessFault: String, CaseIterable {
+    /// Answers given at once leave before the log is durable.
+    case answerAtOnceBeforeDurable
+    case skipRedo
+    /// Redo does not know what is applied.
+    case redoAgain
+    /// A chain that a crash has cut in two stays in the log.
+    case keepIncompleteChain
+    /// A shard whose disk has failed goes on.
+    case ignoreFailedWrite
+}
+
+struct SimulationOptions {
+    var seed: UInt64
+    /// nil: by the seed; likewise below.
+    var shards: Int?
+    var rule = OrderRule.effects
+    var harnessFault: HarnessFault?
+    #if SUANPAN_FAILPOINTS
+        var fault: Fault?
+    #endif
+    var isTracing = false
+    /// Few accounts, nearly all of them limited, hardly anything but transfers between them.
+    var isContended: Bool?
+    /// Plain transfers only.
+    var isPlain: Bool?
+    /// What clients do.
+    var eventsMax: Int?
+}
+
+struct Client {
+    let isStream: Bool
+    let front: Int
+    /// Changes with every connection.
+    var stream: UInt32
+    var place = 0
+    /// Commands sent that the front has not handed in.
+    var backlog: [Int] = []
+    var open: [Int] = []
+}
+
+/// All memory is lost.
+struct Crash: Error {}
+
+final class Simulation {
+    let options: SimulationOptions
+    var dice: Dice
+    let path: String
+    let directory: DataDirectory
+    let preparer: SegmentPreparer
+    let routing: Routing
+    let shardCount: Int
+    let bounds: ShardBounds
+    var journalOptions = JournalOptions()
+    /// Settle and advance may be left out of a turn.
+    let isWild: Bool
+    let isTimeSlow: Bool
+    let isDiskSlow: Bool
+    /// A write may fail.
+    let isDiskFaulty: Bool
+
+    var nodes: [Node] = []
+    var laneOwners: [LaneBox] = []
+    var lanes: [[Lane?]] = []
+    var tables: [TableBox] = []
+    /// Nanoseconds.
+    var time: UInt64 = 1000
+    var step = 0
+    var events: [Event] = []
+    var clients: [Client] = []
+    /// By shard, then by the pipe they come through: handed in, not yet taken.
+    var queues: [[[Int]]] = []
+    var nextStream: UInt32 = 1
+    var nextRequest = 0
+    var coverage = Coverage()
+    var crashesLeft = 0
+
+    /// The state at the last quiet point; nil: no search could tell.
+    var base: ModelLedger?
+    /// The first event, and the expiries, behind that point.
+    var chunkStart = 0
+    var expiriesExplained: Set<Identity> = []
+
+    var workload = Workload()
+
+    init(_ options: SimulationOptions) throws {
+        // What can fail comes first: the optimizer does not survive a class that is half made.
+        var dice = Dice(seed: options.seed)
+        let drawn = [1, 2, 2, 2, 3, 3, 4, 5][dice.below(8)]
+        let shardCount = options.shards ?? drawn
+        let path = "\(simulationRoot)/suanpan-sim-\(getpid())-\(UInt64.random(in: 0 ... .max))"
+        let directory = try DataDirectory(path: path, shards: shardCount, segmentBytes: 1 << 20)
+        preparer = try SegmentPreparer(directory, segmentsAhead: 1)
+        self.options = options
+        self.directory = directory
+        self.shardCount = shardCount
+        self.path = path
+        routing = Routing(key: HashKey(a: dice.next(), b: dice.next()), shardCount: shardCount)
+        let slots = dice.chance(30) ? 8 : 64
+        bounds = ShardBounds(
+            slots: slots, openPerPeer: dice.chance(30) ? dice.between(1, 4) : slots,
+            redoPerPeer: dice.chance(20) ? 6 : 64)
+        isWild = dice.chance(20)
+        isTimeSlow = dice.chance(30)
+        isDiskSlow = dice.chance(15)
+        isDiskFaulty = dice.chance(10)
+        let contended = dice.chance(20)
+        let plain = dice.chance(25)
+        workload.isContended = options.isContended ?? contended
+        workload.isPlain = options.isPlain ?? plain
+        workload.hasWhales = dice.chance(15) && !workload.isContended
+        workload.hot = dice.between(0, 80)
+        journalOptions.smallWritesInFlightMax = dice.pick([1, 2, 4, 8])
+        if dice.chance(30) { journalOptions.earlyWriteBytes = 400 }
+        crashesLeft = dice.pick([0, 1, 1, 2, 3, 5])
+        base = ModelLedger(
+            reservedTransferFlags: TransferFlags(rawValue: ~TransferFlags.supported.rawValue),
+            reservedAccountFlags: AccountFlags(rawValue: ~AccountFlags.supported.rawValue))
+        self.dice = dice
+    }
+
+    deinit {
+        nodes = []
+        preparer.stop()
+        try? FileManager.default.removeItem(atPath: path)
+    }
+
+    func shardDirectory(_ i: Int) -> ShardDirectory { directory.shard(ShardID(i)) }
+
+    /// Of all that clients saw and when: the same for the same seed.
+    var digest: Int { events.map(\.description).hashValue }
+
+    // MARK: Trace
+
+    func trace(_ text: @autoclosure () -> String) {
+        if options.isTracing { print("\(step): \(text())") }
+    }
+
+    func fail(_ text: String) -> Failure { Failure(description: "step \(step): \(text)") }
+
+    func check(_ condition: Bool, _ text: @autoclosure () -> String) throws {
+        if !condition { throw fail(text()) }
+    }
+
+    // MARK: The whole history
+
+    func run() throws {
+        coverage.seeds = 1
+        let count = dice.between(2, 5)
+        for _ in 0..<count {
+            let isStream = dice.chance(45)
+            clients.append(
+                Client(isStream: isStream, front: dice.below(shardCount), stream: isStream ? takeStream() : 0))
+        }
+        try recover()
+        try prepareAccounts()
+        try fillSegments()
+        try live()
+        try drain()
+        // Reservations run out, in half of the seeds. What lacks room is looked at again a second later.
+        if dice.chance(50) {
+            for _ in 0..<6 {
+                time += 1_000_000_000
+                try drain()
+            }
+        }
+        try checkQuiet()
+        if dice.chance(30) { try flipBit() }
+        coverage.steps = step
+        coverage.events = events.count
+        for e in events {
+            if case .results(let results)? = e.reply {
+                for r in results { coverage.codes[r.rawCode, default: 0] += 1 }
+            }
+        }
+    }
+
+    /// Empty groups up to near the end of a segment, in some seeds: the log goes on in the next one soon.
+    func fillSegments() throws {
+        guard dice.chance(8) else { return }
+        let groups = dice.between(225, 254)
+        for node in nodes {
+            while node.shard.journal.counters.groups < groups {
+                node.shard.journal.sealIdle()
+                try writeLog(node)
+                while !node.writes.isEmpty { try complete(node, 0) }
+                if !node.shard.journal.hasRoom(records: 1) { break }
+            }
+        }
+    }
+
+    func live() throws {
+        let eventsMax = events.count + (options.eventsMax ?? dice.between(6, 90))
+        var turns = 0
+        while events.count < eventsMax {
+            step += 1
+            turns += 1
+            try check(turns < 200_000, "clients cannot go on: \(stuck)")
+            advanceTime()
+            do {
+                switch dice.below(100) {
+                case 0..<30: ask()
+                case 30..<32: if crashesLeft > 0, dice.chance(50) { throw Crash() }
+                case 32..<34: preparer.step()
+                default: try turn(dice.below(shardCount), isWhole: false)
+                }
+            } catch is Crash { try crash() }
+        }
+    }
+
+    func advanceTime() {
+        if isTimeSlow && !dice.chance(10) { return }
+        time += UInt64(dice.chance(2) ? dice.between(100, 1500) * 1_000_000 : dice.between(0, 40))
+    }
+
+    /// Everything arrives and completes until nothing is left.
+    func drain(crashing: Bool = true) throws {
+        for round in 0..<2000 {
+            step += 1
+            time += 1000
+            preparer.step()
+            do {
+                for i in dice.shuffled(Array(0..<shardCount)) { try turn(i, isWhole: true) }
+                if crashing && crashesLeft > 0 && round < 20 && dice.chance(5) { throw Crash() }
+            } catch is Crash { try crash() }
+            if isDone { return }
+        }
+        throw fail("stuck: \(stuck)")
+    }
+
+    private var isDone: Bool {
+        for c in clients where !c.open.isEmpty || !c.backlog.isEmpty { return false }
+        for node in nodes {
+            guard node.shard.isQuiet, node.writes.isEmpty, node.shard.journal.durable == node.shard.journal.appended,
+                !node.shard.hasWork
+            else { return false }
+        }
+        for from in lanes { for lane in from { if let lane, !lane.isEmpty { return false } } }
+        return true
+    }
+
+    private var stuck: String {
+        let open = events.filter { $0.responded == nil && !$0.isLost }
+        return "\(open.count) unanswered" + open.prefix(12).map { "\n  \($0)" }.joined()
+            + nodes.enumerated().map { i, n in
+                "\n  shard \(i): quiet \(n.shard.isQuiet), room \(n.shard.acceptsRequests), receives \(n.shard.canReceive), writes \(n.writes.count), durable \(n.shard.journal.durable.value) of \(n.shard.journal.appended.value)"
+            }.joined()
+    }
+
+    func takeStream() -> UInt32 {
+        nextStream += 1
+        return nextStream
+    }
+}

@@ -1,0 +1,30 @@
+// What a simulated core is made of: a shard, its unfinished writes, and the owners of the memory that shards share.
+
+import Foundation
+import SuanpanJournal
+import SuanpanLanes
+import SuanpanShard
+
+/// One core: its shard and the writes that its disk has not finished.
+final class Node {
+    var shard: Shard
+    var writes: [WriteCommand] = []
+    /// No write completes before this step.
+    var diskWakes = 0
+    init(_ shard: consuming Shard) { self.shard = shard }
+}
+
+final class LaneBox {
+    let owner: LaneOwner
+    init(_ cells: Int) { owner = LaneOwner(cells: cells) }
+}
+
+/// A shard's transfers under way; kept until the end, as what names them may be left in a lane.
+final class TableBox {
+    let owner: TransferTableOwner
+    init(_ slots: Int) { owner = TransferTableOwner(count: slots) }
+}
+
+/// Where simulated data directories live: in memory where that can be.
+let simulationRoot: String =
+    FileManager.default.fileExists(atPath: "/dev/shm") ? "/dev/shm" : NSTemporaryDirectory()

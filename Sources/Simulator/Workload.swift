@@ -1,0 +1,194 @@
+// What clients choose from: few accounts, few ids, small amounts, so that everything collides.
+
+import SuanpanCore
+import SuanpanShard
+
+struct Workload {
+    var isContended = false
+    var isPlain = false
+    /// Some balances are close to the largest there are.
+    var hasWhales = false
+    /// Percent of choices that fall on the first two accounts.
+    var hot = 0
+
+    private(set) var pool: [Account] = []
+    private var unknown: [AccountID] = []
+    /// Gives the others their balances.
+    private(set) var bank = Account(id: AccountID(0), ledger: 1, code: 9)
+    private var nextID: UInt128 = 1000
+    private var used: [Transfer] = []
+    private var usedChains: [[Transfer]] = []
+    /// Asked to be pending.
+    private var reserved: [Transfer] = []
+
+    mutating func makePool(_ dice: inout Dice, _ routing: Routing) {
+        var next: UInt128 = 1
+        func accountID(_ shard: Int) -> AccountID {
+            while true {
+                let id = AccountID(next)
+                next += 1
+                if routing.shard(of: id).index == shard { return id }
+            }
+        }
+        let count = isContended ? dice.between(2, 3) : dice.between(2, 7)
+        for i in 0..<count {
+            // The first two live apart, where there is more than one shard.
+            let shard = i < 2 ? i % routing.shardCount : dice.below(routing.shardCount)
+            let flags: AccountFlags =
+                switch isContended ? dice.between(6, 16) : dice.below(20) {
+                case 0..<8: []
+                case 8..<(isContended ? 10 : 13): .debitsMustNotExceedCredits
+                case 8..<17: .creditsMustNotExceedDebits
+                case 17: .closed
+                case 18: .debitsFrozen
+                default: .creditsFrozen
+                }
+            var account = Account(
+                id: accountID(shard), ledger: !isContended && dice.chance(6) ? 2 : 1, code: 1, flags: flags,
+                userData64: UInt64(dice.below(2)))
+            account.code = UInt16(dice.between(1, 2))
+            pool.append(account)
+        }
+        for _ in 0..<2 { unknown.append(accountID(dice.below(routing.shardCount))) }
+        bank.id = AccountID(900_000)
+        while routing.shard(of: bank.id).index != 0 { bank.id.value += 1 }
+    }
+
+    // MARK: Questions
+
+    mutating func question(_ dice: inout Dice) -> Question {
+        switch dice.below(100) {
+        case 0..<(isContended ? 85 : 55): return .transfers(transfers(&dice, debit: nil))
+        case 55..<68:
+            if dice.chance(15) { return .account(Account(id: dice.pick(unknown), ledger: 1, code: 1)) }
+            var account = dice.pick(pool)
+            if dice.chance(20) { account.userData64 ^= 1 }
+            if dice.chance(10) { account.code += 1 }
+            if dice.chance(5) { account.flags.formUnion([.debitsMustNotExceedCredits, .creditsMustNotExceedDebits]) }
+            return .account(account)
+        case 68..<75:
+            guard !isPlain else { return .lookupAccount(someAccount(&dice)) }
+            let sides: AccountFlags = dice.pick([.debitsFrozen, .creditsFrozen, .freezing])
+            return .freeze(someAccount(&dice), sides, lifting: dice.chance(60))
+        case 75..<92: return .lookupAccount(someAccount(&dice))
+        default:
+            guard !used.isEmpty else { return .lookupAccount(someAccount(&dice)) }
+            let t = dice.pick(used)
+            return .lookupTransfer(t.debitAccountID, t.id)
+        }
+    }
+
+    /// One transfer, or a chain of some.
+    mutating func transfers(_ dice: inout Dice, debit: AccountID?) -> [Transfer] {
+        if isPlain || dice.chance(80) { return [someTransfer(&dice, debit: debit)] }
+        if !usedChains.isEmpty && dice.chance(20) {
+            var again = dice.pick(usedChains)
+            if dice.chance(40) {
+                let k = dice.below(again.count)
+                again[k] = changed(&dice, again[k])
+            }
+            return again
+        }
+        var chain: [Transfer] = []
+        let count = dice.pick([2, 2, 2, 3, 3, 4, 9])
+        for k in 0..<count {
+            var t = someTransfer(&dice, debit: dice.chance(30) ? debit : nil)
+            // What the events before it bring is passed on, or posted at once.
+            if let last = chain.last {
+                if last.flags.contains(.pending) && dice.chance(30) {
+                    t = resolving(&dice, last)
+                } else if t.flags.isPlain && dice.chance(40) && last.creditAccountID != t.creditAccountID {
+                    t.debitAccountID = last.creditAccountID
+                }
+            }
+            if k + 1 < count { t.flags.insert(.linked) }
+            chain.append(t)
+        }
+        usedChains.append(chain)
+        return chain
+    }
+
+    func someAccount(_ dice: inout Dice) -> AccountID {
+        if dice.chance(hot) { return pool[dice.below(min(2, pool.count))].id }
+        return dice.chance(isContended ? 1 : 4) ? dice.pick(unknown) : dice.pick(pool).id
+    }
+
+    mutating func transfer(_ debit: AccountID, _ credit: AccountID, _ amount: UInt128) -> Transfer {
+        nextID += 1
+        return Transfer(
+            id: TransferID(nextID), debit: debit, credit: credit, amount: Amount(amount), ledger: 1, code: 1)
+    }
+
+    private mutating func someTransfer(_ dice: inout Dice, debit: AccountID?) -> Transfer {
+        if !used.isEmpty && dice.chance(isContended ? 6 : 14) {
+            var again = dice.pick(used)
+            again.flags.remove(.linked)
+            return dice.chance(50) ? again : changed(&dice, again)
+        }
+        if !isPlain && !reserved.isEmpty && dice.chance(30) {
+            let t = resolving(&dice, dice.pick(reserved))
+            used.append(t)
+            return t
+        }
+        let from = debit ?? someAccount(&dice)
+        var to = someAccount(&dice)
+        while to == from && !dice.chance(3) { to = dice.chance(90) ? dice.pick(pool).id : dice.pick(unknown) }
+        if isContended && to == from { to = pool[(pool.firstIndex { $0.id == from } ?? 0) == 0 ? 1 : 0].id }
+        var t = transfer(
+            from, to, UInt128(dice.pick(isContended ? [0, 1, 1, 1, 2, 2, 3] : [0, 1, 1, 2, 2, 3, 4, 5, 7, 12])))
+        if hasWhales && dice.chance(15) { t.amount = Amount(.max - UInt128(dice.below(12))) }
+        if dice.chance(2) { t.ledger = 2 }
+        if dice.chance(1) { t.code = 0 }
+        if !isPlain && dice.chance(45) { shape(&dice, &t) }
+        used.append(t)
+        return t
+    }
+
+    /// Makes it pending, balancing or closing.
+    private mutating func shape(_ dice: inout Dice, _ t: inout Transfer) {
+        if dice.chance(70) {
+            t.flags.insert(.pending)
+            t.timeout = dice.pick([0, 0, 1, 1, 1, 2])
+            if dice.chance(10) { t.flags.insert(dice.pick([.closingDebit, .closingCredit])) }
+        }
+        if t.flags.isPlain || dice.chance(15) {
+            t.flags.formUnion(dice.pick([.balancingDebit, .balancingCredit, [.balancingDebit, .balancingCredit]]))
+            if dice.chance(60) { t.amount = Amount(dice.pick([3, 20, .max])) }
+        }
+        if t.flags.contains(.pending) { reserved.append(t) }
+        if dice.chance(1) { t.flags.insert(.imported) }
+    }
+
+    /// A post or void of what was asked to be pending.
+    private mutating func resolving(_ dice: inout Dice, _ held: Transfer) -> Transfer {
+        var t = transfer(held.debitAccountID, AccountID(0), .max)
+        t.pendingID = held.id
+        t.flags = dice.chance(60) ? .postPending : .voidPending
+        t.ledger = dice.chance(70) ? 0 : held.ledger
+        t.code = dice.chance(70) ? 0 : dice.chance(80) ? held.code : held.code + 1
+        if dice.chance(40) { t.creditAccountID = dice.chance(90) ? held.creditAccountID : someAccount(&dice) }
+        if dice.chance(60) {
+            t.amount = dice.chance(85) ? Amount(held.amount.value / UInt128(dice.between(1, 2))) : Amount(9)
+        }
+        if dice.chance(3) { t.debitAccountID = someAccount(&dice) }
+        return t
+    }
+
+    /// The same with one field changed.
+    private func changed(_ dice: inout Dice, _ t: Transfer) -> Transfer {
+        var t = t
+        switch dice.below(12) {
+        case 0..<3: t.amount.value ^= 1
+        case 3: t.creditAccountID = someAccount(&dice)
+        case 4: t.debitAccountID = someAccount(&dice)
+        case 5: t.userData128 += 1
+        case 6: t.userData64 += 1
+        case 7: t.userData32 += 1
+        case 8: t.timeout += 1
+        case 9: t.code += 1
+        case 10: t.ledger ^= 3
+        default: t.flags.formSymmetricDifference(isPlain ? [] : .pending)
+        }
+        return t
+    }
+}

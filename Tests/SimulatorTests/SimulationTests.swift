@@ -1,0 +1,52 @@
+// Goal: no history of clients, whatever the order of messages and writes, whatever the disk does and whenever memory is
+// lost, shows anything but SEMANTICS. Method: seeds of Simulation, each checked in full; canaries prove that it can see.
+//
+//     make sim SEEDS=1 FIRST_SEED=n                                        one seed, with its trace
+//     SUANPAN_SEEDS=n SUANPAN_FIRST_SEED=s swift test --filter Simulation  many, with what they have visited
+
+import Foundation
+import SuanpanCore
+import SuanpanShard
+import Testing
+
+@testable import SuanpanSimulator
+
+@Suite(.serialized) struct SimulationTests {
+    @Test func seedsAreExplained() throws {
+        let environment = ProcessInfo.processInfo.environment
+        let first = environment["SUANPAN_FIRST_SEED"].flatMap(UInt64.init) ?? 1
+        let seeds = environment["SUANPAN_SEEDS"].flatMap(UInt64.init) ?? 200
+        var coverage = Coverage()
+        var failures: [String] = []
+        for seed in first..<first + seeds where failures.count < 10 {
+            do { coverage = try coverage + Runner.run(SimulationOptions(seed: seed)).coverage } catch {
+                failures.append("\(error)")
+            }
+        }
+        print(coverage.summary)
+        #expect(failures.isEmpty, "\(failures.joined(separator: "\n"))")
+        // It cannot have gone blind.
+        if seeds < 200 { return }
+        for visited in [
+            coverage.crossings, coverage.waits, coverage.restarts, coverage.crashes, coverage.recoveryCrashes,
+            coverage.redone, coverage.torn, coverage.lost, coverage.stalls, coverage.chains, coverage.expiries,
+            coverage.freezes, coverage.segments, coverage.diskErrors, coverage.flipsRefused,
+        ] { #expect(visited > 0, "\(coverage.summary)") }
+        for code: ResultCode in [
+            .created, .linkedEventFailed, .exists, .idAlreadyFailed, .existsWithDifferentAmount, .exceedsCredits,
+            .exceedsDebits, .pendingTransferAlreadyPosted, .pendingTransferAlreadyVoided, .pendingTransferExpired,
+            .debitAccountFrozen, .creditAccountFrozen, .debitAccountClosed,
+        ] { #expect(coverage.count(code) > 0, "\(code)") }
+        #expect(coverage.undecided * 20 < coverage.searches, "too many searches given up")
+    }
+
+    @Test func sameSeedSameHistory() throws {
+        for seed: UInt64 in 1...4 {
+            var options = SimulationOptions(seed: seed)
+            options.isTracing = false
+            let a = try Runner.run(options)
+            let b = try Runner.run(options)
+            #expect(a.digest == b.digest, "seed \(seed)")
+        }
+    }
+}
