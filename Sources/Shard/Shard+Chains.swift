@@ -74,7 +74,8 @@ extension Shard {
 
     // MARK: At once
 
-    /// Judges and applies the chain in `scratch` when all of it is here and free. False: nothing was done.
+    /// Judges and applies the chain in `scratch` when all of it is here and free. False: nothing was done, but perhaps what
+    /// was due has expired.
     private mutating func decideAtOnce(_ count: Int, _ origin: Origin) throws(JournalError) -> Bool {
         for i in 0..<scratch.count {
             let t = scratch[i].asked
@@ -99,7 +100,10 @@ extension Shard {
             guard scratch[i].pending.isExpired(at: Timestamp(clock.now)),
                 let due = ledger.findPending(scratch[i].asked.debitAccountID, scratch[i].asked.pendingID)
             else { continue }
-            recordExpiry(ledger.pending(due).transfer)
+            // Its credit account is perhaps not the one that was asked.
+            let pending = ledger.pending(due).transfer
+            guard let credit = ledger.find(pending.creditAccountID), isFree(credit) else { return false }
+            recordExpiry(pending)
             scratch.setPending(i, try pendingFact(scratch[i].asked))
             for place in 0..<scratch.accountCount {
                 if let index = ledger.find(scratch.account(place).id) {
