@@ -508,7 +508,8 @@ extension Shard {
         let pending = ledger.pending(due).transfer
         let debit = ledger.find(pending.debitAccountID)
         let credit = ledger.find(pending.creditAccountID)
-        if let debit, let credit, isFree(debit), isFree(credit) {
+        let isAllHere = if let debit, let credit { isFree(debit) && isFree(credit) } else { false }
+        if isAllHere || isFaulty(.expireWithoutLock) {
             recordExpiry(pending)
             return true
         }
