@@ -13,8 +13,8 @@ public final class SegmentPreparer: Sendable {
     private let ahead: UInt64
     private let stopping = Atomic<Bool>(false)
     private let thread: Mutex<pthread_t?> = Mutex(nil)
-    /// For tests: an errno that every preparation fails with; 0: none.
-    let injectedErrno = Atomic<Int32>(0)
+    /// See `failPreparations`.
+    private let injectedErrno = Atomic<Int32>(0)
 
     /// - Parameter segmentsAhead: Ready segments behind the one in use. 2: one can be filled while the next is made.
     public init(_ directory: borrowing DataDirectory, segmentsAhead: Int = 2) throws(JournalError) {
@@ -26,6 +26,9 @@ public final class SegmentPreparer: Sendable {
     }
 
     deinit { stop() }
+
+    /// For tests and simulation: every preparation fails with this errno until it is 0 again.
+    public func failPreparations(errno: Int32) { injectedErrno.store(errno, ordering: .relaxed) }
 
     /// The handle for a shard's journal. A journal that outlives the preparer gets no more segments.
     public func supply(_ shard: ShardID) -> SegmentSupply { table.supply(shard.index) }

@@ -26,6 +26,12 @@ public enum Fault: UInt8, CaseIterable, Sendable {
     case forgetIDs
     /// An id that is being decided is not looked for.
     case forgetOpenIDs
+    /// A chain's accounts are free once its shard has voted.
+    case unlockBeforeCommit
+    /// An expiry does not ask who holds its accounts.
+    case expireWithoutLock
+    /// Of a committed chain only the first leg is applied.
+    case applyChainInPart
 }
 
 extension Shard {

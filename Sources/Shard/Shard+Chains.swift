@@ -75,7 +75,8 @@ extension Shard {
 
     // MARK: At once
 
-    /// Judges and applies the chain in `scratch` when all of it is here and free. False: nothing was done.
+    /// Judges and applies the chain in `scratch` when all of it is here and free. False: nothing was done, but perhaps what
+    /// was due has expired.
     private mutating func decideAtOnce(_ count: Int, _ origin: Origin) throws(JournalError) -> Bool {
         for i in 0..<scratch.count {
             let t = scratch[i].asked
@@ -101,7 +102,10 @@ extension Shard {
             guard scratch[i].pending.isExpired(at: Timestamp(clock.now)),
                 let due = ledger.findPending(scratch[i].asked.debitAccountID, scratch[i].asked.pendingID)
             else { continue }
-            recordExpiry(ledger.pending(due).transfer)
+            // Its credit account is perhaps not the one that was asked.
+            let pending = ledger.pending(due).transfer
+            guard let credit = ledger.find(pending.creditAccountID), isFree(credit) else { return false }
+            recordExpiry(pending)
             scratch.setPending(i, try pendingFact(scratch[i].asked))
             for place in 0..<scratch.accountCount {
                 if let index = ledger.find(scratch.account(place).id) {
@@ -506,7 +510,8 @@ extension Shard {
         let pending = ledger.pending(due).transfer
         let debit = ledger.find(pending.debitAccountID)
         let credit = ledger.find(pending.creditAccountID)
-        if let debit, let credit, isFree(debit), isFree(credit) {
+        let isAllHere = if let debit, let credit { isFree(debit) && isFree(credit) } else { false }
+        if isAllHere || isFaulty(.expireWithoutLock) {
             recordExpiry(pending)
             return true
         }

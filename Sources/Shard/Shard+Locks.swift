@@ -143,6 +143,7 @@ extension Shard {
         } else {
             vote(p, code, journal.appended)
         }
+        if isFaulty(.unlockBeforeCommit) { freeAccounts(p) }
     }
 
     /// What this shard knows of the transfer that a post or void names.
@@ -186,10 +187,9 @@ extension Shard {
         }
     }
 
-    private mutating func unlock(_ p: Int) {
+    /// Lets go of the lock on all accounts of a chain.
+    private mutating func freeAccounts(_ p: Int) {
         let chain = reference(p)
-        participants[p].state = .free
-        participants[p].chain = 0
         for place in 0..<chain.view.accountCount {
             guard let account = accountHere(chain, place) else { continue }
             let u = ledger.undecided(account)
@@ -197,6 +197,12 @@ extension Shard {
             undecided[Int(u - 1)].lock = 0
             markDirty(account)
         }
+    }
+
+    private mutating func unlock(_ p: Int) {
+        freeAccounts(p)
+        participants[p].state = .free
+        participants[p].chain = 0
         absent.removeAll { $0.participant == p }
         if absentWaiters.isEmpty { return }
         let waiting = absentWaiters
@@ -281,7 +287,7 @@ extension Shard {
         var last = 0
         for i in 0..<chain.view.count where isHere(chain.view[i].final) { last = i }
         let kind: RecordKind = chain.view.count == 1 ? .credit : .leg
-        for i in 0...last where isHere(chain.view[i].final) {
+        for i in 0...(isFaulty(.applyChainInPart) ? 0 : last) where isHere(chain.view[i].final) {
             var record = Self.record(chain, i, kind, peer: ShardID(from), sequence: message.sequence)
             if i == last { record.flags.remove(.chainContinues) } else { record.flags.insert(.chainContinues) }
             apply(record)

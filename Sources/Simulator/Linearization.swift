@@ -132,7 +132,8 @@ struct Linearization {
         if a.isToldByRecord || b.isToldByRecord, a.question.identities != b.question.identities { return false }
         if a.stream == 0 {
             guard a.request == b.request, let x = a.question.single, let y = b.question.single else { return false }
-            return x.debitAccountID == y.debitAccountID
+            // An account that does not exist has no queue.
+            return x.debitAccountID == y.debitAccountID && !a.lacksDebitAccount && !b.lacksDebitAccount
         }
         return a.question.accounts.contains { b.question.accounts.contains($0) }
     }

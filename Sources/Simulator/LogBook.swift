@@ -19,7 +19,7 @@ struct LogBook {
     /// By the identity of what was pending.
     private(set) var expiries: [Identity: Timestamp] = [:]
     private(set) var freezes: [LogRecord] = []
-    /// Chains of several events.
+    /// Runs of records, in whichever log.
     private(set) var chains = 0
 
     /// - Throws: `Failure` when the logs contradict each other or themselves.
@@ -30,6 +30,7 @@ struct LogBook {
         var applied: [Pair: [Transfer]] = [:]
         for (i, log) in logs.enumerated() {
             var peers: [(peer: Int, sequence: UInt64)] = []
+            var isChain = false
             for record in log {
                 switch record.kind {
                 case .account:
@@ -65,7 +66,10 @@ struct LogBook {
                 case .chainPeer: peers.append((record.peer.index, record.sequence))
                 case nil: throw Failure(description: "a record of kind \(record.rawKind)")
                 }
-                if !record.flags.contains(.chainContinues) { peers = [] }
+                let continues = record.flags.contains(.chainContinues)
+                if isChain && !continues { chains += 1 }
+                isChain = continues
+                if !continues { peers = [] }
             }
         }
         for (pair, bodies) in applied where decided[pair] != bodies {
@@ -88,7 +92,6 @@ struct LogBook {
     }
 
     private mutating func accept(_ record: LogRecord) throws {
-        if record.flags.contains(.chainContinues) { chains += 1 }
         if record.flags.contains(.expiry) {
             guard expiries.updateValue(record.timestamp, forKey: record.body.pendingIdentity) == nil else {
                 throw Failure(description: "transfer \(record.body.pendingID.value) has expired twice")

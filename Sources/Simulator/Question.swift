@@ -111,6 +111,12 @@ struct Event {
         return code.isFromRecord
     }
 
+    /// Refused, now or before, as its debit account does not exist.
+    var lacksDebitAccount: Bool {
+        guard let result else { return false }
+        return [result.code, result.reason].contains(.debitAccountNotFound)
+    }
+
     /// It changes nothing but what it was told.
     var isPure: Bool {
         guard case .results(let results)? = reply else { return true }

@@ -31,12 +31,13 @@ extension Simulation {
     /// A client asks for something.
     func ask() {
         let c = dice.below(clients.count)
-        guard clients[c].open.count + clients[c].backlog.count < 4 else { return }
+        guard clients[c].open.count + clients[c].backlog.count < (workload.isBulk ? 40 : 4) else { return }
         if clients[c].isStream {
             for _ in 0..<dice.pick([1, 1, 2, 3]) { send(c, [workload.question(&dice)]) }
         } else if dice.chance(70) {
             let debit = dice.chance(50) ? dice.pick(workload.pool).id : nil
-            send(c, (0..<dice.pick([1, 1, 2, 3])).map { _ in .transfers(workload.transfers(&dice, debit: debit)) })
+            let count = workload.isBulk ? dice.between(1, 30) : dice.pick([1, 1, 2, 3])
+            send(c, (0..<count).map { _ in .transfers(workload.transfers(&dice, debit: debit)) })
         } else {
             send(c, [workload.question(&dice)])
         }

@@ -38,8 +38,7 @@ extension Simulation {
     func replayAll() throws -> [Replayed] {
         try (0..<shardCount).map { i in
             let whole = try replay(i, upTo: nil)
-            guard let since = whole.collector!.replay.incompleteSince, options.harnessFault != .keepIncompleteChain
-            else { return whole }
+            guard let since = whole.collector!.replay.incompleteSince else { return whole }
             // A chain that a crash has cut in two was not decided.
             coverage.cutChains += 1
             return try replay(i, upTo: LSN(since.value - 1))
@@ -82,7 +81,7 @@ extension Simulation {
         }
     }
 
-    /// Each write that was not finished: kept, dropped, or torn at a block.
+    /// Each write that was not finished: kept, dropped, or torn at sectors.
     private func loseWrites(_ writes: [WriteCommand]) throws {
         for write in dice.shuffled(writes) {
             switch dice.below(3) {
@@ -90,10 +89,16 @@ extension Simulation {
             case 1: break
             default:
                 coverage.torn += 1
-                for b in 0..<write.length / 4096 where dice.chance(50) { try put(write, block: b) }
+                let kept = dice.pick([10, 50, 90])
+                for offset in stride(from: 0, to: write.length, by: Self.sectorBytes) where dice.chance(kept) {
+                    try put(write, offset..<offset + Self.sectorBytes)
+                }
             }
         }
     }
+
+    /// What a disk writes whole or not at all.
+    private static var sectorBytes: Int { 512 }
 
     // MARK: Recovery
 

@@ -20,8 +20,6 @@ enum HarnessFault: String, CaseIterable {
     case skipRedo
     /// Redo does not know what is applied.
     case redoAgain
-    /// A chain that a crash has cut in two stays in the log.
-    case keepIncompleteChain
     /// A shard whose disk has failed goes on.
     case ignoreFailedWrite
 }
@@ -40,6 +38,13 @@ struct SimulationOptions {
     var isContended: Bool?
     /// Plain transfers only.
     var isPlain: Bool?
+    /// Long chains and requests.
+    var isBulk: Bool?
+    /// The log comes to the end of a segment soon.
+    var isSegmentShort: Bool?
+    /// Writes may fail.
+    var isDiskFaulty: Bool?
+    var crashes: Int?
     /// What clients do.
     var eventsMax: Int?
 }
@@ -74,6 +79,9 @@ final class Simulation {
     let isDiskSlow: Bool
     /// A write may fail.
     let isDiskFaulty: Bool
+    /// The disk has no room for another segment, until clients have asked all.
+    let isDiskFull: Bool
+    let isSegmentShort: Bool
 
     var nodes: [Node] = []
     var laneOwners: [LaneBox] = []
@@ -119,16 +127,24 @@ final class Simulation {
         isWild = dice.chance(20)
         isTimeSlow = dice.chance(30)
         isDiskSlow = dice.chance(15)
-        isDiskFaulty = dice.chance(10)
+        let faulty = dice.chance(10)
+        isDiskFaulty = options.isDiskFaulty ?? faulty
+        let isNearEnd = dice.chance(8)
+        isSegmentShort = options.isSegmentShort ?? isNearEnd
+        isDiskFull = isNearEnd && dice.chance(50)
+        if isDiskFull { journalOptions.reserveRecords = dice.between(2, 40) }
+        let bulk = dice.chance(10)
+        workload.isBulk = options.isBulk ?? bulk
         let contended = dice.chance(20)
         let plain = dice.chance(25)
         workload.isContended = options.isContended ?? contended
         workload.isPlain = options.isPlain ?? plain
         workload.hasWhales = dice.chance(15) && !workload.isContended
         workload.hot = dice.between(0, 80)
-        journalOptions.smallWritesInFlightMax = dice.pick([1, 2, 4, 8])
+        journalOptions.smallWritesInFlightMax = dice.pick([1, 1, 2, 4, 8])
         if dice.chance(30) { journalOptions.earlyWriteBytes = 400 }
-        crashesLeft = dice.pick([0, 1, 1, 2, 3, 5])
+        let crashes = dice.pick([0, 1, 1, 2, 3, 5])
+        crashesLeft = options.crashes ?? crashes
         base = ModelLedger(
             reservedTransferFlags: TransferFlags(rawValue: ~TransferFlags.supported.rawValue),
             reservedAccountFlags: AccountFlags(rawValue: ~AccountFlags.supported.rawValue))
@@ -174,13 +190,12 @@ final class Simulation {
         try live()
         try drain()
         // Reservations run out, in half of the seeds. What lacks room is looked at again a second later.
-        if dice.chance(50) {
-            for _ in 0..<6 {
-                time += 1_000_000_000
-                try drain()
-            }
+        let isLate = dice.chance(50)
+        for _ in 0..<(isLate ? 6 : 0) {
+            time += 1_000_000_000
+            try drain()
         }
-        try checkQuiet()
+        try checkQuiet(isLate: isLate)
         if dice.chance(30) { try flipBit() }
         coverage.steps = step
         coverage.events = events.count
@@ -193,7 +208,11 @@ final class Simulation {
 
     /// Empty groups up to near the end of a segment, in some seeds: the log goes on in the next one soon.
     func fillSegments() throws {
-        guard dice.chance(8) else { return }
+        guard isSegmentShort else { return }
+        if isDiskFull {
+            preparer.failPreparations(errno: ENOSPC)
+            coverage.fullDisks += 1
+        }
         let groups = dice.between(225, 254)
         for node in nodes {
             while node.shard.journal.counters.groups < groups {
@@ -206,11 +225,12 @@ final class Simulation {
     }
 
     func live() throws {
-        let eventsMax = events.count + (options.eventsMax ?? dice.between(6, 90))
+        let eventsMax = events.count + (options.eventsMax ?? dice.between(6, workload.isBulk ? 250 : 90))
         var turns = 0
         while events.count < eventsMax {
             step += 1
             turns += 1
+            if turns == 20_000 { preparer.failPreparations(errno: 0) }
             try check(turns < 200_000, "clients cannot go on: \(stuck)")
             advanceTime()
             do {
@@ -231,6 +251,7 @@ final class Simulation {
 
     /// Everything arrives and completes until nothing is left.
     func drain(crashing: Bool = true) throws {
+        preparer.failPreparations(errno: 0)
         for round in 0..<2000 {
             step += 1
             time += 1000

@@ -8,6 +8,8 @@ struct Workload {
     var isPlain = false
     /// Some balances are close to the largest there are.
     var hasWhales = false
+    /// Long chains and requests, so that groups have many blocks.
+    var isBulk = false
     /// Percent of choices that fall on the first two accounts.
     var hot = 0
 
@@ -31,11 +33,12 @@ struct Workload {
             }
         }
         let count = isContended ? dice.between(2, 3) : dice.between(2, 7)
+        let limits = isBulk ? 8 : 20
         for i in 0..<count {
             // The first two live apart, where there is more than one shard.
             let shard = i < 2 ? i % routing.shardCount : dice.below(routing.shardCount)
             let flags: AccountFlags =
-                switch isContended ? dice.between(6, 16) : dice.below(20) {
+                switch isContended ? dice.between(6, 16) : dice.below(limits) {
                 case 0..<8: []
                 case 8..<(isContended ? 10 : 13): .debitsMustNotExceedCredits
                 case 8..<17: .creditsMustNotExceedDebits
@@ -44,7 +47,7 @@ struct Workload {
                 default: .creditsFrozen
                 }
             var account = Account(
-                id: accountID(shard), ledger: !isContended && dice.chance(6) ? 2 : 1, code: 1, flags: flags,
+                id: accountID(shard), ledger: !isContended && !isBulk && dice.chance(6) ? 2 : 1, code: 1, flags: flags,
                 userData64: UInt64(dice.below(2)))
             account.code = UInt16(dice.between(1, 2))
             pool.append(account)
@@ -90,14 +93,17 @@ struct Workload {
             return again
         }
         var chain: [Transfer] = []
-        let count = dice.pick([2, 2, 2, 3, 3, 4, 9])
+        let count = dice.pick(isBulk ? [9, 20, 40, 64] : [2, 2, 2, 3, 3, 4, 9])
+        let isSound = isBulk || dice.chance(70)
         for k in 0..<count {
-            var t = someTransfer(&dice, debit: dice.chance(30) ? debit : nil)
+            var t = someTransfer(&dice, debit: dice.chance(30) ? debit : nil, isSound: isSound)
             // What the events before it bring is passed on, or posted at once.
             if let last = chain.last {
-                if last.flags.contains(.pending) && dice.chance(30) {
+                if last.flags.contains(.pending) && dice.chance(isSound ? 10 : 30) {
                     t = resolving(&dice, last)
-                } else if t.flags.isPlain && dice.chance(40) && last.creditAccountID != t.creditAccountID {
+                } else if t.flags.isPlain && !last.flags.resolves && dice.chance(40)
+                    && last.creditAccountID != t.creditAccountID
+                {
                     t.debitAccountID = last.creditAccountID
                 }
             }
@@ -108,9 +114,9 @@ struct Workload {
         return chain
     }
 
-    func someAccount(_ dice: inout Dice) -> AccountID {
+    func someAccount(_ dice: inout Dice, isSound: Bool = false) -> AccountID {
         if dice.chance(hot) { return pool[dice.below(min(2, pool.count))].id }
-        return dice.chance(isContended ? 1 : 4) ? dice.pick(unknown) : dice.pick(pool).id
+        return !isSound && dice.chance(isContended ? 1 : 4) ? dice.pick(unknown) : dice.pick(pool).id
     }
 
     mutating func transfer(_ debit: AccountID, _ credit: AccountID, _ amount: UInt128) -> Transfer {
@@ -119,27 +125,30 @@ struct Workload {
             id: TransferID(nextID), debit: debit, credit: credit, amount: Amount(amount), ledger: 1, code: 1)
     }
 
-    private mutating func someTransfer(_ dice: inout Dice, debit: AccountID?) -> Transfer {
-        if !used.isEmpty && dice.chance(isContended ? 6 : 14) {
+    /// - Parameter isSound: Likely to be accepted.
+    private mutating func someTransfer(_ dice: inout Dice, debit: AccountID?, isSound: Bool = false) -> Transfer {
+        if !used.isEmpty && !isSound && dice.chance(isContended ? 6 : 14) {
             var again = dice.pick(used)
             again.flags.remove(.linked)
             return dice.chance(50) ? again : changed(&dice, again)
         }
-        if !isPlain && !reserved.isEmpty && dice.chance(30) {
+        if !isPlain && !reserved.isEmpty && dice.chance(isSound ? 3 : 30) {
             let t = resolving(&dice, dice.pick(reserved))
             used.append(t)
             return t
         }
-        let from = debit ?? someAccount(&dice)
-        var to = someAccount(&dice)
-        while to == from && !dice.chance(3) { to = dice.chance(90) ? dice.pick(pool).id : dice.pick(unknown) }
+        let from = debit ?? someAccount(&dice, isSound: isSound)
+        var to = someAccount(&dice, isSound: isSound)
+        while to == from && !dice.chance(3) {
+            to = isSound || dice.chance(90) ? dice.pick(pool).id : dice.pick(unknown)
+        }
         if isContended && to == from { to = pool[(pool.firstIndex { $0.id == from } ?? 0) == 0 ? 1 : 0].id }
         var t = transfer(
             from, to, UInt128(dice.pick(isContended ? [0, 1, 1, 1, 2, 2, 3] : [0, 1, 1, 2, 2, 3, 4, 5, 7, 12])))
         if hasWhales && dice.chance(15) { t.amount = Amount(.max - UInt128(dice.below(12))) }
-        if dice.chance(2) { t.ledger = 2 }
-        if dice.chance(1) { t.code = 0 }
-        if !isPlain && dice.chance(45) { shape(&dice, &t) }
+        if !isSound && dice.chance(2) { t.ledger = 2 }
+        if !isSound && dice.chance(1) { t.code = 0 }
+        if !isPlain && dice.chance(isBulk ? 10 : 45) { shape(&dice, &t) }
         used.append(t)
         return t
     }

@@ -268,7 +268,7 @@ import Testing
     var journal = try bench.open(options: options)
     var disk = Disk(bench.data)
     #expect(journal.admitsNewWork && !journal.isDiskFull)
-    bench.preparer.injectedErrno.store(28, ordering: .relaxed)
+    bench.preparer.failPreparations(errno: 28)
     var n: UInt64 = 0
     // Into segment 2: the preparer wants segment 3 and finds no room.
     while journal.segment == 1 {
@@ -295,7 +295,7 @@ import Testing
     }
     #expect(!journal.hasRoom(records: 1) && !journal.wantsIdleGroup)
     // Room again: it goes on by itself.
-    bench.preparer.injectedErrno.store(0, ordering: .relaxed)
+    bench.preparer.failPreparations(errno: 0)
     bench.preparer.step()
     #expect(!journal.isDiskFull && journal.admitsNewWork && journal.hasRoom(records: 1))
     n += 1
@@ -308,7 +308,7 @@ import Testing
     let bench = try Bench(ahead: 2)
     var journal = try Journal(
         bench.data, after: bench.replay().0, supply: bench.preparer.supply(ShardID(0)))
-    bench.preparer.injectedErrno.store(5, ordering: .relaxed)
+    bench.preparer.failPreparations(errno: 5)
     bench.preparer.step()
     let error = fail { () throws(JournalError) in _ = try journal.nextWrite(clockCeiling: 0) }
     #expect(error == .io(.prepare, errno: 5, path: bench.data.segmentPath(2)))

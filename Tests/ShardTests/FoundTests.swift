@@ -290,4 +290,30 @@ import Testing
         #expect(stage.code(second) == .pendingTransferExpired)
         #expect(stage.balances(held) == [0, 0])
     }
+
+    /// What was due used to expire within one shard when a void named a credit account there that was not its own.
+    @Test func whatIsDueExpiresOnBothSides() throws {
+        let stage = try Stage()
+        let a = try stage.account(on: 0)
+        let b = try stage.account(on: 1)
+        let c = try stage.account(on: 0)
+        var reserve = stage.transfer(a, b, 5)
+        reserve.flags = .pending
+        reserve.timeout = 1
+        stage.ask(.transfer(reserve))
+        try stage.finish()
+        stage.wait(seconds: 3)
+        var void = stage.transfer(a, c, 0)
+        void.flags = .voidPending
+        void.pendingID = reserve.id
+        let wrong = stage.ask(.transfer(void))
+        try stage.finish()
+        #expect(stage.code(wrong) == .pendingTransferHasDifferentCreditAccountID)
+        for (shard, account) in [(0, a), (1, b)] {
+            let node = stage.nodes[shard]
+            guard let index = node.shard.ledger.find(account) else { fatalError("no account") }
+            let held = node.shard.ledger.account(index)
+            #expect(held.debitsPending == .zero && held.creditsPending == .zero)
+        }
+    }
 }

@@ -1,15 +1,21 @@
 // usage: suanpan-simulator SEEDS FIRST_SEED
+//        suanpan-simulator canary NAME          debug builds: one rule broken, until a seed notices
 
 import Foundation
 import SuanpanSimulator
 
 @main enum Main {
     static func main() {
-        let arguments = CommandLine.arguments.dropFirst().map { UInt64($0) }
-        guard arguments.count == 2, let seeds = arguments[0], let first = arguments[1] else {
+        let arguments = Array(CommandLine.arguments.dropFirst())
+        #if SUANPAN_FAILPOINTS
+            if arguments.count == 2, arguments[0] == "canary", let canary = Canary(rawValue: arguments[1]) {
+                return canary.sing()
+            }
+        #endif
+        guard arguments.count == 2, let seeds = Int(arguments[0]), let first = UInt64(arguments[1]) else {
             FileHandle.standardError.write(Data("usage: suanpan-simulator SEEDS FIRST_SEED\n".utf8))
             exit(2)
         }
-        exit(Runner.run(first: first, seeds: Int(seeds)) == 0 ? 0 : 1)
+        exit(Runner.run(first: first, seeds: seeds) == 0 ? 0 : 1)
     }
 }
