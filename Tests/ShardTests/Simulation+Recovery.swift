@@ -182,8 +182,8 @@ extension Simulation {
                 for record in missing {
                     try check(journal.hasRoom(records: 1), "no room for redo")
                     let position = journal.append(record)
-                    let wrong = replayed[i].collector!.replay.ledger.replay(
-                        record, lsn: journal.appended, position: position.value)
+                    let wrong = replayed[i].collector!.replay.apply(
+                        record, lsn: journal.appended, position: position)
                     try check(wrong == nil, "redo: \(wrong ?? "")")
                     own[record.peer.index].applied = record.sequence
                     coverage.redone += 1
