@@ -9,10 +9,11 @@ crash and at every end: what both logs hold agrees, the redo breaks no limit and
 all requests explains every answer and every balance, where what was answered before something was sent comes first, and
 events of one request with one debit account take effect in order. Every state can still reach an end: no deadlock, no livelock.
 
-A standing vote of shard C lets D decide a plain transfer to an account of C at once. Until C has applied it, D treats it
-as undecided: for reads and retries, for what rests on the debit account, and for the order of that account: only transfers
-to the same shard may be decided behind it, and count as undecided as long. C grants it on durable facts only, and revokes it
-before it freezes the account or locks it for a chain that debits it; `revoked` comes behind the commits.
+A standing vote of shard C lets D decide a plain transfer to an account of C at once: D appends it and announces it, C
+reserves the credit and says that it has noted it. Nothing that stands behind the decision in D's log leaves D before that:
+no answer, no vote, no commit. C gives the vote on durable facts only, and revokes it before it freezes the account or locks
+it for a chain; `revoked` comes behind the announcements, and C waits for what it has reserved (the engine sends it behind the
+commits, which is more than is needed).
 
 --break switches one rule off (RULES) in the cases that show it and must find a history that goes wrong, which it prints;
 --canaries does so for every rule. Exit 0: holds, or every break was found; 1: not.
@@ -41,12 +42,10 @@ RULES = {
     "chain_no_die": ["crossing chains"],
     "chain_vote_undurable": ["chain on a fresh fact"],
     "forget_ids": ["retry"],
-    "standing_read": ["standing: read the payer"],
-    "standing_refuse": ["standing: refused behind it"],
-    "standing_exists": ["standing: retry"],
-    "standing_order": ["standing: order of a request"],
-    "standing_behind": ["standing: votes behind it"],
-    "standing_revoked_early": ["standing: freeze"],
+    "standing_release": [
+        "standing: read the payer", "standing: refused behind it", "standing: retry", "standing: order of a request",
+        "standing: votes behind it",
+    ],
     "standing_freeze": ["standing: freeze"],
     "standing_created_undurable": ["standing: fresh account"],
     "standing_status_undurable": ["standing: unfreeze"],
@@ -365,7 +364,8 @@ class Model:
             accounts={name: a for name, a in self.opening.items() if self.home[name] == i},
             status={},  # account -> length of the log that explains its existence and freezing
             pending={}, ids={}, log=(), durable=0,
-            open={},  # debit account -> ((op, stage), ...): "asked", "standing"
+            open={},  # debit account -> (op, ...) that have asked for their vote
+            unnoted=(),  # length of the log with a decision by a standing vote that the peer has not noted, in order
             reserved={},  # credit account -> (op, ...)
             lock={},  # account -> op
             waiting=(),  # in the order of arrival
@@ -421,10 +421,22 @@ class Model:
     def when_durable(self, w, s, what, length=None, early=False):
         shard = w.shards[s]
         length = len(shard["log"]) if length is None else length
-        if length <= shard["durable"] or early:
+        if early:
             self.release(w, s, what)
         else:
             shard["out"] += ((length, what),)
+            self.release_out(w, s)
+
+    def release_out(self, w, s):
+        """Lets go of what the durable log explains, up to the first decision that its peer has not noted."""
+        shard = w.shards[s]
+        until = shard["durable"]
+        if shard["unnoted"] and self.broken != "standing_release":
+            until = min(until, shard["unnoted"][0] - 1)
+        going = [what for length, what in shard["out"] if length <= until]
+        shard["out"] = tuple(o for o in shard["out"] if o[0] > until)
+        for what in going:
+            self.release(w, s, what)
 
     def release(self, w, s, what):
         if what[0] == "answer":
@@ -454,7 +466,7 @@ class Model:
 
     def sums(self, shard, account):
         """Reserved debits, and reserved credits."""
-        debits = sum(self.amount(t) for t, _ in shard["open"].get(account, ()))
+        debits = sum(self.amount(t) for t in shard["open"].get(account, ()))
         return debits, sum(self.amount(t) for t in shard["reserved"].get(account, ()))
 
     def debit_fault(self, account, state, extra_debits, extra_credits, amount):
@@ -492,7 +504,7 @@ class Model:
         return self.submit(w, s, op) if self.plain(op) else self.begin_chain(w, s, op)
 
     def begin_read(self, w, s, op, account):
-        """Waits for the credits, and for the standing decisions, that are undecided now; shows what is decided now."""
+        """Waits for the credits that are undecided now; shows what is decided now."""
         shard = w.shards[s]
         if account in shard["lock"] and self.broken != "chain_unlocked":
             return False
@@ -503,11 +515,6 @@ class Model:
                 state[C] += self.amount(t)
         if self.broken == "read_undecided":
             pending, state = set(), list(shard["accounts"][account])
-        for t, stage in shard["open"].get(account, ()):
-            if stage == "standing":
-                state[D] += self.amount(t)
-                if self.broken != "standing_read":
-                    pending.add(t)
         if not pending:
             self.answer(w, s, op, tuple(state[DP:]))
             return True
@@ -516,7 +523,7 @@ class Model:
 
     def end_read(self, w, s, op, account, value, pending):
         shard = w.shards[s]
-        if pending & ({t for t, _ in shard["open"].get(account, ())} | set(shard["reserved"].get(account, ()))):
+        if pending & set(shard["reserved"].get(account, ())):
             return False
         self.answer(w, s, op, value)
         return True
@@ -551,37 +558,34 @@ class Model:
         shard = w.shards[s]
         _, id, debit, credit, amount, _ = self.events(op)[0]
         held = shard["open"].get(debit, ())
-        if any(self.events(t)[0][1] == id for t, _ in held):
-            if self.broken != "standing_exists" or held[0][1] != "standing":
-                return False
-            self.answer(w, s, op, "ok")
-            return True
+        if any(self.events(t)[0][1] == id for t in held):
+            return False
         if id in shard["ids"] and self.broken != "forget_ids":
             self.answer(w, s, op, shard["ids"][id])
             return True
         if debit in shard["lock"] and self.broken != "chain_unlocked":
             return False
-        if any(stage != "standing" for _, stage in held) and self.broken != "no_wait":
+        if held and self.broken != "no_wait":
             return False
         state = shard["accounts"][debit]
         reserved, expected = self.sums(shard, debit)
         fault = self.debit_fault(debit, state, reserved, 0, amount)
         if fault:
             hope = self.debit_fault(debit, state, 0, expected, amount) is None
-            if hope and self.broken not in ("no_wait", "standing_refuse"):
+            if hope and self.broken != "no_wait":
                 return False
             self.refuse(w, s, op, fault)
             return True
         peer = self.home[credit]
-        if self.broken != "standing_order" and any(self.home[self.events(t)[0][3]] != peer for t, _ in held):
-            return False
         if peer != s:
             if credit in shard["held"]:
-                self.put(shard, "open", debit, held + ((op, "standing"),))
                 self.log(w, s, "T", op)
+                self.book(shard, s, self.events(op)[0])
+                shard["unnoted"] += (len(shard["log"]),)
+                self.send(w, s, peer, "announce", op)
                 self.when_durable(w, s, ("send", peer, "commit", op))
             else:
-                self.put(shard, "open", debit, held + ((op, "asked"),))
+                self.put(shard, "open", debit, held + (op,))
                 self.send(w, s, peer, "prepare", op)
             return True
         if credit in shard["lock"] and self.broken != "chain_unlocked":
@@ -624,10 +628,8 @@ class Model:
             self.when_durable(w, s, ("send", d, "yes", op), facts, early=self.broken == "vote_undurable")
             return True
         if self.credit_fault(credit, state, 0, expected, amount) is None and self.broken != "no_wait":
-            # What waits for no lock ends by itself: the asker may wait for a standing decision of any age.
-            older = [t for t, stage in shard["open"].get(credit, ()) if stage != "standing" and t < op]
-            older += [t for t in shard["reserved"].get(credit, ()) if t < op]
-            if not older or self.broken == "no_die":
+            holders = shard["open"].get(credit, ()) + shard["reserved"].get(credit, ())
+            if all(t > op for t in holders) or self.broken == "no_die":
                 return False
             self.send(w, s, d, "retry", op)
             return True
@@ -641,7 +643,7 @@ class Model:
             shard["held"] |= {op}
         elif kind == "revoke":
             shard["held"] -= {op}
-            self.when_durable(w, s, ("send", sender, "revoked", op), early=self.broken == "standing_revoked_early")
+            self.send(w, s, sender, "revoked", op)
         elif kind == "revoked":
             shard["granted"] -= {(op, sender)}
             shard["revoking"] -= {(op, sender)}
@@ -649,15 +651,10 @@ class Model:
             shard["waiting"] += ((kind, op),)
         elif kind in ("yes", "no", "retry"):
             debit = self.events(op)[0][2]
-            self.put(shard, "open", debit, tuple(h for h in shard["open"][debit] if h[0] != op))
+            self.put(shard, "open", debit, tuple(t for t in shard["open"][debit] if t != op))
             if kind == "yes":
-                standing = shard["open"].get(debit, ())
                 self.log(w, s, "T", op)
-                # Behind standing decisions it is one itself: its effect shows when theirs do.
-                if standing and self.broken not in ("standing_order", "standing_behind"):
-                    self.put(shard, "open", debit, standing + ((op, "standing"),))
-                else:
-                    self.book(shard, s, self.events(op)[0])
+                self.book(shard, s, self.events(op)[0])
                 self.when_durable(w, s, ("send", sender, "commit", op), early=self.broken == "ack_early")
             elif kind == "no":
                 self.refuse(w, s, op, message[2])
@@ -666,6 +663,15 @@ class Model:
                 waiting = shard["waiting"]
                 at = next((i for i, item in enumerate(waiting) if self.debits(item, debit)), len(waiting))
                 shard["waiting"] = waiting[:at] + (("op", op),) + waiting[at:]
+        elif kind == "announce":
+            credit = self.events(op)[0][3]
+            self.put(shard, "reserved", credit, shard["reserved"].get(credit, ()) + (op,))
+            self.send(w, s, sender, "noted", op)
+        elif kind == "noted":
+            # The lanes keep the order of one peer; with several the decision is looked for.
+            at = shard["log"].index(("T", op)) + 1
+            shard["unnoted"] = tuple(n for n in shard["unnoted"] if n != at)
+            self.release_out(w, s)
         elif kind == "commit":
             if self.plain(op):
                 credit = self.events(op)[0][3]
@@ -679,11 +685,6 @@ class Model:
             self.send(w, s, sender, "applied", op)
         elif kind == "applied":
             if self.plain(op):
-                debit = self.events(op)[0][2]
-                held = shard["open"].get(debit, ())
-                if (op, "standing") in held:
-                    self.put(shard, "open", debit, tuple(h for h in held if h[0] != op))
-                    self.book(shard, s, self.events(op)[0])
                 w.answers[op] = "ok"
             else:
                 self.chain_applied(w, s, op, sender)
@@ -710,9 +711,7 @@ class Model:
         accounts = self.here(s, op)
         holders = []
         for a in accounts:
-            # What waits for no lock ends by itself: a chain may wait for a standing decision of any age.
-            holders += [t if stage != "standing" else len(self.ops) for t, stage in shard["open"].get(a, ())]
-            holders += shard["reserved"].get(a, ())
+            holders += shard["open"].get(a, ()) + shard["reserved"].get(a, ())
             holders += [shard["lock"][a]] if a in shard["lock"] else []
         if self.broken == "chain_unlocked":
             holders = []
@@ -721,11 +720,8 @@ class Model:
                 return False
             self.send(w, s, self.coordinator(op), "let go", op)
             return True
-        debits = {e[2] for e in self.events(op)}
-        if self.broken != "standing_lock":
-            free = [self.revoked(w, s, a) for a in accounts if a in debits]
-            if not all(free):
-                return False
+        if self.broken != "standing_lock" and not all([self.revoked(w, s, a) for a in accounts]):
+            return False
         for a in accounts:
             self.put(shard, "lock", a, op)
         here = [e for e in self.events(op) if self.home[e[2]] == s]
@@ -859,9 +855,7 @@ class Model:
                 n = w.copy()
                 shard = n.shards[s]
                 shard["durable"] = len(shard["log"])
-                out, shard["out"] = shard["out"], ()
-                for _, what in out:
-                    self.release(n, s, what)
+                self.release_out(n, s)
                 yield f"shard {s} syncs", n
         if w.grants:
             for account, s in self.standing:
