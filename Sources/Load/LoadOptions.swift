@@ -136,9 +136,7 @@ struct LoadPlan: Sendable {
         crossShard = try Self.percent("--cross-shard", options.crossShard)
         pending = try Self.percent("--pending", options.pending ?? 0)!
         chain = try Self.within("--chain", options.chain ?? 1, LoadLimits.chain)
-        if chain > 1 && (wire == .resp || batch % chain != 0) {
-            throw .usage("--chain \(chain): needs --protocol native and a --batch of whole chains, not \(batch)")
-        }
+        if chain > 1 && wire == .resp { throw .usage("--chain \(chain): needs --protocol native") }
 
         if options.durationSeconds != nil && options.transfers != nil {
             throw .usage("--duration and --transfers exclude each other; give one")

@@ -65,7 +65,8 @@ struct SendArena: ~Copyable {
                 transfer.pendingID = TransferID(draw.posts)
                 transfer.amount = Amount(.max)
             }
-            if workload.chain > 1 && (i + 1) % workload.chain != 0 { transfer.flags.insert(.linked) }
+            // The last chain of a request ends with it.
+            if (i + 1) % workload.chain != 0 && i + 1 < count { transfer.flags.insert(.linked) }
             // SAFETY: i < count, and count records fit the slot.
             unsafe records[i] = transfer
         }

@@ -1,6 +1,6 @@
 // Reads the fuzzer's bytes as a script of what two shards write to their logs, and of damage.
 //
-//     byte 0      bit 0: damage allowed (what is then accepted need not balance); bit 1: `verify` too
+//     byte 0      bit 0: damage allowed (what is then accepted need not balance); bits 1–3 are 1: `verify` too
 //     commands    a byte (bit 0: the shard; the rest: which command), then the bytes that it takes; 0 where they end
 
 import SuanpanCore
@@ -21,7 +21,7 @@ struct Script {
 
     init(_ input: Span<UInt8>, _ routing: Routing) {
         isHonest = input.isEmpty || input[0] & 1 == 0
-        isVerified = !input.isEmpty && input[0] & 2 != 0
+        isVerified = !input.isEmpty && input[0] & 0xE == 2
         self.routing = routing
         accounts = (0..<2).map { shard in
             let ids = (1...64).lazy.map { AccountID(UInt128($0)) }
