@@ -15,7 +15,7 @@ SECONDS_PER_FUZZER ?= 60
 RELEASE := .build/release/suanpan
 
 .PHONY: help demo test run build release dependencies test-dependencies bench sim fuzz docs format lint install \
-	crash perf clean
+	crash histories perf clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ lint: ## Refuse sources that swift format would change
 
 crash: test-dependencies release ## Kill the server ROUNDS times under load and look for every acknowledged transfer
 	@Scripts/crash $(ROUNDS)
+
+histories: test-dependencies release ## Kill the server ROUNDS times under random histories of all operations and explain every answer
+	@Scripts/histories $(ROUNDS)
 
 perf: test-dependencies release ## Measure against Redis and the stated targets on this machine
 	@Perf/all

@@ -135,11 +135,16 @@ if Context.environment["SUANPAN_ALLOCATION_TESTS"] != nil {
 
 // Scripts/fuzz builds these with libFuzzer, which other builds do not have.
 if Context.environment["SUANPAN_FUZZ"] != nil {
-    package.targets += ["Frame", "RESP"].map { folder in
+    func fuzzer(_ folder: String, _ dependencies: [Target.Dependency]) -> Target {
         .executableTarget(
-            name: "fuzz-\(folder.lowercased())", dependencies: ["SuanpanCore", "SuanpanWire"],
-            path: "Tests/Fuzz/\(folder)", swiftSettings: strict)
+            name: "fuzz-\(folder.lowercased())", dependencies: ["SuanpanCore"] + dependencies,
+            path: "Tests/Fuzz/\(folder)", exclude: folder == "Recovery" ? ["Corpus", "Found"] : ["Corpus"],
+            swiftSettings: strict)
     }
+    package.targets += [
+        fuzzer("Frame", ["SuanpanWire"]), fuzzer("RESP", ["SuanpanWire"]),
+        fuzzer("Recovery", ["SuanpanJournal", "SuanpanLedger", "SuanpanShard", "Suanpan", "CXXHash"]),
+    ]
 }
 
 // Benchmarks are built on demand only: SUANPAN_BENCHMARKS=1, see `make bench`.

@@ -45,6 +45,8 @@ struct LoadCommand: ParsableCommand {
         help: "Percent of the transfers that reserve first; each is posted later by its connection, as a transfer more."
     )
     var pending: Double?
+    @Option(help: "Events linked into one chain, all or nothing. (default: 1, no chains)")
+    var chain: Int?
     @Option(help: "Of all choices, so that a run can be repeated. (default: new each time)")
     var seed: UInt64?
     @Option(help: "Load threads.")
@@ -69,6 +71,7 @@ struct LoadCommand: ParsableCommand {
         options.hotAccounts = hotAccounts
         options.crossShard = crossShard
         options.pending = pending
+        options.chain = chain
         options.seed = seed
         options.threads = threads
         options.password = password ?? LoadOptions.environmentPassword

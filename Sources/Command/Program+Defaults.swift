@@ -5,7 +5,7 @@ extension Program {
     /// Options of `load` that may stand in the lower layers.
     private static let loadOptions = [
         "target", "protocol", "profile", "accounts", "connections", "batch", "in-flight", "rate", "hot-share",
-        "hot-accounts", "cross-shard", "pending", "seed", "threads", "json", "duration", "transfers",
+        "hot-accounts", "cross-shard", "pending", "chain", "seed", "threads", "json", "duration", "transfers",
     ]
     /// Two ways to say the same: one on the command line hides the other in a lower layer.
     private static let alternatives = ["duration": "transfers", "transfers": "duration"]

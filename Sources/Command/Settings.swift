@@ -12,7 +12,8 @@ struct Settings {
         "data", "shards", "native", "resp", "durability", "memory", "password", "password-file", "segment",
         "connections-max", "timeout", "pin",
         "target", "protocol", "profile", "accounts", "connections", "batch", "in-flight", "rate", "duration",
-        "transfers", "hot-share", "hot-accounts", "cross-shard", "pending", "seed", "threads", "json", "format",
+        "transfers", "hot-share", "hot-accounts", "cross-shard", "pending", "chain", "seed", "threads", "json",
+        "format",
     ]
     /// Never printed.
     static let secretNames: Set<String> = ["password"]

@@ -24,9 +24,19 @@ struct EpochEntry: BitwiseCopyable, Equatable {
     var clockCeiling: UInt64
     var reserved1: UInt64 = 0
     var reserved2: UInt64 = 0
+
+    /// A place where an opening can have begun. Checked after the checksum: a sound file is never trusted blindly.
+    func isPlausible(segmentBytes: Int) -> Bool {
+        epoch > 0 && segment > 0 && segment < EpochFile.segmentMax && firstLSN > 0 && firstLSN < EpochFile.lsnMax
+            && offset >= UInt64(SegmentFile.blockBytes) && offset % UInt64(SegmentFile.blockBytes) == 0
+            && offset <= UInt64(segmentBytes)
+    }
 }
 
 enum EpochFile {
+    /// Beyond any log, and small enough that sums and positions of what lies below never overflow.
+    static let segmentMax: UInt64 = 1 << 32
+    static let lsnMax: UInt64 = 1 << 56
     static let magic: UInt64 = 0x314F_5045_4E41_5553
     static let name = "epochs"
 
@@ -64,9 +74,10 @@ enum EpochFile {
         }
         var entries: [EpochEntry] = []
         for i in 0..<Int(head.count) {
-            guard let entry = Plain.load(EpochEntry.self, from: bytes, at: 64 + 64 * i) else {
-                throw .damaged(Damage(.epochsFile, path: path))
-            }
+            guard let entry = Plain.load(EpochEntry.self, from: bytes, at: 64 + 64 * i),
+                entry.isPlausible(segmentBytes: directory.segmentBytes),
+                entries.last.map({ $0.epoch < entry.epoch }) ?? true
+            else { throw .damaged(Damage(.epochsFile, path: path)) }
             entries.append(entry)
         }
         return entries

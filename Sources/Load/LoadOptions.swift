@@ -5,6 +5,7 @@
 enum LoadLimits {
     /// Records of a native request.
     static let batch = 1...8190
+    static let chain = 1...64
     /// Below the descriptors that a process may usually have.
     static let connections = 1...65_000
     /// Keeps a request's place in its connection within 16 bits.
@@ -46,6 +47,7 @@ public struct LoadOptions: Sendable {
     public var hotAccounts: Int?
     public var crossShard: Double?
     public var pending: Double?
+    public var chain: Int?
     public var seed: UInt64?
     public var threads: Int?
     public var wire: LoadProtocol = .native
@@ -82,6 +84,8 @@ struct LoadPlan: Sendable {
     var hotAccounts: Int
     var crossShard: Double?
     var pending: Double
+    /// Events that are linked into one; 1: none are.
+    var chain: Int
     var seed: UInt64
     var password: String?
     var replyTimeoutSeconds: Int
@@ -131,6 +135,8 @@ struct LoadPlan: Sendable {
         zipf = profile?.zipf ?? (buys ? 0.9 : 0)
         crossShard = try Self.percent("--cross-shard", options.crossShard)
         pending = try Self.percent("--pending", options.pending ?? 0)!
+        chain = try Self.within("--chain", options.chain ?? 1, LoadLimits.chain)
+        if chain > 1 && wire == .resp { throw .usage("--chain \(chain): needs --protocol native") }
 
         if options.durationSeconds != nil && options.transfers != nil {
             throw .usage("--duration and --transfers exclude each other; give one")

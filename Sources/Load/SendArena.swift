@@ -65,6 +65,8 @@ struct SendArena: ~Copyable {
                 transfer.pendingID = TransferID(draw.posts)
                 transfer.amount = Amount(.max)
             }
+            // The last chain of a request ends with it.
+            if (i + 1) % workload.chain != 0 && i + 1 < count { transfer.flags.insert(.linked) }
             // SAFETY: i < count, and count records fit the slot.
             unsafe records[i] = transfer
         }

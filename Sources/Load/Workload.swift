@@ -108,6 +108,8 @@ extension Array {
 
 struct Workload: Sendable {
     let book: AccountBook
+    /// Events of a chain; 1: no chains.
+    let chain: Int
     private let kind: WorkloadKind
     /// Shares as thresholds of 2^32.
     private let hotThreshold: UInt64
@@ -125,6 +127,7 @@ struct Workload: Sendable {
     init(_ plan: LoadPlan, book: AccountBook, map: ShardMap?, zipf: Zipf?, ids: IDSource, seed: UInt64) {
         func threshold(_ percent: Double) -> UInt64 { UInt64(percent / 100 * 4_294_967_296) }
         self.book = book
+        chain = plan.chain
         kind = plan.kind
         hotThreshold = threshold(plan.hotShare)
         crossThreshold = threshold(plan.crossShard ?? 0)

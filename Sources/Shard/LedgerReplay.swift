@@ -48,7 +48,7 @@ public struct LedgerReplay: ~Copyable, RecordVisitor {
     /// Applies what was read ahead. Call it at the end of the replay.
     public mutating func finish() throws(JournalError) {
         for i in 0..<aheadCount { ledger.prefetchAccounts(ahead[i].record) }
-        for i in 0..<aheadCount { try apply(ahead[i].record, ahead[i].lsn, ahead[i].position) }
+        for i in 0..<aheadCount { try take(ahead[i].record, ahead[i].lsn, ahead[i].position) }
         aheadCount = 0
     }
 
@@ -56,7 +56,7 @@ public struct LedgerReplay: ~Copyable, RecordVisitor {
     /// decided. The log is to be cut before it.
     public var incompleteSince: LSN? { chain.first?.lsn }
 
-    private mutating func apply(_ record: LogRecord, _ lsn: LSN, _ position: LogPosition) throws(JournalError) {
+    private mutating func take(_ record: LogRecord, _ lsn: LSN, _ position: LogPosition) throws(JournalError) {
         let continues = record.flags.contains(.chainContinues)
         if !continues && chain.isEmpty { return try applyWhole(record, lsn, position) }
         chain.append(Ahead(record: record, lsn: lsn, position: position))
@@ -111,12 +111,25 @@ public struct LedgerReplay: ~Copyable, RecordVisitor {
             || routing.shard(of: record.body.creditAccountID).index == peer
     }
 
+    /// Applies one record of this shard's log, or of its redo, to the ledger.
+    /// - Returns: What is wrong with it, or nil.
+    public mutating func apply(_ record: LogRecord, lsn: LSN, position: LogPosition) -> String? {
+        if record.kind == .leg {
+            // A side whose account the ledger does not know would be taken for one that lives elsewhere.
+            for account in [record.body.debitAccountID, record.body.creditAccountID]
+            where routing.shard(of: account) == id && ledger.find(account) == nil {
+                return "account \(account.value) of a chain does not exist"
+            }
+        }
+        return ledger.replay(record, lsn: lsn, position: position.value)
+    }
+
     private mutating func applyToLedger(_ record: LogRecord, _ lsn: LSN, _ position: LogPosition) throws(JournalError) {
-        if let wrong = ledger.replay(record, lsn: lsn, position: position.value) { throw damaged(wrong, lsn) }
+        if let wrong = apply(record, lsn: lsn, position: position) { throw damaged(wrong, lsn) }
     }
 
     private mutating func applyWhole(_ record: LogRecord, _ lsn: LSN, _ position: LogPosition) throws(JournalError) {
-        if let wrong = ledger.replay(record, lsn: lsn, position: position.value) { throw damaged(wrong, lsn) }
+        try applyToLedger(record, lsn, position)
         switch record.kind {
         case .decision:
             let peer = try checkedPeer(record, lsn)

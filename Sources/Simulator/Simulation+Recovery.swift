@@ -233,8 +233,7 @@ extension Simulation {
         for record in records {
             if !journal.hasRoom(records: 1) { try finish(&journal) }
             let position = journal.append(record)
-            let wrong = replayed.collector!.replay.ledger.replay(
-                record, lsn: journal.appended, position: position.value)
+            let wrong = replayed.collector!.replay.apply(record, lsn: journal.appended, position: position)
             try check(wrong == nil, "redo: \(wrong ?? "")")
             coverage.redone += 1
             if dice.chance(30) { try hand(&journal) }

@@ -236,7 +236,7 @@ enum CoreThread {
         }
         for record in missing {
             let position = try append(record, &journal, &ring, ceiling)
-            let wrong = replay.ledger.replay(record, lsn: journal.appended, position: position.value)
+            let wrong = replay.apply(record, lsn: journal.appended, position: position)
             if let wrong { throw .inconsistent("shard \(i), redo of decision \(record.sequence): \(wrong)") }
             pairs[record.peer.index].applied = record.sequence
         }

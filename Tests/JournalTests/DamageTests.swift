@@ -257,3 +257,25 @@ private func damage(_ bench: Bench) -> Damage? {
     try disk.drain(&journal)
     #expect(try bench.replay().1.ids == Array(1...13) + [99])
 }
+
+/// Found by the recovery fuzzer: such a file, with its checksum right, ended the process.
+@Test func anEpochThatBeganWhereNoneCanIsDamage() throws {
+    let bench = try Bench()
+    let sound = EpochEntry(
+        epoch: 2, segment: 1, offset: 4096, firstLSN: 1, previousChecksum: 0, clockCeiling: 0)
+    let change: [(inout EpochEntry) -> Void] = [
+        { $0.epoch = 0 }, { $0.epoch = 1 }, { $0.segment = 0 }, { $0.segment = .max }, { $0.offset = 0 },
+        { $0.offset = 4097 }, { $0.offset = UInt64(bench.data.segmentBytes) + 4096 }, { $0.offset = .max },
+        { $0.firstLSN = 0 }, { $0.firstLSN = .max },
+    ]
+    var first = sound
+    first.epoch = 1
+    for (i, change) in change.enumerated() {
+        var entry = sound
+        change(&entry)
+        try EpochFile.write(bench.data, [first, entry])
+        #expect(damage(bench)?.reason == .epochsFile, "change \(i)")
+    }
+    try EpochFile.write(bench.data, [first, sound])
+    #expect(try bench.replay().0.epoch == 2)
+}

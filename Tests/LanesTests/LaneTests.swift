@@ -26,6 +26,22 @@ private func together(_ bodies: [@Sendable () -> Void]) {
     left.wait()
 }
 
+/// What a core does when it has nothing to do: sleeps until the bell rings, unless something has come; at most ten
+/// seconds, which count as a wake lost.
+private func sleep(
+    _ bell: Doorbell, unless hasWork: () -> Bool, _ sleeps: borrowing Atomic<Int>, _ lost: borrowing Atomic<Int>
+) {
+    bell.willSleep()
+    if !hasWork() {
+        var descriptor = pollfd(fd: bell.descriptor, events: Int16(POLLIN), revents: 0)
+        sleeps.add(1, ordering: .relaxed)
+        if poll(&descriptor, 1, 10_000) == 0 { lost.add(1, ordering: .relaxed) }
+        var word: UInt64 = 0
+        if descriptor.revents != 0 { _ = read(bell.descriptor, &word, 8) }
+    }
+    bell.didWake()
+}
+
 private final class LaneBox: Sendable {
     let owner: LaneOwner
     init(_ cells: Int) { owner = LaneOwner(cells: cells) }
@@ -187,20 +203,45 @@ private final class LaneBox: Sendable {
                         }
                         lane.release()
                         if n == count { break }
-                        bell.willSleep()
-                        if lane.isEmpty {
-                            var descriptor = pollfd(fd: bell.descriptor, events: Int16(POLLIN), revents: 0)
-                            sleeps.add(1, ordering: .relaxed)
-                            if poll(&descriptor, 1, 10_000) == 0 { lost.add(1, ordering: .relaxed) }
-                            var word: UInt64 = 0
-                            if descriptor.revents != 0 { _ = read(bell.descriptor, &word, 8) }
-                        }
-                        bell.didWake()
+                        sleep(bell, unless: { !lane.isEmpty }, sleeps, lost)
                     }
                 },
             ])
         }
         #expect(lost.load(ordering: .relaxed) == 0)
+        #expect(sleeps.load(ordering: .relaxed) > 0)
+    }
+
+    /// The same with callers on many threads, who ring after each push.
+    @Test func manyCallersLoseNoWake() {
+        let lane = CallerLane()
+        let bell = Doorbell()
+        let producers = 6
+        let each = 5_000
+        let lost = Atomic<Int>(0)
+        let sleeps = Atomic<Int>(0)
+        let wrong = Atomic<Int>(0)
+        var bodies: [@Sendable () -> Void] = (0..<producers).map { p in
+            {
+                for n in 0..<each {
+                    lane.push(Node(p, n))
+                    bell.ring()
+                    if n % 64 == p { sched_yield() }
+                }
+            }
+        }
+        bodies.append {
+            var next = Array(repeating: 0, count: producers)
+            while next.contains(where: { $0 < each }) {
+                for case let node as Node in lane.takeAll() {
+                    if next[node.producer] != node.number { wrong.add(1, ordering: .relaxed) }
+                    next[node.producer] += 1
+                }
+                if next.contains(where: { $0 < each }) { sleep(bell, unless: { !lane.isEmpty }, sleeps, lost) }
+            }
+        }
+        together(bodies)
+        #expect(lost.load(ordering: .relaxed) == 0 && wrong.load(ordering: .relaxed) == 0)
         #expect(sleeps.load(ordering: .relaxed) > 0)
     }
 }

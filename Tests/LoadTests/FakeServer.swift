@@ -49,6 +49,7 @@ final class FakeServer: Sendable {
         /// Debit accounts of the pending transfers that were created and not posted.
         var reserved: [UInt128: UInt128] = [:]
         var posted = 0
+        var linked = 0
         var connections = 0
         var stalled = false
     }
@@ -283,6 +284,7 @@ final class FakeServer: Sendable {
             return .created
         }
         if t.debitAccountID == t.creditAccountID { seen.problems.append("pays itself") }
+        if t.flags.contains(.linked) { seen.linked += 1 }
         if t.ledger != 1 || t.code != 10 || t.timestamp != .zero || t.pendingID.value != 0 || t.userData128 != 0 {
             seen.problems.append("odd transfer \(t)")
         }

@@ -116,6 +116,17 @@ private func withRun(
         #expect(seen.problems.isEmpty)
     }
 
+    @Test func chainsEndWithTheirRequest() throws {
+        try withRun(resp: false) {
+            $0.transfers = 1_004
+            $0.batch = 50
+            $0.chain = 3
+        } check: { report, seen in
+            // 20 requests of 16 chains of 3 and one of 2, and one request of 3 and 1.
+            #expect(seen.linked == 20 * 33 + 2 && report.accepted == 1_004)
+        }
+    }
+
     @Test func pendingTransfersAreCountedAsRefused() throws {
         for resp in [false, true] {
             try withRun(resp: resp) {

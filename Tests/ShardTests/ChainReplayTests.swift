@@ -112,4 +112,27 @@ struct ChainReplayTests {
         run[1].sequence = 2
         #expect(throws: JournalError.self) { _ = try replay(0, [LogRecord(a[0])] + run) }
     }
+
+    /// Found by the recovery fuzzer: the side of an account that is not there was taken for one that lives elsewhere.
+    @Test func aLegOfAnAccountThatIsNotThereIsDamage() throws {
+        let a = accounts
+        let gone = account(on: 1, 1)
+        for t in [transfer(1, a[1], gone, 5), transfer(1, gone, a[1], 5)] {
+            #expect(throws: JournalError.self) {
+                _ = try replay(1, [LogRecord(a[1]), leg(t, continues: false, sequence: 1)])
+            }
+        }
+        // Likewise in the redo.
+        let t = transfer(1, a[0], gone, 5)
+        let run = [
+            LogRecord(chainPeer: ShardID(1), sequence: 1, timestamp: Timestamp(30)), leg(t, continues: false),
+        ]
+        let coordinator = try replay(0, [LogRecord(a[0])] + run)
+        var other = try replay(1, [LogRecord(a[1])])
+        let missing = try other.missingCredits(
+            pairs: [coordinator.pairs, other.pairs, other.pairs],
+            decisions: [coordinator.decisions, [[], [], []], [[], [], []]])
+        let wrong = missing.map { other.apply($0, lsn: LSN(2), position: LogPosition(10)) }
+        #expect(wrong.count == 1 && wrong.allSatisfy { $0 != nil })
+    }
 }
