@@ -253,11 +253,11 @@ struct Linearization {
         let missing = earlier[i].filter { !isDone[$0] }
         let early = Set(later[i].filter { isDone[$0] })
         if missing.isEmpty && early.isEmpty { return next }
-        // Again as its connection sees it.
+        // Again as its connection sees it. Where the others would not have been told what they were, that says nothing.
         let from = order.firstIndex { early.contains($0) } ?? order.count
         var seen = from < order.count ? models[from] : model
-        for k in order[from...] where !early.contains(k) { _ = attempt(steps[k], on: &seen) }
-        for k in missing.sorted() { _ = attempt(steps[k], on: &seen) }
+        for k in order[from...] where !early.contains(k) && !attempt(steps[k], on: &seen) { return next }
+        for k in missing.sorted() where !attempt(steps[k], on: &seen) { return next }
         return attempt(steps[i], on: &seen) ? next : nil
     }
 

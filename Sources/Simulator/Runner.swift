@@ -29,6 +29,7 @@ public enum Runner {
             do { coverage = try coverage + run(options).coverage } catch {
                 failures += 1
                 print("\(error)")
+                fflush(nil)
             }
         }
         print("\(coverage.summary)\n  \(failures) failed, \(Int(Date().timeIntervalSince(began) * 1000)) ms")

@@ -210,7 +210,8 @@ extension Simulation {
         for e in events[chunkStart...] where e.reply != nil || mayHaveHappened(e, base, book) {
             steps.append(.event(e))
         }
-        for (identity, timestamp) in book.expiries where expiriesExplained.insert(identity).inserted {
+        for (identity, timestamp) in book.expiries.sorted(by: { $0.value < $1.value })
+        where expiriesExplained.insert(identity).inserted {
             steps.append(.expiry(identity, timestamp))
         }
         var search = Linearization(

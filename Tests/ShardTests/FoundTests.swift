@@ -268,12 +268,7 @@ import Testing
         let stage = try Stage(bounds: ShardBounds(slots: 8, openPerPeer: 1, redoPerPeer: 64))
         let a = try stage.account(on: 0)
         let b = try stage.account(on: 1)
-        var reserve = stage.transfer(a, b, 5)
-        reserve.flags = .pending
-        reserve.timeout = 1
-        stage.ask(.transfer(reserve))
-        try stage.finish()
-        stage.wait(seconds: 3)
+        let reserve = try dueReservation(stage, a, b)
         var post = stage.transfer(a, AccountID(0), .max)
         post.flags = .postPending
         post.pendingID = reserve.id
@@ -297,12 +292,7 @@ import Testing
         let a = try stage.account(on: 0)
         let b = try stage.account(on: 1)
         let c = try stage.account(on: 0)
-        var reserve = stage.transfer(a, b, 5)
-        reserve.flags = .pending
-        reserve.timeout = 1
-        stage.ask(.transfer(reserve))
-        try stage.finish()
-        stage.wait(seconds: 3)
+        let reserve = try dueReservation(stage, a, b)
         var void = stage.transfer(a, c, 0)
         void.flags = .voidPending
         void.pendingID = reserve.id
@@ -315,5 +305,16 @@ import Testing
             let held = node.shard.ledger.account(index)
             #expect(held.debitsPending == .zero && held.creditsPending == .zero)
         }
+    }
+
+    /// A pending transfer whose time has run out, unknown to its shard as yet.
+    private func dueReservation(_ stage: Stage, _ debit: AccountID, _ credit: AccountID) throws -> Transfer {
+        var reserve = stage.transfer(debit, credit, 5)
+        reserve.flags = .pending
+        reserve.timeout = 1
+        stage.ask(.transfer(reserve))
+        try stage.finish()
+        stage.wait(seconds: 3)
+        return reserve
     }
 }
