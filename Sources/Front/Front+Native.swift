@@ -152,6 +152,12 @@ extension Front {
             case .createAccounts:
                 record = load(Transfer.self, c, FrameHeader.bytes + i * 128)
                 routed = AccountID(record.id.value)
+                if record.flags.contains(.linked) {
+                    let chain = chainRun(c, i, of: Int(requests[Int(r)].count))
+                    guard try hand(.createAccounts, chain, c, r, &shard) else { return false }
+                    i = chain.end
+                    continue
+                }
             case .lookupAccounts:
                 routed = AccountID(load(UInt128.self, c, FrameHeader.bytes + i * 16))
                 record = Shard.readKey(routed)
@@ -199,7 +205,7 @@ extension Front {
                 let k = i - start
                 if !Self.goesAlone(t.flags) {
                     let chain = chainRun(c, i, of: Int(requests[Int(r)].count))
-                    guard try hand(chain, c, r, &shard) else { return false }
+                    guard try hand(.createTransfers, chain, c, r, &shard) else { return false }
                     i = chain.end
                     continue
                 }
@@ -214,7 +220,7 @@ extension Front {
         return true
     }
 
-    /// The run of the current frame's events that begins with the `first`.
+    /// The run of the current frame's events, transfers or accounts, that begins with the `first`.
     private func chainRun(_ c: Int, _ first: Int, of count: Int) -> ChainRun {
         ChainRun(from: first, of: count) {
             load(Transfer.self, c, FrameHeader.bytes + $0 * 128).flags.contains(.linked)
@@ -222,7 +228,7 @@ extension Front {
     }
 
     private mutating func hand(
-        _ run: ChainRun, _ c: Int, _ r: UInt32, _ shard: inout Shard
+        _ operation: Operation, _ run: ChainRun, _ c: Int, _ r: UInt32, _ shard: inout Shard
     ) throws(JournalError) -> Bool {
         guard run.fault == .created else {
             refuse(run, r)
@@ -231,7 +237,7 @@ extension Front {
         for k in 0..<run.count {
             shard.chainInput[k] = load(Transfer.self, c, FrameHeader.bytes + (run.first + k) * 128)
         }
-        return try handChain(run.count, r, run.first, &shard)
+        return try handChain(operation, run.count, r, run.first, &shard)
     }
 
     private mutating func endFrame(_ c: Int) {

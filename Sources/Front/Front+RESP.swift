@@ -94,6 +94,12 @@ extension Front {
             return try start(
                 c, .respTransfer, .createTransfers, t, routing.shard(of: t.debitAccountID),
                 t.debitAccountID, t.creditAccountID, &shard)
+        case .accountCreate(let account) where account.flags.contains(.linked):
+            // Nothing can follow it but in MULTI.
+            guard connections[c].openRequests == 0 else { return false }
+            encoder(c).encode(
+                result: EventResult(.linkedEventChainOpen), of: .account, into: &connections[c].output)
+            return true
         case .accountCreate(let account):
             return try start(
                 c, .respAccountCreate, .createAccounts, account.bits, routing.shard(of: account.id),
@@ -239,10 +245,12 @@ extension Front {
         case .respTransfer: encoder.encode(result: pool.result(buffer, 0), of: .transfer, into: &connections[c].output)
         case .respAccountCreate:
             encoder.encode(result: pool.result(buffer, 0), of: .account, into: &connections[c].output)
-        case .respExec:
+        case .respExec, .respExecAccounts:
             encoder.array(Int(requests[r].count), into: &connections[c].output)
             for i in 0..<Int(requests[r].count) {
-                encoder.encode(result: pool.result(buffer, i), of: .transfer, into: &connections[c].output)
+                encoder.encode(
+                    result: pool.result(buffer, i), of: requests[r].kind == .respExec ? .transfer : .account,
+                    into: &connections[c].output)
             }
         case .respAccountGet: encodeAccount(c, buffer, 0)
         case .respAccountGetMany:

@@ -352,14 +352,17 @@ extension Front {
                 while partCursor < end {
                     let index = Int(part.indices[partCursor])
                     let event = part.call.event(index)
-                    if operation != .createTransfers {
+                    let isRun =
+                        operation == .createTransfers
+                        ? !Self.goesAlone(event.flags) : operation == .createAccounts && event.flags.contains(.linked)
+                    if isRun {
+                        guard try handRun(operation, of: part, r, &shard) else { return }
+                    } else if operation != .createTransfers {
                         guard try hand(operation, event, to: core, r, index, stream: 0, &shard) else { return }
                         partCursor += 1
-                    } else if Self.goesAlone(event.flags) {
+                    } else {
                         guard try handStaged(partCursor + run - end, event, r, index, &shard) else { return }
                         partCursor += 1
-                    } else {
-                        guard try handRun(of: part, r, &shard) else { return }
                     }
                 }
             }
@@ -369,7 +372,9 @@ extension Front {
     }
 
     /// Hands in the run of events at the part's cursor: an engine's call puts a chain whole into one part.
-    private mutating func handRun(of part: CallPart, _ r: UInt32, _ shard: inout Shard) throws(JournalError) -> Bool {
+    private mutating func handRun(
+        _ operation: Operation, of part: CallPart, _ r: UInt32, _ shard: inout Shard
+    ) throws(JournalError) -> Bool {
         let first = partCursor
         let run = ChainRun(from: first, of: part.indices.count) {
             part.call.event(Int(part.indices[$0])).flags.contains(.linked)
@@ -379,7 +384,7 @@ extension Front {
             refuse(run, r, shift: index - first)
         } else {
             for k in 0..<run.count { shard.chainInput[k] = part.call.event(index + k) }
-            guard try handChain(run.count, r, index, &shard) else { return false }
+            guard try handChain(operation, run.count, r, index, &shard) else { return false }
         }
         partCursor = run.end
         return true

@@ -16,8 +16,9 @@ enum RequestKind: UInt8, BitwiseCopyable {
     case nativeLookupAccounts
     case nativeLookupTransfers
     case respTransfer
-    /// A chain: an array.
+    /// A chain of transfers, of accounts: an array.
     case respExec
+    case respExecAccounts
     case respAccountCreate
     case respAccountGet
     /// Several accounts: an array.

@@ -115,8 +115,9 @@ public struct Ledger: ~Copyable {
     public var hasRoomForTransfer: Bool { identities.hasRoom }
     /// The same for `n` more pending transfers with an account here, on either side.
     public func hasRoomForPending(_ n: Int = 1) -> Bool { pendingTable.hasRoom(for: n) }
-    public var hasRoomForAccount: Bool {
-        accounts.count < accounts.capacity && accountIndex.hasRoom && totalsIndex.hasRoom
+    /// The same for `n` more accounts.
+    public func hasRoomForAccount(_ n: Int = 1) -> Bool {
+        accounts.count + n <= accounts.capacity && accountIndex.hasRoom && totalsIndex.hasRoom
     }
     /// Bytes of tables in use.
     public var memoryBytes: Int {

@@ -24,6 +24,7 @@ extension Shard {
         order += 1
         participants[p].order = order
         let chain = reference(p)
+        if chain.view.isOfAccounts { return lockAccounts(p) }
         // An id that is being decided singly needs no look: its slot holds a debit of one of these accounts, or holds
         // nothing and looks for what is remembered when its turn comes.
         for i in 0..<chain.view.count where freeWaiters.count > 0 {
@@ -37,7 +38,10 @@ extension Shard {
             return answer(p, .letGo)
         }
         for place in 0..<chain.view.accountCount {
-            guard let account = accountHere(chain, place) else { continue }
+            guard let account = accountHere(chain, place) else {
+                if isBeingCreated(chain.view.account(place).id) { return dieBehindHold(p) }
+                continue
+            }
             let u = ledger.undecided(account)
             if u != 0 && hasOlder(Int(u - 1), than: participants[p].age) && !isFaulty(.waitWithoutDying) {
                 return die(p, Int(u - 1), barrier: order + 1)
@@ -116,7 +120,7 @@ extension Shard {
                 chain.view.setAccount(place, ledger.account(index), index: index)
             } else {
                 chain.view.setAbsent(place)
-                absent.append(AbsentAccount(id: account, participant: p))
+                holds.append(Hold(id: account, participant: p, kind: .absent))
             }
         }
         let code: ResultCode = ledger.hasRoomForPending(opens) ? .created : .capacityExhausted
@@ -180,7 +184,7 @@ extension Shard {
             undecided[Int(u - 1)].lock = 0
             markDirty(account)
         }
-        absent.removeAll { $0.participant == p }
+        endHolds(p)
     }
 
     /// Where a credit's account is locked or marked: true when it goes on, false when it waits or was told to let go.
@@ -228,6 +232,7 @@ extension Shard {
         case .lockWaiting:
             unmark(p)
             participants[p].state = .free
+            if chain.view.isOfAccounts { forgetHeldBack(p) }
         default: participants[p].state = .free
         }
         send(Message(.released, from: id, slot: message.slot), to: peer)
@@ -253,9 +258,9 @@ extension Shard {
         peers[from].applied = message.sequence
         let chain = reference(p)
         var last = 0
-        for i in 0..<chain.view.count where isHere(chain.view[i].final) { last = i }
+        for i in 0..<chain.view.count where isHere(chain, i) { last = i }
         let kind: RecordKind = chain.view.count == 1 ? .credit : .leg
-        for i in 0...last where isHere(chain.view[i].final) {
+        for i in 0...last where isHere(chain, i) {
             var record = Self.record(chain, i, kind, peer: ShardID(from), sequence: message.sequence)
             if i == last { record.flags.remove(.chainContinues) } else { record.flags.insert(.chainContinues) }
             apply(record)
@@ -265,7 +270,9 @@ extension Shard {
         unlock(p)
     }
 
-    private func isHere(_ t: borrowing Transfer) -> Bool {
+    private func isHere(_ chain: ChainReference, _ i: Int) -> Bool {
+        let t = chain.view[i].final
+        if chain.view.isOfAccounts { return routing.shard(of: AccountID(t.id.value)) == id }
         if routing.shard(of: t.debitAccountID) == id { return true }
         return routing.shard(of: t.creditAccountID) == id
     }
@@ -275,6 +282,7 @@ extension Shard {
         _ chain: ChainReference, _ i: Int, _ kind: RecordKind, peer: ShardID = ShardID(0), sequence: UInt64 = 0
     ) -> LogRecord {
         let final = chain.view[i].final
+        if chain.view.isOfAccounts { return accountRecord(chain, i, peer: peer, sequence: sequence) }
         guard final.id.isZero else { return chain.view.record(i, kind, peer: peer, sequence: sequence) }
         var pending = final
         pending.id = final.pendingID
@@ -283,6 +291,7 @@ extension Shard {
 
     /// Appends the record of an accepted transfer and applies the sides of it that live here.
     mutating func apply(_ record: LogRecord) {
+        if record.kind == .accountLeg { return applyAccount(record) }
         let t = record.body
         let debit = routing.shard(of: t.debitAccountID) == id ? ledger.find(t.debitAccountID) : nil
         let credit = routing.shard(of: t.creditAccountID) == id ? ledger.find(t.creditAccountID) : nil

@@ -40,6 +40,7 @@ extension Shard {
         participants[p].voteSent = false
         participants[p].chain = 0
         guard let credit = ledger.find(transfer.value.creditAccountID, hash: message.sequence) else {
+            if isBeingCreated(transfer.value.creditAccountID) { return dieBehindHold(p) }
             return voteNo(p, .creditAccountNotFound, .zero)
         }
         participants[p].account = credit
@@ -95,6 +96,9 @@ extension Shard {
         case .dying:
             let entry = undecidedEntry(participants[p].account)
             Self.remove(p, from: &undecided[entry].dyingList, in: &participants)
+        case .dyingBehindHold:
+            forgetHeldBack(p)
+            participants[p].state = .free
         case .locked, .lockWaiting, .dyingBehindSlot: return releaseChain(message, p)
         }
         if participants[p].state != .free {

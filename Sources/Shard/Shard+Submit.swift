@@ -48,6 +48,7 @@ extension Shard {
 
         // Group 6.
         guard let debit = find(t.debitAccountID, hash: found.debitHash, guess: found.debit) else {
+            if isBeingCreated(t.debitAccountID) { return .stalled }
             return .answered(refuse(t, hash, .debitAccountNotFound))
         }
         let peer = found.peer
@@ -98,13 +99,13 @@ extension Shard {
             wait(for: obstacle, .account, account.bits, origin)
             return .deferred
         }
-        if !absent.isEmpty && absent.contains(where: { $0.id == account.id }) { return .stalled }
+        if isHeld(account.id) { return .stalled }
         if let index = ledger.find(account.id) {
             let existing = ledger.accountAsCreated(index)
             let code = account.comparedWithExisting(existing)
             return .answered(EventResult(code, timestamp: code == .exists ? existing.timestamp : .zero))
         }
-        guard ledger.hasRoomForAccount && journal.admitsNewWork else {
+        guard ledger.hasRoomForAccount(1 + holds.count) && journal.admitsNewWork else {
             return .answered(EventResult(.capacityExhausted))
         }
         var created = account
@@ -129,7 +130,7 @@ extension Shard {
             wait(for: obstacle, .accountRead, Self.readKey(account), origin)
             return .deferred
         }
-        guard let index = ledger.find(account) else { return .unknown }
+        guard let index = ledger.find(account) else { return isBeingCreated(account) ? .stalled : .unknown }
         let u = ledger.undecided(index)
         if u == 0 || isFaulty(.readUndecided) { return .found(ledger.account(index)) }
         let entry = Int(u - 1)
@@ -211,7 +212,7 @@ extension Shard {
     @inline(__always)
     func creditVerdict(_ t: borrowing Transfer, _ found: Staged) -> CreditVerdict {
         guard let credit = find(t.creditAccountID, hash: found.creditHash, guess: found.credit) else {
-            return .refused(.creditAccountNotFound)
+            return isBeingCreated(t.creditAccountID) ? .undecided : .refused(.creditAccountNotFound)
         }
         let u = ledger.undecided(credit)
         if u == 0 {

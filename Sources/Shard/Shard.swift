@@ -110,8 +110,12 @@ public struct Shard: ~Copyable {
     var chainPlaces = 0
     /// For what is decided at once.
     var scratch = ChainView()
-    /// Accounts that do not exist, as chains under way have seen: not created before those have ended.
-    var absent: [AbsentAccount] = []
+    /// For chains of accounts.
+    var accountChain = AccountChain()
+    /// Accounts that do not exist, and chains under way for which that matters. See `Shard+AccountChains`.
+    var holds: [Hold] = []
+    /// Participants that wait for some of these to end.
+    var heldBack: [Int] = []
 
     /// By coordinator, then by its slot.
     var participants: FixedArray<Participant>
@@ -162,10 +166,6 @@ public struct Shard: ~Copyable {
         var slot: UInt32
         var peer: ShardID
         var lsn: LSN
-    }
-    struct AbsentAccount {
-        var id: AccountID
-        var participant: Int
     }
 
     /// Records that one step of the machine may append before it asks again: a chain of 64 and its headers.

@@ -247,7 +247,7 @@ public final class Engine: Sendable {
             // A chain goes whole to the shard of its first event.
             if !isLinked { target = routing.shard(of: account(event)).index }
             indices[target].append(UInt32(i))
-            isLinked = kind == .createTransfers && event.flags.contains(.linked)
+            isLinked = (kind == .createTransfers || kind == .createAccounts) && event.flags.contains(.linked)
         }
         let parts = indices.count { !$0.isEmpty }
         guard parts > 0 else { return Call(kind: kind, events: [], parts: 1) {} }

@@ -80,8 +80,8 @@ struct RESPCommandDescription: Sendable {
         .init(
             "transfer.get", "A transfer, or all that have the id.", group: "ledger", [word("id"), optional("debit")]),
         .init("totals", "Sums of debits and credits per ledger.", group: "ledger"),
-        .init("multi", "Begins a chain of transfers: all of them or none.", group: "ledger"),
-        .init("exec", "Hands in the chain; a reply or an error for each transfer.", group: "ledger", writes: true),
+        .init("multi", "Begins a chain of transfers, or of accounts: all of them or none.", group: "ledger"),
+        .init("exec", "Hands in the chain; a reply or an error for each creation.", group: "ledger", writes: true),
         .init("discard", "Gives the chain up.", group: "ledger"),
         .init("info", "How the engine does.", group: "server", [optional("section")]),
         .init("command", "Describes the commands.", group: "server", [optional("COUNT|DOCS|INFO|LIST")]),

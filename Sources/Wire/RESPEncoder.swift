@@ -221,10 +221,13 @@ internal import SuanpanCore
         out.append("-EXECABORT Transaction discarded because of previous errors.\r\n")
     }
     public func notInMulti(into out: inout OutputBuffer) {
-        out.append("-ERR only TRANSFER, TRANSFER.POST and TRANSFER.VOID can be queued in MULTI\r\n")
+        out.append("-ERR only TRANSFER, TRANSFER.POST, TRANSFER.VOID and ACCOUNT.CREATE can be queued in MULTI\r\n")
     }
     public func multiTooLong(into out: inout OutputBuffer) {
-        out.append("-ERR MULTI queues up to 64 transfers\r\n")
+        out.append("-ERR MULTI queues up to 64 creations\r\n")
+    }
+    public func multiMixed(into out: inout OutputBuffer) {
+        out.append("-ERR MULTI queues either transfers or accounts, not both\r\n")
     }
     public func notYet(into out: inout OutputBuffer) {
         out.append("-ERR this command comes with a later release\r\n")

@@ -256,7 +256,7 @@ extension Simulation {
                         told.refusals.updateValue(
                             (record.body, ResultCode(rawValue: record.rawReason)!), forKey: identity) == nil
                             && told.transfers[identity] == nil, "\(identity) is in the log twice")
-                case .credit, .freeze, .leg, .chainPeer, nil: break
+                case .credit, .freeze, .leg, .chainPeer, .accountLeg, nil: break
                 }
             }
         }

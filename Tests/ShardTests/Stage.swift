@@ -21,6 +21,8 @@ final class Stage {
     let routing: Routing
     private(set) var nodes: [Node] = []
     private(set) var replies: [Int: Reply] = [:]
+    /// Of chains: by event, then by place.
+    private(set) var chainResults: [Int: [Int: EventResult]] = [:]
     private var questions: [Question] = []
     private var nextID: UInt128 = 1
     private var time: UInt64 = 1000
@@ -131,6 +133,28 @@ final class Stage {
         return event
     }
 
+    /// Hands a chain of accounts to the shard of the first; nil: it stalled.
+    func ask(accounts: [Account]) throws -> Int? {
+        time += 100
+        for node in nodes { node.shard.clock.observe(time) }
+        let event = questions.count
+        questions.append(.account(accounts[0]))
+        let node = nodes[routing.shard(of: accounts[0].id).index]
+        for (i, account) in accounts.enumerated() {
+            var linked = account
+            if i + 1 < accounts.count { linked.flags.insert(.linked) }
+            node.shard.chainInput[i] = linked.bits
+        }
+        let origin = Origin(core: 0, operation: 1, request: UInt32(event), index: 0, stream: 0)
+        guard take(node.shard.submitAccountChain(accounts.count, origin), node, origin) else { return nil }
+        return event
+    }
+
+    /// The answers to a chain, in order; fewer while they are not all there.
+    func codes(_ event: Int) -> [ResultCode?] {
+        (chainResults[event] ?? [:]).sorted { $0.key < $1.key }.map(\.value.code)
+    }
+
     private func take(_ submission: Submission, _ node: Node, _ origin: Origin) -> Bool {
         switch submission {
         case .answered(let result):
@@ -172,7 +196,9 @@ final class Stage {
         }
         try settle(i)
         while !node.shard.answers.isEmpty, node.shard.answers.first.lsn <= node.shard.journal.acknowledged {
-            replies[Int(node.shard.answers.first.origin.request)] = .result(node.shard.answers.first.result)
+            let answer = node.shard.answers.first
+            replies[Int(answer.origin.request)] = .result(answer.result)
+            chainResults[Int(answer.origin.request), default: [:]][Int(answer.origin.index)] = answer.result
             node.shard.answers.removeFirst()
         }
         while !node.shard.recordAnswers.isEmpty, node.shard.recordAnswers.first.lsn <= node.shard.journal.acknowledged {
