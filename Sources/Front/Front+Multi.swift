@@ -37,7 +37,7 @@ extension Front {
     }
 
     /// Keeps the request where it was handed in; gives it back where it was not.
-    private mutating func goAlone(_ c: Int, _ r: UInt32, _ isHanded: Bool) -> Bool {
+    mutating func goAlone(_ c: Int, _ r: UInt32, _ isHanded: Bool) -> Bool {
         guard isHanded else {
             connections[c].openRequests -= 1
             freeRequest(r)

@@ -1,6 +1,7 @@
 // The native protocol: frames in, frames out. Docs/Protocol.md specifies every byte.
 
 internal import SuanpanCore
+internal import SuanpanHistory
 internal import SuanpanJournal
 internal import SuanpanLedger
 internal import SuanpanShard
@@ -107,12 +108,14 @@ extension Front {
             kind = .nativeLookupAccounts
             bytes = count * ResultPool.recordStride
         case .lookupTransfers:
-            for i in 0..<count where load(UInt128.self, c, FrameHeader.bytes + i * 32) == 0 {
-                reply(c, .unknownOperation, header)
-                return connections[c].input.removeFirst(frameBytes)
-            }
             kind = .nativeLookupTransfers
             bytes = count * ResultPool.recordStride
+        case .getAccountTransfers, .getAccountBalances, .queryAccounts, .queryTransfers:
+            kind = .nativeHistory
+            if count > 0, let refusal = filterRefusal(c, operation, count) {
+                reply(c, .invalidFilter, header, text: refusal.rawValue)
+                return connections[c].input.removeFirst(frameBytes)
+            }
         }
         if isDraining {
             reply(c, .shuttingDown, header)
@@ -120,6 +123,10 @@ extension Front {
         }
         guard count > 0 else {
             reply(c, .ok, header)
+            return connections[c].input.removeFirst(frameBytes)
+        }
+        if let question = historyQuestion(c, operation, count) {
+            beginHistory(c, header, question)
             return connections[c].input.removeFirst(frameBytes)
         }
         guard let r = makeRequest(kind, connection: c, count: count, bytes: bytes) else {
@@ -131,6 +138,33 @@ extension Front {
         requests[Int(r)].coordinator = UInt16(operation.rawValue)
         connections[c].current = r + 1
         connections[c].cursor = 0
+    }
+
+    private func queryKind(_ operation: Operation) -> QueryKind? {
+        switch operation {
+        case .getAccountTransfers: .accountTransfers
+        case .getAccountBalances: .accountBalances
+        case .queryAccounts: .accounts
+        case .queryTransfers: .transfers
+        default: nil
+        }
+    }
+
+    /// What is wrong with the filter of a request for history.
+    private func filterRefusal(_ c: Int, _ operation: Operation, _ count: Int) -> FilterRefusal? {
+        guard let kind = queryKind(operation) else { return nil }
+        return load(QueryFilter.self, c, FrameHeader.bytes).refusal(kind)
+    }
+
+    /// The question of the current frame that only the logs can answer; nil: it is another operation.
+    private func historyQuestion(_ c: Int, _ operation: Operation, _ count: Int) -> HistoryQuestion? {
+        if let kind = queryKind(operation) { return .query(kind, load(QueryFilter.self, c, FrameHeader.bytes)) }
+        let at = FrameHeader.bytes
+        guard operation == .lookupTransfers,
+            (0..<count).contains(where: { load(AccountID.self, c, at + $0 * 32).isZero })
+        else { return nil }
+        return .transfers(
+            (0..<count).map { (load(AccountID.self, c, at + $0 * 32), load(TransferID.self, c, at + $0 * 32 + 16)) })
     }
 
     /// Hands the next events of the current frame to their shards. Returns false when one must be tried again later.
@@ -310,6 +344,7 @@ extension Front {
             } else {
                 pool.append(results: count, buffer, to: &connections[c].output)
             }
+        case .nativeHistory: return replyHistory(c, r)
         default:
             connections[c].output.append(record: header)
             var found = 0

@@ -110,14 +110,9 @@ extension Front {
                 c, .respAccountGet, .lookupAccounts, Shard.readKey(id), routing.shard(of: id), id, id, &shard)
         case .accountGet(let count):
             return try startMany(c, count, &shard)
+        case .accountHistory(let kind, let filter): return startHistory(c, .query(kind, filter))
         case .transferGet(let id, let debit):
-            guard let debit else {
-                guard connections[c].openRequests == 0 else { return false }
-                encoder(c).error(
-                    "ERR give the debit account too: TRANSFER.GET id debit (by id alone is not available yet)",
-                    into: &connections[c].output)
-                return true
-            }
+            guard let debit else { return startHistory(c, .transfers([(AccountID(0), id)])) }
             var key = Shard.readKey(debit)
             key.id = id
             return try start(c, .respTransferGet, .lookupTransfers, key, routing.shard(of: debit), debit, debit, &shard)
@@ -253,6 +248,7 @@ extension Front {
                     into: &connections[c].output)
             }
         case .respAccountGet: encodeAccount(c, buffer, 0)
+        case .respHistory: encodeHistory(c, r)
         case .respAccountGetMany:
             guard requests[r].allCreated else {
                 encoder.busy(retryAfterMilliseconds: 10, into: &connections[c].output)
@@ -327,8 +323,8 @@ extension Front {
             encoder.ok(into: &connections[c].output)
         case .exec: encoder.execWithoutMulti(into: &connections[c].output)
         case .discard: encoder.discardWithoutMulti(into: &connections[c].output)
-        case .accountTransfers, .totals: encoder.notYet(into: &connections[c].output)
-        case .nothing, .transfer, .accountFreeze, .accountCreate, .accountGet, .transferGet:
+        case .totals: encoder.notYet(into: &connections[c].output)
+        case .nothing, .transfer, .accountFreeze, .accountCreate, .accountGet, .accountHistory, .transferGet:
             stop("a command for a shard came to the front")
         }
     }

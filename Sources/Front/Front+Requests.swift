@@ -31,6 +31,8 @@ extension Front {
     }
 
     mutating func freeRequest(_ r: UInt32) {
+        let kind = requests[Int(r)].kind
+        if kind == .nativeHistory || kind == .respHistory { historyCalls[r] = nil }
         pool.give(requests[Int(r)].buffer)
         freeRequests.give(r)
     }
@@ -193,7 +195,7 @@ extension Front {
     }
 
     @inline(__always)
-    private mutating func countDown(_ r: Int, _ lsn: UInt64) {
+    mutating func countDown(_ r: Int, _ lsn: UInt64) {
         if lsn > requests[r].lsn { requests[r].lsn = lsn }
         requests[r].remaining -= 1
         if requests[r].remaining == 0 { awaiting.append(UInt32(r)) }
@@ -311,11 +313,19 @@ extension Front {
         parts = []
         partRequests = [:]
         connectionlessRequest = 0
+        for part in historyParts { configuration.history.abandon(part) }
+        historyParts = []
     }
 
     /// Takes parts of calls that embedding threads have handed over.
     public mutating func take(_ nodes: [CallerNode]) {
-        for node in nodes { if let part = node as? CallPart { parts.append(part) } }
+        for node in nodes {
+            if let part = node as? CallPart {
+                parts.append(part)
+            } else if let part = node as? HistoryPart {
+                historyParts.append(part)
+            }
+        }
     }
 
     /// Hands in the events of embedding calls, one part after the other.

@@ -23,15 +23,17 @@ public struct FrontConfiguration: Sendable {
     /// A frame that does not get on for so long, or a client that takes nothing: the connection is closed.
     public var progressTimeoutNanoseconds: UInt64
     public var board: StatusBoard
+    public var history: HistoryDesk
     public init(
         routing: Routing, password: [UInt8], connectionsMax: Int, progressTimeoutNanoseconds: UInt64,
-        board: StatusBoard
+        board: StatusBoard, history: HistoryDesk
     ) {
         self.routing = routing
         self.password = password
         self.connectionsMax = connectionsMax
         self.progressTimeoutNanoseconds = progressTimeoutNanoseconds
         self.board = board
+        self.history = history
     }
 }
 
@@ -78,6 +80,10 @@ public struct Front: ~Copyable {
     var partRequests: [UInt32: CallPart] = [:]
     /// The request of the first part, plus 1.
     var connectionlessRequest: UInt32 = 0
+
+    /// Steps of reads of history that wait here, and the reads that our requests have asked for.
+    var historyParts: [HistoryPart] = []
+    var historyCalls: [UInt32: HistoryCall] = [:]
 
     /// Nanoseconds from a request taken to its reply written, since the last look.
     public var latency = DurationHistogram()
@@ -364,6 +370,7 @@ public struct Front: ~Copyable {
     {
         self.now = now
         try workParts(&shard)
+        workHistory(&shard)
         var turns = ready.count
         var budget = eventsMax
         while turns > 0 && budget > 0 {
@@ -431,7 +438,7 @@ public struct Front: ~Copyable {
     public mutating func drainAll() -> Bool {
         isDraining = true
         return freeRequests.count == Self.requestCount && parts.isEmpty && awaiting.isEmpty && ready.isEmpty
-            && sendsInFlight == 0
+            && historyParts.isEmpty && sendsInFlight == 0
     }
 }
 

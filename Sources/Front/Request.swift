@@ -24,6 +24,9 @@ enum RequestKind: UInt8, BitwiseCopyable {
     /// Several accounts: an array.
     case respAccountGetMany
     case respTransferGet
+    /// A read of history: its answer stands in `Front.historyCalls`.
+    case nativeHistory
+    case respHistory
     case embedded
 }
 

@@ -44,6 +44,7 @@ struct CoreSetup: Sendable {
     let bells: [Doorbell]
     let callers: [CallerLane]
     let board: StatusBoard
+    let history: HistoryDesk
     let control: EngineControl
     let barrier: StartBarrier
     let start: StartBox
@@ -258,7 +259,7 @@ enum CoreThread {
                     routing: setup.routing, password: Array((setup.configuration.password ?? "").utf8),
                     connectionsMax: max(1, setup.configuration.connectionsMax / setup.routing.shardCount),
                     progressTimeoutNanoseconds: UInt64(setup.configuration.timeoutSeconds) * 1_000_000_000,
-                    board: setup.board),
+                    board: setup.board, history: setup.history),
                 ring: &ring, requestLanes: setup.requestLanes[i], controlLanes: setup.controlLanes[i])
         } catch { throw .ring(error) }
         var shard = Shard(

@@ -18,11 +18,12 @@ internal import Synchronization
 ///     try await engine.close()
 public final class Engine: Sendable {
     public let configuration: EngineConfiguration
-    private let routing: Routing
+    let routing: Routing
     private let bells: [Doorbell]
     private let callers: [CallerLane]
     let control: EngineControl
     private let board: StatusBoard
+    let history: HistoryDesk
     private let resources: Mutex<EngineResources>
     /// The cores have ended and the directory is free.
     private let hasEnded = Atomic<Bool>(false)
@@ -66,6 +67,9 @@ public final class Engine: Sendable {
         board = StatusBoard(coreCount: count, facts: facts)
         bells = (0..<count).map { _ in Doorbell() }
         callers = (0..<count).map { _ in CallerLane() }
+        history = HistoryDesk(
+            routing: routing, shards: (0..<count).map { box.directory.shard(ShardID($0)) }, callers: callers,
+            bells: bells)
         control = EngineControl(coreCount: count, callsMax: Self.callsMax)
 
         let lanes = LaneTable(coreCount: count)
@@ -83,7 +87,7 @@ public final class Engine: Sendable {
                 configuration: configuration, directory: box.directory.shard(ShardID(i)),
                 wasEverAsynchronous: box.directory.wasEverAsynchronous, supply: preparer.supply(ShardID(i)),
                 routing: routing, key: key, memoryBytes: memory / count, bells: bells, callers: callers, board: board,
-                control: control, barrier: barrier, start: start, controlLanes: lanes.control,
+                history: history, control: control, barrier: barrier, start: start, controlLanes: lanes.control,
                 transfers: lanes.transfers[i],
                 requestLanes: lanes.requests, nativeListener: i == 0 ? sockets.nativeFD : -1,
                 respListener: i == 0 ? sockets.respFD : -1)
@@ -96,6 +100,8 @@ public final class Engine: Sendable {
             preparer.stop()
             throw failure
         }
+        let history = history
+        let reader = Thread.start { HistoryThread.run(history) }
         let elapsed = (sp_monotonic_ns() - begun) / 1_000_000
         board.setRecovered(elapsed)
         started = start.state.withLock { s in
@@ -107,7 +113,8 @@ public final class Engine: Sendable {
         }
         resources = Mutex(
             EngineResources(
-                directory: box, preparer: preparer, lanes: lanes, threads: threads, sockets: sockets))
+                directory: box, preparer: preparer, lanes: lanes, threads: threads, reader: reader,
+                sockets: sockets))
     }
 
     private static func open(_ configuration: EngineConfiguration, cpus: Int) throws(JournalError) -> DataDirectory {
@@ -148,16 +155,23 @@ public final class Engine: Sendable {
         resources.withLock { held in
             // No core ends while a call is under way, unless the time is over. What they work on goes after them.
             for thread in held.threads { pthread_join(thread, nil) }
+            history.stop()
+            pthread_join(held.reader, nil)
             held.sockets.close()
             held.preparer.stop()
             held.directory = nil
         }
         // Where the time was over: calls that no core has taken, or that are only now being handed over.
         while !control.gate.isEmpty {
-            for caller in callers { for node in caller.takeAll() { (node as? CallPart)?.abandon() } }
+            for caller in callers { for node in caller.takeAll() { abandon(node) } }
             sp_sleep_microseconds(100)
         }
         hasEnded.store(true, ordering: .releasing)
+    }
+
+    private func abandon(_ node: CallerNode) {
+        (node as? CallPart)?.abandon()
+        if let part = node as? HistoryPart { history.abandon(part) }
     }
 
     // MARK: Calls
@@ -312,6 +326,7 @@ struct EngineResources: Sendable {
     let preparer: SegmentPreparer
     let lanes: LaneTable
     let threads: [pthread_t]
+    let reader: pthread_t
     let sockets: Listeners
 }
 

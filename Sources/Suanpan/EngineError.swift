@@ -1,5 +1,6 @@
 // Why an engine did not start, or refused a call.
 
+public import SuanpanCore
 public import SuanpanJournal
 public import SuanpanUring
 
@@ -14,6 +15,8 @@ public enum EngineError: Error, Sendable, CustomStringConvertible {
     /// An address cannot be listened on.
     case listen(Endpoint, String)
     case configuration(String)
+    /// The filter of a read is not one.
+    case invalidFilter(FilterRefusal)
     /// Nothing was executed; try again later.
     case busy
     /// Nothing was executed.
@@ -30,6 +33,7 @@ public enum EngineError: Error, Sendable, CustomStringConvertible {
         case .ring(let error): "\(error)"
         case .listen(let endpoint, let why): "cannot listen on \(endpoint): \(why)"
         case .configuration(let what): what
+        case .invalidFilter(let refusal): "invalid filter: \(refusal.rawValue)"
         case .busy: "busy: too many calls under way; nothing was executed, try again"
         case .closed: "the engine is closed"
         case .interrupted:

@@ -13,7 +13,7 @@ internal import SuanpanWire
 /// A call whose task is cancelled is executed all the same. After `disconnected` nothing is known of the calls under way:
 /// connect anew and send the same ids again.
 public final class LedgerClient: Sendable {
-    private let connection: Connection
+    let connection: Connection
 
     private init(_ connection: Connection) { self.connection = connection }
     deinit { connection.end(.closed) }

@@ -66,6 +66,12 @@ struct RESPCommandDescription: Sendable {
                 optional("DEBITS|CREDITS"), token("REV"),
             ]),
         .init(
+            "account.balances", "Balances after each change of an account with history, by time.", group: "ledger",
+            [
+                word("id"), option("FROM", "timestamp"), option("TO", "timestamp"), option("LIMIT", "n"),
+                optional("DEBITS|CREDITS"), token("REV"),
+            ]),
+        .init(
             "transfer", "Moves money from the debit account to the credit account.", group: "ledger", writes: true,
             [
                 word("id"), word("debit"), word("credit"), word("amount"), word("ledger"), word("code"),

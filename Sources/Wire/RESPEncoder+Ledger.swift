@@ -68,6 +68,22 @@ extension RESPEncoder {
     }
 
     /// A map as for accounts.
+    public func encode(balance: AccountBalance, into out: inout OutputBuffer) {
+        map(5, into: &out)
+        field("timestamp", UInt128(balance.timestamp.nanoseconds), into: &out)
+        field("debits_pending", balance.debitsPending.value, into: &out)
+        field("debits_posted", balance.debitsPosted.value, into: &out)
+        field("credits_pending", balance.creditsPending.value, into: &out)
+        field("credits_posted", balance.creditsPosted.value, into: &out)
+    }
+
+    public func invalidFilter(_ refusal: FilterRefusal, into out: inout OutputBuffer) {
+        out.append("-INVALID_FILTER ")
+        out.append(text: refusal.rawValue)
+        out.append("\r\n")
+    }
+
+    /// A map as for accounts.
     public func encode(transfer: Transfer, into out: inout OutputBuffer) {
         map(13, into: &out)
         field("id", transfer.id.value, into: &out)
