@@ -70,6 +70,8 @@ import Testing
         #expect(coverage.resolved > 0)
         #expect(coverage.stalls > 0)
         #expect(coverage.crashesInRedo > 0)
+        #expect(coverage.cuts > 0)
+        #expect(coverage.lateCuts > 0)
         for code: ResultCode in [
             .created, .exists, .idAlreadyFailed, .existsWithDifferentAmount, .exceedsCredits, .exceedsDebits,
         ] {

@@ -125,6 +125,9 @@ final class Stage {
                 precondition(!node.shard.isUndecided(debit, id, stream: stream), "stalled")
                 node.shard.answerRecord(origin, try node.shard.lookupTransfer(debit, id))
                 accepted = true
+            case .cut(let ids):
+                nodes[0].shard.ask(CutRequest(core: ShardID(0), request: UInt32(event), accounts: ids))
+                accepted = true
             }
         } catch { preconditionFailure("\(error)") }
         precondition(accepted, "stalled")
