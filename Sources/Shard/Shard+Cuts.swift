@@ -65,10 +65,6 @@ struct CutDesk {
 }
 
 extension Shard {
-    /// A cut's moment lies so far ahead of the clock that, as a rule, no core's clock is past it when it learns of it:
-    /// a few times what showing it takes.
-    static var cutLead: UInt64 { 4_000 }
-
     // MARK: Questions, at shard 0
 
     /// Takes a question in; its answer comes by `nextCutAnswer`.
@@ -87,7 +83,7 @@ extension Shard {
         } else {
             guard desk.taken.isEmpty, !desk.waiting.isEmpty else { return }
             takeQuestions()
-            desk.lead = Self.cutLead
+            desk.lead = cutLead
         }
         desk.isLate = false
         statistics.cuts += 1

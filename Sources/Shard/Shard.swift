@@ -92,6 +92,7 @@ public struct Shard: ~Copyable {
     let slotCount: Int
     let openPerPeerMax: Int
     let redoPerPeerMax: Int
+    let cutLead: UInt64
 
     var slots: FixedArray<Slot>
     /// By slot; participants read it in place.
@@ -218,6 +219,7 @@ public struct Shard: ~Copyable {
         slotCount = bounds.slots
         openPerPeerMax = bounds.openPerPeer
         redoPerPeerMax = bounds.redoPerPeer
+        cutLead = bounds.cutLead
         var table = FixedArray<Lane>(count: shardCount)
         for (i, lane) in lanes.enumerated() { if let lane { table[i] = lane } }
         self.lanes = table
@@ -294,11 +296,15 @@ public struct ShardBounds: Sendable {
     public var openPerPeer: Int
     /// Decisions not yet known durable at that shard.
     public var redoPerPeer: Int
+    /// Nanoseconds that a cut's moment lies ahead of the clock, so that as a rule no core's clock is past it when it learns
+    /// of it: a few times what showing it takes. At least 1.
+    public var cutLead: UInt64
 
-    public init(slots: Int, openPerPeer: Int, redoPerPeer: Int) {
+    public init(slots: Int, openPerPeer: Int, redoPerPeer: Int, cutLead: UInt64 = 4_000) {
         self.slots = slots
         self.openPerPeer = openPerPeer
         self.redoPerPeer = redoPerPeer
+        self.cutLead = cutLead
     }
 
     /// What an engine uses.

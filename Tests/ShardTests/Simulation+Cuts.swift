@@ -11,6 +11,20 @@ extension Simulation {
         send(c, [.cut(ids)])
     }
 
+    /// A core that does not see the newest cut before its clock goes on is late: rarer in an engine than here.
+    func lookAtCuts(_ node: Node, mayMiss: Bool) {
+        if !mayMiss || cutDice.chance(85) { node.shard.joinCut() }
+    }
+
+    /// Losing all memory right after an answer shows whether it rested on anything that was not durable.
+    func crashAfterCut() throws -> Bool {
+        guard isCutFresh else { return false }
+        isCutFresh = false
+        guard crashesLeft > 0, options.harnessFault == nil, cutDice.chance(25) else { return false }
+        try crash()
+        return true
+    }
+
     /// What a core does for cuts in its turn: shard 0 begins them and answers.
     func workCuts(_ node: Node) {
         let before = node.shard.statistics.cuts
@@ -24,6 +38,7 @@ extension Simulation {
             guard let event = request.request.map(Int.init), let answer = request.answer else { continue }
             cutAnswers[event] = answer
             coverage.cuts += 1
+            isCutFresh = true
             let totals = answer.totals.map { sum in
                 var sum = sum
                 sum.timestamp = .zero

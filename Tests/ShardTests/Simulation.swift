@@ -160,6 +160,9 @@ final class Simulation {
     var crashesLeft = 0
     var cuts = CutBoard()
     var cutsBegun = 0
+    var isCutFresh = false
+    /// Beside the history's own, so that this asks for nothing else.
+    var cutDice: Dice
     /// Every answer of a cut, by its event.
     var cutAnswers: [Int: CutAnswer] = [:]
     /// What the logs held at the last start.
@@ -190,6 +193,7 @@ final class Simulation {
     init(_ options: SimulationOptions) throws {
         self.options = options
         dice = Dice(seed: options.seed)
+        cutDice = Dice(seed: options.seed &+ 1 << 32)
         let drawn = [1, 2, 2, 2, 3, 3, 5][dice.below(7)]
         shardCount = options.shards ?? drawn
         path = "\(Self.root)/suanpan-sim-\(getpid())-\(UInt64.random(in: 0 ... .max))"
@@ -199,7 +203,7 @@ final class Simulation {
         let slots = dice.chance(30) ? 8 : 64
         bounds = ShardBounds(
             slots: slots, openPerPeer: dice.chance(30) ? dice.between(1, 4) : slots,
-            redoPerPeer: dice.chance(20) ? 6 : 64)
+            redoPerPeer: dice.chance(20) ? 6 : 64, cutLead: dice.pick([1, 1, 10, 40, 400]))
         isWild = dice.chance(20)
         isTimeSlow = dice.chance(30)
         isDiskSlow = dice.chance(15)
@@ -275,11 +279,12 @@ final class Simulation {
             turns += 1
             try check(turns < 200_000, "clients cannot go on: \(stuck)")
             advanceTime()
+            if try crashAfterCut() { continue }
             switch dice.below(100) {
             case 0..<30: ask()
             case 30..<32: if crashesLeft > 0, dice.chance(60) { try crash() }
             case 32..<34: preparer.step()
-            case 34..<36: askForCut()
+            case 34..<38: askForCut()
             default: try turn(dice.below(shardCount), isWhole: false)
             }
         }
@@ -324,7 +329,7 @@ final class Simulation {
     func turn(_ i: Int, isWhole: Bool) throws {
         let node = nodes[i]
         func some(_ percent: Int) -> Bool { isWhole || dice.chance(percent) }
-        node.shard.joinCut()
+        lookAtCuts(node, mayMiss: !isWhole)
         node.shard.clock.observe(time)
         // 1 completions, in any order
         if some(isDiskSlow ? 4 : 70) {

@@ -114,7 +114,8 @@ import Testing
         @Test(arguments: [
             (Fault.answerBeforeDurable, 400 as UInt64), (.commitBeforeDurable, 400), (.voteBeforeDurable, 2000),
             (.refuseInsteadOfWait, 400), (.readUndecided, 400), (.waitWithoutDying, 400), (.keepFollowers, 400),
-            (.forgetIDs, 20), (.forgetOpenIDs, 100),
+            (.forgetIDs, 20), (.forgetOpenIDs, 100), (.cutThoughLate, 100), (.cutWithoutLanes, 100),
+            (.cutWithLaterCommits, 100), (.cutBeforeDurable, 200),
         ])
         func shard(_ fault: Fault, _ seedsMax: UInt64) {
             let seed = Self.caught(seedsMax) {
