@@ -27,7 +27,8 @@ public final class CutRequest: CallerNode, @unchecked Sendable {
 }
 
 /// The ledger as of one moment: the effects of every transfer with a timestamp up to `time`, and of no other. All of it is
-/// in the logs of every shard that it concerns, durable.
+/// in the logs of every shard that it concerns, durable. (A restart with the wall clock set back begins above every
+/// timestamp handed out, but maybe not above `time`.)
 public struct CutAnswer: Sendable {
     public var time: Timestamp
     /// By ledger, ascending; empty where accounts were asked for.

@@ -11,16 +11,15 @@ extension Simulation {
         send(c, [.cut(ids)])
     }
 
-    /// A core that does not see the newest cut before its clock goes on is late: rarer in an engine than here.
     func lookAtCuts(_ node: Node, mayMiss: Bool) {
-        if !mayMiss || cutDice.chance(85) { node.shard.joinCut() }
+        if !mayMiss || !cutDice.chance(cutMisses) { node.shard.joinCut() }
     }
 
     /// Losing all memory right after an answer shows whether it rested on anything that was not durable.
     func crashAfterCut() throws -> Bool {
         guard isCutFresh else { return false }
         isCutFresh = false
-        guard crashesLeft > 0, options.harnessFault == nil, cutDice.chance(25) else { return false }
+        guard crashesLeft > 0, options.harnessFault == nil, cutDice.chance(70) else { return false }
         try crash()
         return true
     }
@@ -48,9 +47,15 @@ extension Simulation {
         }
     }
 
-    /// Every cut showed exactly what the logs hold with timestamps up to its moment, and its sums were balanced.
+    /// Every cut since the last crash showed exactly what the logs hold with timestamps up to its moment, and its sums were
+    /// balanced. (After a crash the clock may begin again below a cut's moment, though not below any transfer.)
     func checkCuts() throws {
-        coverage.lateCuts += max(0, cutsBegun - Set(cutAnswers.values.map(\.time)).count - coverage.crashes)
+        defer {
+            cutAnswers = [:]
+            cutsBegun = 0
+        }
+        // One of them may have been lost in the crash.
+        coverage.lateCuts += max(0, cutsBegun - Set(cutAnswers.values.map(\.time)).count - 1)
         let told = try told(try readLogs())
         for (event, answer) in cutAnswers.sorted(by: { $0.key < $1.key }) {
             var model = Model()

@@ -78,6 +78,7 @@ extension Simulation {
         step += 1
         let crashedAt = step
         try recover(isFirst: false)
+        try checkCuts()
         try resolve(crashedAt)
         step += 1
         for c in clients.indices {

@@ -106,6 +106,8 @@ struct SimulationOptions {
     var isContended: Bool?
     /// What clients do; nil: by the seed.
     var eventsMax: Int?
+    /// Writes take long; nil: by the seed.
+    var isDiskSlow: Bool?
 }
 
 /// One core: its shard and the writes that its disk has not finished.
@@ -163,6 +165,8 @@ final class Simulation {
     var isCutFresh = false
     /// Beside the history's own, so that this asks for nothing else.
     var cutDice: Dice
+    /// Percent of the turns in which a core does not see the newest cut before its clock goes on: rarer in an engine.
+    let cutMisses: Int
     /// Every answer of a cut, by its event.
     var cutAnswers: [Int: CutAnswer] = [:]
     /// What the logs held at the last start.
@@ -194,6 +198,7 @@ final class Simulation {
         self.options = options
         dice = Dice(seed: options.seed)
         cutDice = Dice(seed: options.seed &+ 1 << 32)
+        cutMisses = cutDice.pick([0, 5, 60])
         let drawn = [1, 2, 2, 2, 3, 3, 5][dice.below(7)]
         shardCount = options.shards ?? drawn
         path = "\(Self.root)/suanpan-sim-\(getpid())-\(UInt64.random(in: 0 ... .max))"
@@ -206,7 +211,8 @@ final class Simulation {
             redoPerPeer: dice.chance(20) ? 6 : 64, cutLead: dice.pick([1, 1, 10, 40, 400]))
         isWild = dice.chance(20)
         isTimeSlow = dice.chance(30)
-        isDiskSlow = dice.chance(15)
+        let slow = dice.chance(15)
+        isDiskSlow = options.isDiskSlow ?? slow
         let contended = dice.chance(20)
         isContended = options.isContended ?? contended
         whales = dice.chance(15) && !isContended

@@ -110,6 +110,16 @@ import Testing
         #expect(seed != nil, "\(fault) went unnoticed for \(seedsMax) seeds")
     }
 
+    /// The control: with every rule in force nothing is caught in the histories that the canaries see.
+    @Test func nothing() throws {
+        for seed: UInt64 in 1...40 {
+            var options = SimulationOptions(seed: seed)
+            options.shards = 2
+            options.isContended = true
+            _ = try SimulationTests.run(options)
+        }
+    }
+
     #if SUANPAN_FAILPOINTS
         @Test(arguments: [
             (Fault.answerBeforeDurable, 400 as UInt64), (.commitBeforeDurable, 400), (.voteBeforeDurable, 2000),
@@ -122,6 +132,7 @@ import Testing
                 $0.fault = fault
                 $0.shards = 2
                 $0.isContended = true
+                if fault == .cutBeforeDurable { $0.isDiskSlow = true }
             }
             print("canary \(fault): seed \(seed.map(String.init) ?? "none")")
             #expect(seed != nil, "\(fault) went unnoticed for \(seedsMax) seeds")

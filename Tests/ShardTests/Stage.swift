@@ -15,6 +15,7 @@ final class Stage {
     private let path = "\(Simulation.root)/suanpan-stage-\(getpid())-\(UInt64.random(in: 0 ... .max))"
     private let directory: DataDirectory
     private let preparer: SegmentPreparer
+    private let cuts = CutBoard()
     private var owners: [Simulation.LaneBox] = []
     private var tables: [Simulation.TableBox] = []
     private var lanes: [[Lane?]] = []
@@ -50,7 +51,7 @@ final class Stage {
                         id: ShardID(i), routing: routing, ledger: replay.intoLedger(), journal: journal,
                         clock: HybridClock(shard: ShardID(i), shardCount: shards, after: Timestamp(1000)),
                         lanes: lanes[i], transfers: tables[i].owner.table,
-                        pairs: Array(repeating: PairNumbers(), count: shards), bounds: bounds)))
+                        pairs: Array(repeating: PairNumbers(), count: shards), bounds: bounds, cuts: cuts)))
         }
     }
 
@@ -198,8 +199,11 @@ final class Stage {
                 try settle(i)
                 try sync(i)
             }
+            workCuts()
         }
     }
+
+    func noteReply(_ event: Int, _ reply: Reply) { replies[event] = reply }
 
     func code(_ event: Int) -> ResultCode? {
         if case .result(let r)? = replies[event] { r.code } else { nil }
