@@ -13,6 +13,7 @@ extension Front {
         _ c: Int, _ kind: RequestKind, _ count: Int, _ shard: inout Shard
     ) throws(JournalError) -> Bool {
         if isDraining { return shuttingDown(c) }
+        if configuration.board.isBroken { return unbalanced(c) }
         guard connections[c].openRequests == 0 else { return false }
         guard let r = makeRequest(kind, connection: c, count: count, bytes: count * 16) else { return busy(c) }
         return goAlone(c, r, try handChain(count, r, 0, &shard))
@@ -23,6 +24,7 @@ extension Front {
         _ c: Int, _ id: AccountID, _ sides: AccountFlags, freezes: Bool, _ shard: inout Shard
     ) throws(JournalError) -> Bool {
         if isDraining { return shuttingDown(c) }
+        if configuration.board.isBroken { return unbalanced(c) }
         guard connections[c].openRequests == 0 else { return false }
         let bad = FreezeItem(id, sides).refusalByRequest()
         guard bad == .created else {
@@ -36,7 +38,7 @@ extension Front {
     }
 
     /// Keeps the request where it was handed in; gives it back where it was not.
-    private mutating func goAlone(_ c: Int, _ r: UInt32, _ isHanded: Bool) -> Bool {
+    mutating func goAlone(_ c: Int, _ r: UInt32, _ isHanded: Bool) -> Bool {
         guard isHanded else {
             connections[c].openRequests -= 1
             freeRequest(r)

@@ -32,6 +32,7 @@ extension Front {
 
     mutating func freeRequest(_ r: UInt32) {
         pool.give(requests[Int(r)].buffer)
+        if !totals.isEmpty { totals[r] = nil }
         freeRequests.give(r)
     }
 
@@ -313,10 +314,8 @@ extension Front {
         connectionlessRequest = 0
     }
 
-    /// Takes parts of calls that embedding threads have handed over.
-    public mutating func take(_ nodes: [CallerNode]) {
-        for node in nodes { if let part = node as? CallPart { parts.append(part) } }
-    }
+    /// Takes a part of a call that an embedding thread has handed over.
+    public mutating func take(_ node: CallerNode) { if let part = node as? CallPart { parts.append(part) } }
 
     /// Hands in the events of embedding calls, one part after the other.
     mutating func workParts(_ shard: inout Shard) throws(JournalError) {
@@ -333,6 +332,12 @@ extension Front {
             } else {
                 r = connectionlessRequest - 1
             }
+            if part.call.kind.asksForCut {
+                askForCut(r, part.call.kind == .totals ? [] : part.indices.map { part.call.event(Int($0)).debitAccountID })
+                connectionlessRequest = 0
+                parts.removeFirst()
+                continue
+            }
             let operation: Operation =
                 switch part.call.kind {
                 case .createTransfers: .createTransfers
@@ -340,6 +345,7 @@ extension Front {
                 case .lookupAccounts: .lookupAccounts
                 case .lookupTransfers: .lookupTransfers
                 case .freezeAccounts: .freezeAccounts
+                case .consistentAccounts, .totals: stop("a cut is not decided event by event")
                 }
             while partCursor < part.indices.count {
                 // In runs that the shard looks ahead at.

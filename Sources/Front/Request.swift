@@ -15,13 +15,15 @@ enum RequestKind: UInt8, BitwiseCopyable {
     case nativeCreate
     case nativeLookupAccounts
     case nativeLookupTransfers
+    case nativeTotals
     case respTransfer
     /// A chain: an array.
     case respExec
     case respAccountCreate
     case respAccountGet
-    /// Several accounts: an array.
+    /// Several accounts, as of one moment: an array.
     case respAccountGetMany
+    case respTotals
     case respTransferGet
     case embedded
 }

@@ -28,6 +28,7 @@ public enum Operation: UInt8, BitwiseCopyable, Sendable {
     case lookupTransfers = 19
     case freezeAccounts = 20
     case unfreezeAccounts = 21
+    case totals = 22
 
     /// Bytes of one event, id or record of a request's body; nil where the body is not an array.
     @inlinable public var requestItemBytes: Int? {
@@ -35,6 +36,7 @@ public enum Operation: UInt8, BitwiseCopyable, Sendable {
         case .createAccounts, .createTransfers: 128
         case .lookupAccounts: 16
         case .lookupTransfers, .freezeAccounts, .unfreezeAccounts: 32
+        case .totals: 4
         case .authenticate, .ping, .status: nil
         }
     }
@@ -49,6 +51,8 @@ public enum Status: UInt8, BitwiseCopyable, Sendable {
     case notAuthenticated = 2
     case unknownOperation = 3
     case shuttingDown = 4
+    /// Not executed, nor will any write be: debits and credits were found to differ.
+    case unbalanced = 5
     case malformed = 16
     case unsupportedVersion = 17
     case tooLarge = 18
@@ -64,6 +68,7 @@ public enum Status: UInt8, BitwiseCopyable, Sendable {
         case .notAuthenticated: "not_authenticated"
         case .unknownOperation: "unknown_operation"
         case .shuttingDown: "shutting_down"
+        case .unbalanced: "unbalanced"
         case .malformed: "malformed"
         case .unsupportedVersion: "unsupported_version"
         case .tooLarge: "too_large"
