@@ -13,6 +13,7 @@ extension Front {
         _ c: Int, _ kind: RequestKind, _ count: Int, _ shard: inout Shard
     ) throws(JournalError) -> Bool {
         if isDraining { return shuttingDown(c) }
+        if configuration.board.isBroken { return unbalanced(c) }
         guard connections[c].openRequests == 0 else { return false }
         guard let r = makeRequest(kind, connection: c, count: count, bytes: count * 16) else { return busy(c) }
         let operation: Operation = kind == .respExecAccounts ? .createAccounts : .createTransfers
@@ -24,6 +25,7 @@ extension Front {
         _ c: Int, _ id: AccountID, _ sides: AccountFlags, freezes: Bool, _ shard: inout Shard
     ) throws(JournalError) -> Bool {
         if isDraining { return shuttingDown(c) }
+        if configuration.board.isBroken { return unbalanced(c) }
         guard connections[c].openRequests == 0 else { return false }
         let bad = FreezeItem(id, sides).refusalByRequest()
         guard bad == .created else {

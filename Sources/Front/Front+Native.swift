@@ -100,13 +100,9 @@ extension Front {
             return connections[c].input.removeFirst(frameBytes)
         case .createAccounts, .createTransfers, .freezeAccounts, .unfreezeAccounts: kind = .nativeCreate
         case .lookupAccounts:
-            // Not silently less than was asked for.
-            if header.flags & FrameHeader.consistent != 0 && count > 1 {
-                reply(c, .unknownOperation, header)
-                return connections[c].input.removeFirst(frameBytes)
-            }
             kind = .nativeLookupAccounts
             bytes = count * ResultPool.recordStride
+        case .totals: kind = .nativeTotals
         case .lookupTransfers:
             kind = .nativeLookupTransfers
             bytes = count * ResultPool.recordStride
@@ -121,7 +117,11 @@ extension Front {
             reply(c, .shuttingDown, header)
             return connections[c].input.removeFirst(frameBytes)
         }
-        guard count > 0 else {
+        if kind == .nativeCreate && configuration.board.isBroken {
+            reply(c, .unbalanced, header)
+            return connections[c].input.removeFirst(frameBytes)
+        }
+        guard count > 0 || kind == .nativeTotals else {
             reply(c, .ok, header)
             return connections[c].input.removeFirst(frameBytes)
         }
@@ -129,13 +129,22 @@ extension Front {
             beginHistory(c, header, question)
             return connections[c].input.removeFirst(frameBytes)
         }
-        guard let r = makeRequest(kind, connection: c, count: count, bytes: bytes) else {
+        let isConsistent = kind == .nativeLookupAccounts && count > 1 && header.flags & FrameHeader.consistent != 0
+        let asksForCut = isConsistent || kind == .nativeTotals
+        guard !asksForCut || hasRoomForCut(isConsistent ? count : 0),
+            let r = makeRequest(
+                kind, connection: c, count: kind == .nativeTotals ? 1 : count, bytes: max(16, bytes))
+        else {
             statistics.busy += 1
             reply(c, .busy, header, retryAfter: 10)
             return connections[c].input.removeFirst(frameBytes)
         }
         requests[Int(r)].requestID = header.requestID
         requests[Int(r)].coordinator = UInt16(operation.rawValue)
+        if asksForCut {
+            askForCut(c, r, count, isConsistent: isConsistent)
+            return connections[c].input.removeFirst(frameBytes)
+        }
         connections[c].current = r + 1
         connections[c].cursor = 0
     }
@@ -292,7 +301,7 @@ extension Front {
     }
 
     /// A frame that cannot be accepted: a typed reply, then the end. Others do not notice.
-    private mutating func refuseFrame(_ c: Int, _ status: Status, _ header: FrameHeader) {
+    mutating func refuseFrame(_ c: Int, _ status: Status, _ header: FrameHeader) {
         statistics.malformed += 1
         Self.appendStatus(
             status, operation: header.rawOperation, requestID: header.requestID, to: &connections[c].output)
@@ -345,6 +354,7 @@ extension Front {
                 pool.append(results: count, buffer, to: &connections[c].output)
             }
         case .nativeHistory: return replyHistory(c, r)
+        case .nativeTotals: return replyTotals(c, r, header)
         default:
             connections[c].output.append(record: header)
             var found = 0

@@ -34,6 +34,7 @@ extension Front {
         let kind = requests[Int(r)].kind
         if kind == .nativeHistory || kind == .respHistory { historyCalls[r] = nil }
         pool.give(requests[Int(r)].buffer)
+        if !totals.isEmpty { totals[r] = nil }
         freeRequests.give(r)
     }
 
@@ -317,14 +318,12 @@ extension Front {
         historyParts = []
     }
 
-    /// Takes parts of calls that embedding threads have handed over.
-    public mutating func take(_ nodes: [CallerNode]) {
-        for node in nodes {
-            if let part = node as? CallPart {
-                parts.append(part)
-            } else if let part = node as? HistoryPart {
-                historyParts.append(part)
-            }
+    /// Takes a part of a call that an embedding thread has handed over, or a step of a read of history.
+    public mutating func take(_ node: CallerNode) {
+        if let part = node as? CallPart {
+            parts.append(part)
+        } else if let part = node as? HistoryPart {
+            historyParts.append(part)
         }
     }
 
@@ -343,6 +342,12 @@ extension Front {
             } else {
                 r = connectionlessRequest - 1
             }
+            if part.call.kind.asksForCut {
+                askForCut(r, part.call.kind == .totals ? [] : part.indices.map { part.call.event(Int($0)).debitAccountID })
+                connectionlessRequest = 0
+                parts.removeFirst()
+                continue
+            }
             let operation: Operation =
                 switch part.call.kind {
                 case .createTransfers: .createTransfers
@@ -350,6 +355,7 @@ extension Front {
                 case .lookupAccounts: .lookupAccounts
                 case .lookupTransfers: .lookupTransfers
                 case .freezeAccounts: .freezeAccounts
+                case .consistentAccounts, .totals: stop("a cut is not decided event by event")
                 }
             while partCursor < part.indices.count {
                 // In runs that the shard looks ahead at.

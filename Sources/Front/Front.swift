@@ -85,6 +85,13 @@ public struct Front: ~Copyable {
     var historyParts: [HistoryPart] = []
     var historyCalls: [UInt32: HistoryCall] = [:]
 
+    /// Questions for a consistent cut: to be handed to shard 0; how many accounts those under way ask for; by request, the
+    /// ledgers whose sums are asked for (none: all) and the answers.
+    var cutRequests: [CutRequest] = []
+    var cutAccountsOut = 0
+    var ledgersAsked: [UInt32: Set<UInt32>] = [:]
+    var totals: [UInt32: [LedgerTotals]] = [:]
+
     /// Nanoseconds from a request taken to its reply written, since the last look.
     public var latency = DurationHistogram()
     /// The shards of a run of transfers that is being handed in.

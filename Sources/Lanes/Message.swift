@@ -38,6 +38,14 @@ public enum MessageKind: UInt8, BitwiseCopyable, Sendable {
     /// Everything up to `durableSequence` is durable at C.
     case durable = 55
 
+    // The consistent cut.
+    /// Shard → shard: what the sender decides after this, it decides after the cut at `time`; its decisions for the
+    /// receiver up to `sequence` belong to it.
+    case marker = 56
+    /// Shard → shard 0: the sender's share of the cut at `time` is there, or its clock was past it.
+    case share = 57
+    case late = 58
+
     // Front → front.
     /// A new connection to serve: `slot` is its descriptor, `flags` its protocol.
     case adopt = 64

@@ -1,5 +1,7 @@
 // Faults that tests switch on to see that their harness notices them. Debug builds only.
 
+internal import SuanpanCore
+
 /// Deliberate breaches of the protocol's rules. A harness that does not notice each of them is blind.
 public enum Fault: UInt8, CaseIterable, Sendable {
     /// Answers leave before the log that explains them is durable.
@@ -20,6 +22,16 @@ public enum Fault: UInt8, CaseIterable, Sendable {
     case forgetIDs
     /// An id that is being decided is not looked for.
     case forgetOpenIDs
+    /// A copy is taken though the clock is past the cut.
+    case cutThoughLate
+    /// A cut leaves out commits that were under way.
+    case cutWithoutLanes
+    /// A cut takes commits in that were decided after it.
+    case cutWithLaterCommits
+    /// A share is given before its log is durable.
+    case cutBeforeDurable
+    /// Credits of 666 units are lost in memory, the log has them: double entry is broken.
+    case loseCredits
 }
 
 extension Shard {
@@ -32,4 +44,8 @@ extension Shard {
             return false
         #endif
     }
+
+    /// What a credit leaves on the account: all of it.
+    @inline(__always)
+    func kept(_ credit: Amount) -> Amount { isFaulty(.loseCredits) && credit.value == 666 ? .zero : credit }
 }

@@ -89,8 +89,14 @@ extension Shard {
     }
 
     /// Appends an account leg; creates the account where it lives here.
-    mutating func applyAccount(_ record: LogRecord) {
-        if routing.shard(of: record.account.id) == id { create(record) } else { _ = journal.append(record) }
+    /// - Parameter isInCut: In the copy of the cut that is being taken too.
+    mutating func applyAccount(_ record: LogRecord, isInCut: Bool) {
+        guard routing.shard(of: record.account.id) == id else {
+            _ = journal.append(record)
+            return
+        }
+        create(record)
+        if isInCut { putIntoCut(created: record.account.id) }
     }
 
     private mutating func create(_ record: LogRecord) {

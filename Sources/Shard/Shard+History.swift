@@ -6,6 +6,7 @@ extension Shard {
     /// Lets nothing be decided up to `time` any more.
     /// - Returns: By peer: how many decisions were taken for it so far. `hasApplied` says when they have all arrived.
     public mutating func closeHistory(upTo time: Timestamp) -> [UInt64] {
+        joinCut()
         clock.observe(time.nanoseconds)
         return (0..<shardCount).map { peers[$0].decided }
     }

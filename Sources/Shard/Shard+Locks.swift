@@ -257,13 +257,14 @@ extension Shard {
         clock.observe(message.time)
         peers[from].applied = message.sequence
         let chain = reference(p)
+        let isInCut = isInCut(message)
         var last = 0
         for i in 0..<chain.view.count where isHere(chain, i) { last = i }
         let kind: RecordKind = chain.view.count == 1 ? .credit : .leg
         for i in 0...last where isHere(chain, i) {
             var record = Self.record(chain, i, kind, peer: ShardID(from), sequence: message.sequence)
             if i == last { record.flags.remove(.chainContinues) } else { record.flags.insert(.chainContinues) }
-            apply(record)
+            apply(record, isInCut: isInCut)
         }
         peers[from].appliedLSN = journal.appended.value
         failpoint(.credited)
@@ -290,15 +291,18 @@ extension Shard {
     }
 
     /// Appends the record of an accepted transfer and applies the sides of it that live here.
-    mutating func apply(_ record: LogRecord) {
-        if record.kind == .accountLeg { return applyAccount(record) }
+    /// - Parameter isInCut: To the copy of the cut that is being taken too.
+    mutating func apply(_ record: LogRecord, isInCut: Bool = false) {
+        if record.kind == .accountLeg { return applyAccount(record, isInCut: isInCut) }
         let t = record.body
         let debit = routing.shard(of: t.debitAccountID) == id ? ledger.find(t.debitAccountID) : nil
         let credit = routing.shard(of: t.creditAccountID) == id ? ledger.find(t.creditAccountID) : nil
         let position = journal.append(record)
         // A leg of other shards, in the decision of its coordinator.
         if debit == nil && credit == nil { return }
+        if isInCut { takeOutOfCut(debit: debit, credit: credit) }
         ledger.apply(record, debit: debit, credit: credit, position: position.value)
+        if isInCut { putIntoCut(debit: debit, credit: credit) }
         if let debit { markDirty(debit) }
         if let credit { markDirty(credit) }
     }

@@ -11,6 +11,8 @@ extension Shard {
 
     /// Handles a protocol message from another shard.
     public mutating func receive(_ message: Message) {
+        // Before its sender's clock is taken over, which may lie beyond the cut.
+        if message.kind == .marker { joinCut() }
         clock.observe(message.clock)
         let from = Int(message.from)
         if message.durableSequence > peers[from].durableThere { peers[from].durableThere = message.durableSequence }
@@ -23,6 +25,8 @@ extension Shard {
         case .lock: lock(message)
         case .applied: applied(message.sequence, at: ShardID(message.from))
         case .durable: break
+        case .marker: takeMarker(message)
+        case .share, .late: takeShare(message)
         default: receiveAnswer(message)
         }
     }
@@ -123,7 +127,10 @@ extension Shard {
         peers[from].appliedLSN = journal.appended.value
         failpoint(.credited)
         showToReads(p, message.time)
-        ledger.applyCredit(participants[p].account, participants[p].transfer.value.amount)
+        let isInCut = isInCut(message)
+        if isInCut { takeOutOfCut(debit: nil, credit: participants[p].account) }
+        ledger.applyCredit(participants[p].account, kept(participants[p].transfer.value.amount))
+        if isInCut { putIntoCut(debit: nil, credit: participants[p].account) }
         releaseCredit(p)
     }
 

@@ -238,7 +238,7 @@ extension Shard {
         accepted.timestamp = clock.next()
         let position = journal.append(LogRecord(.transfer, accepted))
         ledger.applyDebit(debit, t.amount)
-        ledger.applyCredit(credit, t.amount)
+        ledger.applyCredit(credit, kept(t.amount))
         ledger.rememberCreated(hash, position: position.value)
         markDirty(debit)
         markDirty(credit)

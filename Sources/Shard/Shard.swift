@@ -39,6 +39,8 @@ public struct ShardStatistics: BitwiseCopyable, Sendable {
     public var waits: UInt64 = 0
     public var restarts: UInt64 = 0
     public var redone: UInt64 = 0
+    /// Cuts that this shard has begun, those begun again counted again.
+    public var cuts: UInt64 = 0
 }
 
 /// What a shard knows of its traffic with one other.
@@ -90,6 +92,7 @@ public struct Shard: ~Copyable {
     let slotCount: Int
     let openPerPeerMax: Int
     let redoPerPeerMax: Int
+    let cutLead: UInt64
 
     var slots: FixedArray<Slot>
     /// By slot; participants read it in place.
@@ -141,6 +144,11 @@ public struct Shard: ~Copyable {
     /// The first of them stalled when last tried: on what only a message or a completion gives back.
     var isAgainStalled = false
 
+    /// The newest consistent cut: see `Shard+Cuts`.
+    let cutBoard: CutBoard
+    var cutPart = CutPart()
+    var desk = CutDesk()
+
     /// Events looked ahead at: see `Shard+Stage`.
     var staged = FixedArray<Staged>(count: Shard.stagedMax)
     /// The events of the chain that is being submitted.
@@ -184,17 +192,20 @@ public struct Shard: ~Copyable {
 
     /// Cells that the protocol lane from one shard to another needs so that a send never waits: per transfer that the
     /// sender coordinates a prepare and a release, per transfer that the receiver coordinates `waiting`, `letGo` or a
-    /// vote, `again` and `released`; and some for `durable`.
-    public static func protocolCells(shardCount: Int) -> Int { openPerPeerMax(shardCount: shardCount) * 8 + 64 }
+    /// vote, `again` and `released`; some for `durable`, and for a marker and an answer of each time that a cut begins
+    /// again, which doubles its lead: fewer than 64 times.
+    public static func protocolCells(shardCount: Int) -> Int { openPerPeerMax(shardCount: shardCount) * 8 + 64 + 128 }
 
     /// - Parameters:
     ///   - lanes: By shard, the protocol lane from this shard to it; this shard is the producer.
     ///   - transfers: This shard's table, of as many places as it has slots.
     ///   - pairs: Numbers of the commits between this shard and each other, as recovery found them.
     ///   - bounds: Of the tables; nil: what an engine uses. Tests come to the bounds with small ones.
+    ///   - cuts: The engine's; nil: one of its own, for a shard that takes part in no cut.
     public init(
         id: ShardID, routing: Routing, ledger: consuming Ledger, journal: consuming Journal, clock: HybridClock,
-        lanes: [Lane?], transfers: TransferTable, pairs: [PairNumbers], bounds: ShardBounds? = nil
+        lanes: [Lane?], transfers: TransferTable, pairs: [PairNumbers], bounds: ShardBounds? = nil,
+        cuts: CutBoard? = nil
     ) {
         self.id = id
         self.routing = routing
@@ -202,11 +213,13 @@ public struct Shard: ~Copyable {
         self.ledger = ledger
         self.journal = journal
         self.clock = clock
+        cutBoard = cuts ?? CutBoard()
         let bounds = bounds ?? ShardBounds(shardCount: routing.shardCount)
         invariant(bounds.slots & (bounds.slots - 1) == 0, "\(bounds.slots) slots: not a power of two")
         slotCount = bounds.slots
         openPerPeerMax = bounds.openPerPeer
         redoPerPeerMax = bounds.redoPerPeer
+        cutLead = bounds.cutLead
         var table = FixedArray<Lane>(count: shardCount)
         for (i, lane) in lanes.enumerated() { if let lane { table[i] = lane } }
         self.lanes = table
@@ -267,7 +280,7 @@ public struct Shard: ~Copyable {
     /// Nothing is under way: every slot is free and nothing waits.
     public var isQuiet: Bool {
         freeSlots.count == slotCount && freeWaiters.count == slotCount && answers.isEmpty
-            && recordAnswers.isEmpty && voteQueue.isEmpty && releaseQueue.isEmpty
+            && recordAnswers.isEmpty && voteQueue.isEmpty && releaseQueue.isEmpty && isDeskEmpty
     }
 
     public func pair(_ peer: Int) -> PairNumbers {
@@ -283,11 +296,15 @@ public struct ShardBounds: Sendable {
     public var openPerPeer: Int
     /// Decisions not yet known durable at that shard.
     public var redoPerPeer: Int
+    /// Nanoseconds that a cut's moment lies ahead of the clock, so that as a rule no core's clock is past it when it learns
+    /// of it: a few times what showing it takes. At least 1.
+    public var cutLead: UInt64
 
-    public init(slots: Int, openPerPeer: Int, redoPerPeer: Int) {
+    public init(slots: Int, openPerPeer: Int, redoPerPeer: Int, cutLead: UInt64 = 4_000) {
         self.slots = slots
         self.openPerPeer = openPerPeer
         self.redoPerPeer = redoPerPeer
+        self.cutLead = cutLead
     }
 
     /// What an engine uses.

@@ -50,6 +50,7 @@ struct CoreSetup: Sendable {
     let start: StartBox
     /// [from][to]
     let controlLanes: [[Lane?]]
+    let cuts: CutBoard
     let transfers: TransferTable
     let requestLanes: [[Lane?]]
     let nativeListener: CInt
@@ -264,7 +265,7 @@ enum CoreThread {
         } catch { throw .ring(error) }
         var shard = Shard(
             id: setup.id, routing: setup.routing, ledger: replay.intoLedger(), journal: journal, clock: clock,
-            lanes: setup.controlLanes[i], transfers: setup.transfers, pairs: pairs)
+            lanes: setup.controlLanes[i], transfers: setup.transfers, pairs: pairs, cuts: setup.cuts)
         shard.noteRedone(missing.count)
         let shared = CoreShared(
             coreCount: setup.routing.shardCount, time: time, board: setup.board, bells: setup.bells,

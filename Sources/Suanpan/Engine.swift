@@ -73,6 +73,7 @@ public final class Engine: Sendable {
         control = EngineControl(coreCount: count, callsMax: Self.callsMax)
 
         let lanes = LaneTable(coreCount: count)
+        let cuts = CutBoard()
         let barrier = StartBarrier(count: count)
         let start = StartBox(
             StartState(
@@ -88,7 +89,7 @@ public final class Engine: Sendable {
                 wasEverAsynchronous: box.directory.wasEverAsynchronous, supply: preparer.supply(ShardID(i)),
                 routing: routing, key: key, memoryBytes: memory / count, bells: bells, callers: callers, board: board,
                 history: history, control: control, barrier: barrier, start: start, controlLanes: lanes.control,
-                transfers: lanes.transfers[i],
+                cuts: cuts, transfers: lanes.transfers[i],
                 requestLanes: lanes.requests, nativeListener: i == 0 ? sockets.nativeFD : -1,
                 respListener: i == 0 ? sockets.respFD : -1)
             threads.append(Thread.start { CoreThread.run(setup) })
@@ -192,13 +193,19 @@ public final class Engine: Sendable {
     }
 
     /// The accounts with these ids, in order; nil: unknown. Each is durable and waits for what is undecided on it.
-    /// - Parameter consistent: All as of one moment: not available yet, throws `configuration`.
+    /// - Parameter consistent: All as of one moment, however many shards they live in.
     public func accounts(_ ids: [AccountID], consistent: Bool = false) async throws(EngineError) -> [Account?] {
-        if consistent && ids.count > 1 {
-            throw .configuration("a consistent look-up of several accounts is not available in this version")
-        }
-        let call = try await run(.lookupAccounts, ids.map { Shard.readKey($0) }) { $0.debitAccountID }
+        let keys = ids.map { Shard.readKey($0) }
+        let call =
+            consistent && ids.count > 1
+            ? try await cut(.consistentAccounts, keys) : try await run(.lookupAccounts, keys) { $0.debitAccountID }
         return (0..<ids.count).map { call.result($0).isCreated ? Account(bits: call.event($0)) : nil }
+    }
+
+    /// The sums over all accounts, by ledger, ascending: every transfer up to their timestamp, and no later one. Debits equal
+    /// credits, or the engine takes no more writes (`unbalanced`).
+    public func totals() async throws(EngineError) -> [LedgerTotals] {
+        try await cut(.totals, [Shard.readKey(AccountID(0))]).totals
     }
 
     /// The transfers with these debit accounts and ids, in order; nil: unknown.
@@ -250,10 +257,6 @@ public final class Engine: Sendable {
     private func run(
         _ kind: CallKind, _ events: [Transfer], account: (Transfer) -> AccountID
     ) async throws(EngineError) -> Call {
-        guard !control.gate.isClosed else { throw .closed }
-        guard events.count <= Limits.eventsPerRequestMax else {
-            throw .configuration("\(events.count) events in one call: at most \(Limits.eventsPerRequestMax)")
-        }
         var indices = [[UInt32]](repeating: [], count: routing.shardCount)
         var target = 0
         var isLinked = false
@@ -263,12 +266,27 @@ public final class Engine: Sendable {
             indices[target].append(UInt32(i))
             isLinked = (kind == .createTransfers || kind == .createAccounts) && event.flags.contains(.linked)
         }
-        let parts = indices.count { !$0.isEmpty }
-        guard parts > 0 else { return Call(kind: kind, events: [], parts: 1) {} }
+        return try await run(kind, events, parts: indices)
+    }
+
+    /// - Parameter parts: By shard: the indices of its events.
+    private func run(_ kind: CallKind, _ events: [Transfer], parts: [[UInt32]]) async throws(EngineError) -> Call {
+        guard !control.gate.isClosed else { throw .closed }
+        if kind.writes && board.isBroken { throw .unbalanced }
+        guard events.count <= Limits.eventsPerRequestMax else {
+            throw .configuration("\(events.count) events in one call: at most \(Limits.eventsPerRequestMax)")
+        }
+        let count = parts.count { !$0.isEmpty }
+        guard count > 0 else { return Call(kind: kind, events: [], parts: 1) {} }
         try control.gate.enter()
-        let ended = await decide(kind, events, indices, parts: parts)
+        let ended = await decide(kind, events, parts, parts: count)
         if ended.isAbandoned { throw .interrupted }
         return ended
+    }
+
+    /// A call that a consistent cut answers: whole to the core that takes them.
+    private func cut(_ kind: CallKind, _ keys: [Transfer]) async throws(EngineError) -> Call {
+        try await run(kind, keys, parts: [Array(0..<UInt32(keys.count))])
     }
 
     /// Hands a call that has entered the gate to its shards; it leaves when it has ended.

@@ -21,6 +21,8 @@ public enum EngineError: Error, Sendable, CustomStringConvertible {
     case busy
     /// Nothing was executed.
     case closed
+    /// Nothing was executed, nor will any write be: debits and credits were found to differ. Reads go on.
+    case unbalanced
     /// The engine ended before the outcome was known: ask again, with the same ids, after the next start.
     case interrupted
 
@@ -36,6 +38,7 @@ public enum EngineError: Error, Sendable, CustomStringConvertible {
         case .invalidFilter(let refusal): "invalid filter: \(refusal.rawValue)"
         case .busy: "busy: too many calls under way; nothing was executed, try again"
         case .closed: "the engine is closed"
+        case .unbalanced: "debits and credits differ: no writes are taken; see totals, and verify the data directory"
         case .interrupted:
             "the engine was closed before the outcome was known; after its next start send the same ids again"
         }

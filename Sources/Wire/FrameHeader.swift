@@ -28,10 +28,11 @@ public enum Operation: UInt8, BitwiseCopyable, Sendable {
     case lookupTransfers = 19
     case freezeAccounts = 20
     case unfreezeAccounts = 21
-    case getAccountTransfers = 22
-    case getAccountBalances = 23
-    case queryAccounts = 24
-    case queryTransfers = 25
+    case totals = 22
+    case getAccountTransfers = 23
+    case getAccountBalances = 24
+    case queryAccounts = 25
+    case queryTransfers = 26
 
     /// Items of a request's body.
     @inlinable public var requestCountMax: Int {
@@ -48,6 +49,7 @@ public enum Operation: UInt8, BitwiseCopyable, Sendable {
         case .getAccountTransfers, .getAccountBalances, .queryAccounts, .queryTransfers: QueryFilter.bytes
         case .lookupAccounts: 16
         case .lookupTransfers, .freezeAccounts, .unfreezeAccounts: 32
+        case .totals: 4
         case .authenticate, .ping, .status: nil
         }
     }
@@ -62,8 +64,10 @@ public enum Status: UInt8, BitwiseCopyable, Sendable {
     case notAuthenticated = 2
     case unknownOperation = 3
     case shuttingDown = 4
+    /// Not executed, nor will any write be: debits and credits were found to differ.
+    case unbalanced = 5
     /// The filter of a read is not one; the body names what is wrong.
-    case invalidFilter = 5
+    case invalidFilter = 6
     case malformed = 16
     case unsupportedVersion = 17
     case tooLarge = 18
@@ -79,6 +83,7 @@ public enum Status: UInt8, BitwiseCopyable, Sendable {
         case .notAuthenticated: "not_authenticated"
         case .unknownOperation: "unknown_operation"
         case .shuttingDown: "shutting_down"
+        case .unbalanced: "unbalanced"
         case .invalidFilter: "invalid_filter"
         case .malformed: "malformed"
         case .unsupportedVersion: "unsupported_version"

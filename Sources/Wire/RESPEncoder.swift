@@ -236,6 +236,9 @@ internal import SuanpanCore
     public func shuttingDown(into out: inout OutputBuffer) {
         out.append("-SHUTTING_DOWN the server is shutting down; nothing was executed\r\n")
     }
+    public func unbalanced(into out: inout OutputBuffer) {
+        out.append("-UNBALANCED debits and credits differ: no writes are taken; see INFO totals\r\n")
+    }
     public func timeout(into out: inout OutputBuffer) { out.append("-TIMEOUT the connection was too slow\r\n") }
     public func busy(retryAfterMilliseconds: UInt32, into out: inout OutputBuffer) {
         out.append("-BUSY retry after ")

@@ -37,6 +37,7 @@ struct Event {
         case .account(let a): [a.id]
         case .lookupAccount(let id): [id]
         case .lookupTransfer(let debit, _): [debit]
+        case .cut(let ids): ids
         }
     }
 
@@ -83,6 +84,7 @@ extension Event: CustomStringConvertible {
             case .account(let a): "account \(a.id.value) ledger \(a.ledger) flags \(a.flags.rawValue)"
             case .lookupAccount(let id): "get \(id.value)"
             case .lookupTransfer(let debit, let id): "get transfer \(debit.value)/\(id.value)"
+            case .cut(let ids): ids.isEmpty ? "totals" : "cut \(ids.map(\.value))"
             }
         let told =
             switch reply {
@@ -91,6 +93,10 @@ extension Event: CustomStringConvertible {
             case .account(let a?)?: "debits \(a.debitsPosted.value) credits \(a.creditsPosted.value)"
             case .transfer(let t?)?: "amount \(t.amount.value) @\(t.timestamp.nanoseconds)"
             case .account(nil)?, .transfer(nil)?: "unknown"
+            case .cut(let accounts, let totals)?:
+                accounts.map { a in a.map { "\($0.debitsPosted.value)/\($0.creditsPosted.value)" } ?? "unknown" }.joined(
+                    separator: " ")
+                    + totals.map { "ledger \($0.ledger): \($0.debitsPosted)/\($0.creditsPosted)" }.joined(separator: " ")
             case nil: "–"
             }
         return

@@ -9,6 +9,8 @@ enum Question: Equatable {
     case account(Account)
     case lookupAccount(AccountID)
     case lookupTransfer(AccountID, TransferID)
+    /// Several accounts, or the sums of all, as of one moment.
+    case cut([AccountID])
 }
 
 /// What it was told.
@@ -16,6 +18,7 @@ enum Reply: Equatable {
     case result(EventResult)
     case account(Account?)
     case transfer(Transfer?)
+    case cut([Account?], [LedgerTotals])
 }
 
 struct Identity: Hashable {
@@ -45,7 +48,18 @@ struct Model {
             } else {
                 .transfer(nil)
             }
+        case .cut(let ids): .cut(ids.map { accounts[$0] }, ids.isEmpty ? totals : [])
         }
+    }
+
+    /// By ledger, without a timestamp.
+    var totals: [LedgerTotals] {
+        var sums: [UInt32: LedgerTotals] = [:]
+        for a in accounts.values {
+            sums[a.ledger, default: LedgerTotals(ledger: a.ledger)].debitsPosted &+= a.debitsPosted.value
+            sums[a.ledger, default: LedgerTotals(ledger: a.ledger)].creditsPosted &+= a.creditsPosted.value
+        }
+        return sums.values.sorted { $0.ledger < $1.ledger }
     }
 
     private func answer(_ t: Transfer) -> EventResult {

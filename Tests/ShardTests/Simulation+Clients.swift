@@ -156,6 +156,7 @@ extension Simulation {
         case .account(let a): routing.shard(of: a.id).index
         case .lookupAccount(let id): routing.shard(of: id).index
         case .lookupTransfer(let debit, _): routing.shard(of: debit).index
+        case .cut: 0
         }
     }
 

@@ -78,6 +78,7 @@ extension Simulation {
         step += 1
         let crashedAt = step
         try recover(isFirst: false)
+        try checkCuts()
         try resolve(crashedAt)
         step += 1
         for c in clients.indices {
@@ -89,6 +90,7 @@ extension Simulation {
             // What was not answered is asked again, most of it.
             for event in dice.shuffled(lost) where dice.chance(70) {
                 if case .lookupAccount = events[event].question { continue }
+                if case .cut = events[event].question { continue }
                 send(c, [events[event].question])
             }
         }
@@ -115,6 +117,7 @@ extension Simulation {
     func recover(isFirst: Bool) throws {
         lanes = []
         laneOwners = []
+        cuts = CutBoard()
         queues = Array(repeating: Array(repeating: [], count: shardCount + 16), count: shardCount)
         if isFirst {
             let count = dice.between(2, 5)
@@ -154,7 +157,7 @@ extension Simulation {
             laneOwners = []
             for from in 0..<shardCount {
                 for to in 0..<shardCount where from != to {
-                    let box = LaneBox(bounds.openPerPeer * 8 + 64)
+                    let box = LaneBox(bounds.openPerPeer * 8 + 64 + 128)
                     laneOwners.append(box)
                     lanes[from][to] = box.owner.lane
                 }
@@ -212,7 +215,8 @@ extension Simulation {
                 let shard = Shard(
                     id: ShardID(i), routing: routing, ledger: replayed[i].takeLedger(), journal: journal,
                     clock: HybridClock(shard: ShardID(i), shardCount: shardCount, after: Timestamp(ceiling)),
-                    lanes: lanes[i], transfers: tables[i].owner.table, pairs: own, bounds: bounds)
+                    lanes: lanes[i], transfers: tables[i].owner.table, pairs: own, bounds: bounds,
+                    cuts: cuts)
                 let node = Node(shard)
                 #if SUANPAN_FAILPOINTS
                     node.shard.fault = options.fault

@@ -49,6 +49,7 @@ struct Failure: Error, CustomStringConvertible {
 struct Coverage {
     var seeds = 0, events = 0, crossings = 0, waits = 0, restarts = 0, crashes = 0, redone = 0
     var torn = 0, resolved = 0, stalls = 0, crashesInRedo = 0, undecided = 0, shortWrites = 0, segments = 0
+    var cuts = 0, lateCuts = 0
     var codes: [UInt16: Int] = [:]
 
     mutating func add(_ other: Coverage) {
@@ -66,6 +67,8 @@ struct Coverage {
         undecided += other.undecided
         shortWrites += other.shortWrites
         segments += other.segments
+        cuts += other.cuts
+        lateCuts += other.lateCuts
         codes.merge(other.codes, uniquingKeysWith: +)
     }
 
@@ -73,7 +76,7 @@ struct Coverage {
         "seeds \(seeds), events \(events), crossings \(crossings), waits \(waits), restarts \(restarts), "
             + "crashes \(crashes) (\(crashesInRedo) in redo), redone \(redone), torn groups \(torn), "
             + "lost answers found in the log \(resolved), stalls \(stalls), short writes \(shortWrites), "
-            + "segments begun \(segments), searches given up \(undecided)\n  answers: "
+            + "segments begun \(segments), cuts \(cuts) (begun again \(lateCuts)), searches given up \(undecided)\n  answers: "
             + codes.sorted { $0.key < $1.key }.map { "\(ResultCode(rawValue: $0.key)?.name ?? "?") \($0.value)" }
             .joined(separator: ", ")
     }
@@ -103,6 +106,8 @@ struct SimulationOptions {
     var isContended: Bool?
     /// What clients do; nil: by the seed.
     var eventsMax: Int?
+    /// Writes take long; nil: by the seed.
+    var isDiskSlow: Bool?
 }
 
 /// One core: its shard and the writes that its disk has not finished.
@@ -155,6 +160,15 @@ final class Simulation {
     var coverage = Coverage()
     var digest: UInt64 = 14_695_981_039_346_656_037
     var crashesLeft = 0
+    var cuts = CutBoard()
+    var cutsBegun = 0
+    var isCutFresh = false
+    /// Beside the history's own, so that this asks for nothing else.
+    var cutDice: Dice
+    /// Percent of the turns in which a core does not see the newest cut before its clock goes on: rarer in an engine.
+    let cutMisses: Int
+    /// Every answer of a cut, by its event.
+    var cutAnswers: [Int: CutAnswer] = [:]
     /// What the logs held at the last start.
     var lastRecords: [[LogRecord]] = []
 
@@ -183,6 +197,8 @@ final class Simulation {
     init(_ options: SimulationOptions) throws {
         self.options = options
         dice = Dice(seed: options.seed)
+        cutDice = Dice(seed: options.seed &+ 1 << 32)
+        cutMisses = cutDice.pick([0, 5, 60])
         let drawn = [1, 2, 2, 2, 3, 3, 5][dice.below(7)]
         shardCount = options.shards ?? drawn
         path = "\(Self.root)/suanpan-sim-\(getpid())-\(UInt64.random(in: 0 ... .max))"
@@ -192,10 +208,11 @@ final class Simulation {
         let slots = dice.chance(30) ? 8 : 64
         bounds = ShardBounds(
             slots: slots, openPerPeer: dice.chance(30) ? dice.between(1, 4) : slots,
-            redoPerPeer: dice.chance(20) ? 6 : 64)
+            redoPerPeer: dice.chance(20) ? 6 : 64, cutLead: dice.pick([1, 1, 10, 40, 400]))
         isWild = dice.chance(20)
         isTimeSlow = dice.chance(30)
-        isDiskSlow = dice.chance(15)
+        let slow = dice.chance(15)
+        isDiskSlow = options.isDiskSlow ?? slow
         let contended = dice.chance(20)
         isContended = options.isContended ?? contended
         whales = dice.chance(15) && !isContended
@@ -241,6 +258,7 @@ final class Simulation {
         try checkQuiet()
         try checkHistory(from: first, base: base)
         try checkTimestamps()
+        try checkCuts()
         coverage.events = events.count
         for e in events { if case .result(let r)? = e.reply { coverage.codes[r.rawCode, default: 0] += 1 } }
     }
@@ -267,10 +285,12 @@ final class Simulation {
             turns += 1
             try check(turns < 200_000, "clients cannot go on: \(stuck)")
             advanceTime()
+            if try crashAfterCut() { continue }
             switch dice.below(100) {
             case 0..<30: ask()
             case 30..<32: if crashesLeft > 0, dice.chance(60) { try crash() }
             case 32..<34: preparer.step()
+            case 34..<38: askForCut()
             default: try turn(dice.below(shardCount), isWhole: false)
             }
         }
@@ -315,6 +335,7 @@ final class Simulation {
     func turn(_ i: Int, isWhole: Bool) throws {
         let node = nodes[i]
         func some(_ percent: Int) -> Bool { isWhole || dice.chance(percent) }
+        lookAtCuts(node, mayMiss: !isWhole)
         node.shard.clock.observe(time)
         // 1 completions, in any order
         if some(isDiskSlow ? 4 : 70) {
@@ -348,6 +369,7 @@ final class Simulation {
             node.shard.advance()
             if time >= node.shard.clock.now { release(node, i) }
         }
+        if i == 0 { workCuts(node) }
         // 4 requests
         if some(70) {
             for pipe in dice.shuffled(Array(queues[i].indices)) where !queues[i][pipe].isEmpty {
@@ -461,6 +483,7 @@ final class Simulation {
             case .account: 2
             case .lookupAccount: 3
             case .lookupTransfer: 4
+            case .cut: 5
             }
         let origin = Origin(
             core: UInt16(clients[e.client].front), operation: operation, request: UInt32(event), index: 0,
@@ -486,6 +509,10 @@ final class Simulation {
         case .lookupTransfer(let debit, let id):
             if node.shard.isUndecided(debit, id, stream: e.stream) { return false }
             node.shard.answerRecord(origin, try node.shard.lookupTransfer(debit, id))
+            trace("shard \(e.shard) takes \(e)")
+            return true
+        case .cut(let ids):
+            node.shard.ask(CutRequest(core: node.shard.id, request: UInt32(event), accounts: ids))
             trace("shard \(e.shard) takes \(e)")
             return true
         }

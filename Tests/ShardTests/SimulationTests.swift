@@ -70,6 +70,8 @@ import Testing
         #expect(coverage.resolved > 0)
         #expect(coverage.stalls > 0)
         #expect(coverage.crashesInRedo > 0)
+        #expect(coverage.cuts > 0)
+        #expect(coverage.lateCuts > 0)
         for code: ResultCode in [
             .created, .exists, .idAlreadyFailed, .existsWithDifferentAmount, .exceedsCredits, .exceedsDebits,
         ] {
@@ -108,17 +110,29 @@ import Testing
         #expect(seed != nil, "\(fault) went unnoticed for \(seedsMax) seeds")
     }
 
+    /// The control: with every rule in force nothing is caught in the histories that the canaries see.
+    @Test func nothing() throws {
+        for seed: UInt64 in 1...40 {
+            var options = SimulationOptions(seed: seed)
+            options.shards = 2
+            options.isContended = true
+            _ = try SimulationTests.run(options)
+        }
+    }
+
     #if SUANPAN_FAILPOINTS
         @Test(arguments: [
             (Fault.answerBeforeDurable, 400 as UInt64), (.commitBeforeDurable, 400), (.voteBeforeDurable, 2000),
             (.refuseInsteadOfWait, 400), (.readUndecided, 400), (.waitWithoutDying, 400), (.keepFollowers, 400),
-            (.forgetIDs, 20), (.forgetOpenIDs, 100),
+            (.forgetIDs, 20), (.forgetOpenIDs, 100), (.cutThoughLate, 100), (.cutWithoutLanes, 100),
+            (.cutWithLaterCommits, 100), (.cutBeforeDurable, 200),
         ])
         func shard(_ fault: Fault, _ seedsMax: UInt64) {
             let seed = Self.caught(seedsMax) {
                 $0.fault = fault
                 $0.shards = 2
                 $0.isContended = true
+                if fault == .cutBeforeDurable { $0.isDiskSlow = true }
             }
             print("canary \(fault): seed \(seed.map(String.init) ?? "none")")
             #expect(seed != nil, "\(fault) went unnoticed for \(seedsMax) seeds")

@@ -15,6 +15,7 @@ final class Stage {
     private let path = "\(Simulation.root)/suanpan-stage-\(getpid())-\(UInt64.random(in: 0 ... .max))"
     private let directory: DataDirectory
     private let preparer: SegmentPreparer
+    private let cuts = CutBoard()
     private var owners: [Simulation.LaneBox] = []
     private var tables: [Simulation.TableBox] = []
     private var lanes: [[Lane?]] = []
@@ -52,7 +53,7 @@ final class Stage {
                         id: ShardID(i), routing: routing, ledger: replay.intoLedger(), journal: journal,
                         clock: HybridClock(shard: ShardID(i), shardCount: shards, after: Timestamp(1000)),
                         lanes: lanes[i], transfers: tables[i].owner.table,
-                        pairs: Array(repeating: PairNumbers(), count: shards), bounds: bounds)))
+                        pairs: Array(repeating: PairNumbers(), count: shards), bounds: bounds, cuts: cuts)))
         }
     }
 
@@ -126,6 +127,9 @@ final class Stage {
                 let node = nodes[routing.shard(of: debit).index]
                 precondition(!node.shard.isUndecided(debit, id, stream: stream), "stalled")
                 node.shard.answerRecord(origin, try node.shard.lookupTransfer(debit, id))
+                accepted = true
+            case .cut(let ids):
+                nodes[0].shard.ask(CutRequest(core: ShardID(0), request: UInt32(event), accounts: ids))
                 accepted = true
             }
         } catch { preconditionFailure("\(error)") }
@@ -221,8 +225,11 @@ final class Stage {
                 try settle(i)
                 try sync(i)
             }
+            workCuts()
         }
     }
+
+    func noteReply(_ event: Int, _ reply: Reply) { replies[event] = reply }
 
     func code(_ event: Int) -> ResultCode? {
         if case .result(let r)? = replies[event] { r.code } else { nil }
