@@ -6,10 +6,11 @@ import struct
 
 MAGIC, VERSION = 0x314E5053, 1
 AUTHENTICATE, PING, STATUS, CREATE_ACCOUNTS, CREATE_TRANSFERS, LOOKUP_ACCOUNTS, LOOKUP_TRANSFERS = 1, 2, 3, 16, 17, 18, 19
-OK, BUSY, NOT_AUTHENTICATED, UNKNOWN_OPERATION, SHUTTING_DOWN = 0, 1, 2, 3, 4
+OK, BUSY, NOT_AUTHENTICATED, UNKNOWN_OPERATION, SHUTTING_DOWN, UNBALANCED = 0, 1, 2, 3, 4, 5
 MALFORMED, UNSUPPORTED_VERSION, TOO_LARGE, CHECKSUM_MISMATCH, TIMEOUT = 16, 17, 18, 19, 20
 CREATED, EXISTS, ID_ALREADY_FAILED, EXCEEDS_CREDITS = 0, 60, 61, 87
-FREEZE_ACCOUNTS, UNFREEZE_ACCOUNTS = 20, 21
+FREEZE_ACCOUNTS, UNFREEZE_ACCOUNTS, TOTALS = 20, 21, 22
+CONSISTENT = 1
 DEBITS_MUST_NOT_EXCEED_CREDITS, CLOSED, DEBITS_FROZEN, CREDITS_FROZEN = 1 << 1, 1 << 4, 1 << 5, 1 << 6
 LINKED, PENDING, POST_PENDING, VOID_PENDING, BALANCING_DEBIT, BALANCING_CREDIT, CLOSING_DEBIT, CLOSING_CREDIT = (
     1 << bit for bit in range(8))
@@ -54,6 +55,17 @@ def records(fields, body):
             values[name] = int.from_bytes(body[offset:offset + width], "little")
             offset += width
         yield values
+
+
+def totals(body):
+    """Four sums and the cut's timestamp, by ledger."""
+    found = {}
+    for start in range(0, len(body), 80):
+        ledger, _, timestamp = struct.unpack_from("<IIQ", body, start)
+        sums = [int.from_bytes(body[at:at + 16], "little") for at in range(start + 16, start + 80, 16)]
+        names = ("debits_pending", "debits_posted", "credits_pending", "credits_posted")
+        found[ledger] = dict(zip(names, sums), timestamp=timestamp)
+    return found
 
 
 def slot_of(account_id, salt):
@@ -153,9 +165,14 @@ class Client:
     def unfreeze(self, items):
         return self.freeze(items, UNFREEZE_ACCOUNTS)
 
-    def lookup_accounts(self, ids):
+    def lookup_accounts(self, ids, consistent=False):
         body = b"".join(i.to_bytes(16, "little") for i in ids)
-        return list(records(ACCOUNT_FIELDS, self.call(LOOKUP_ACCOUNTS, len(ids), body)[2]))
+        flags = CONSISTENT if consistent else 0
+        return list(records(ACCOUNT_FIELDS, self.call(LOOKUP_ACCOUNTS, len(ids), body, flags)[2]))
+
+    def totals(self, ledgers=()):
+        body = b"".join(ledger.to_bytes(4, "little") for ledger in ledgers)
+        return totals(self.call(TOTALS, len(ledgers), body)[2])
 
     def lookup_transfers(self, keys):
         """Of (debit account, id) pairs, those that exist."""

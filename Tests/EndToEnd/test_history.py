@@ -16,7 +16,7 @@ from history.model import CREDITS_LIMITED, DEBITS_LIMITED, MAX, Model, Result, i
 from history.run import Run
 
 FEATURES = parse_features(
-    os.environ.get("SUANPAN_HISTORY_FEATURES", "pending,expiry,chains,balancing,closing,freeze"))
+    os.environ.get("SUANPAN_HISTORY_FEATURES", "pending,expiry,chains,balancing,closing,freeze,consistent,totals"))
 MINUTES = float(os.environ.get("SUANPAN_HISTORY_MINUTES", "0"))
 
 

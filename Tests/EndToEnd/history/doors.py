@@ -117,6 +117,8 @@ def send_native(client, steps):
         ids = [step.body for step in steps] if kind == "read" else steps[0].body
         body = b"".join(id.to_bytes(16, "little") for id in ids)
         return client.send(native.LOOKUP_ACCOUNTS, len(ids), body, flags=1 if kind == "cut" else 0)
+    if kind == "totals":
+        return client.send(native.TOTALS, 0)
     keys = [step.body for step in steps] if kind == "look" else [(0, steps[0].body)]
     body = b"".join(debit.to_bytes(16, "little") + id.to_bytes(16, "little") for debit, id in keys)
     return client.send(native.LOOKUP_TRANSFERS, len(keys), body)
@@ -151,6 +153,9 @@ def take_native(client, request_id, steps):
         else:
             for step in steps:
                 step.answer = by_id.get(step.body, ())
+        return
+    if kind == "totals":
+        steps[0].answer = native.totals(body)
         return
     found = list(native.records(native.TRANSFER_FIELDS, body))
     if kind == "by_id":
@@ -256,6 +261,8 @@ def commands_of(step):
         return [["ACCOUNT.FREEZE" if body[2] else "ACCOUNT.UNFREEZE", body[0], body[1]]]
     if kind == "read":
         return [["ACCOUNT.GET", body]]
+    if kind == "cut":
+        return [["ACCOUNT.GET", *body]]
     if kind == "look":
         return [["TRANSFER.GET", body[1], body[0]]]
     return [["TRANSFER.GET", body]] if kind == "by_id" else [["TOTALS"]]
@@ -282,6 +289,11 @@ def take_resp(connection, step):
         raise Wrong(f"reply {reply} to {step}")
     elif kind == "read":
         step.answer = () if reply is None else parse_map(reply, ACCOUNT_FLAG_NAMES)
+    elif kind == "cut":
+        found = [item and parse_map(item, ACCOUNT_FLAG_NAMES) for item in reply]
+        if len(found) != len(step.body) or any(a and a["id"] != id for a, id in zip(found, step.body)):
+            raise Wrong(f"reply {reply} to {step}")
+        step.answer = {a["id"]: a for a in found if a}
     elif kind == "look":
         step.answer = () if reply is None else parse_map(reply, TRANSFER_FLAG_NAMES)
     elif kind == "by_id":

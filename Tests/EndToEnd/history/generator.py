@@ -372,8 +372,8 @@ class Client:
     def _read(self, door):
         r, world = self.random, self.world
         ids = [a["id"] for a in world.all] + [world.ghost]
-        if door == "native" and "consistent" in self.features and r.random() < 0.4:
-            return Request("native", "cut", r.sample(ids, r.randint(2, len(ids))))
+        if "consistent" in self.features and r.random() < 0.4:
+            return Request(door, "cut", r.sample(ids, r.randint(2, len(ids))))
         if r.random() < 0.8:
             ids = world.busy
         return Request(door, "read", r.sample(ids, r.randint(1, min(3, len(ids)))))
@@ -387,7 +387,7 @@ class Client:
         return Request(door, "by_id", self.world.slots[self.slot(15)]["id"])
 
     def _totals(self, door):
-        return Request("resp", "totals", None)
+        return Request(door, "totals", None)
 
 
 def speakable(e):
