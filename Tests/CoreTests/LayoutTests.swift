@@ -13,6 +13,10 @@ import Testing
     #expect(MemoryLayout<Transfer>.offset(of: \.timestamp) == 120)
     #expect(MemoryLayout<Transfer>.offset(of: \.flags) == 118)
     #expect(MemoryLayout<LogRecord>.offset(of: \.body) == 16)
+    #expect(MemoryLayout<LedgerTotals>.size == 80 && MemoryLayout<LedgerTotals>.stride == 80)
+    #expect(MemoryLayout<LedgerTotals>.offset(of: \.timestamp) == 8)
+    #expect(MemoryLayout<LedgerTotals>.offset(of: \.debitsPending) == 16)
+    #expect(MemoryLayout<LedgerTotals>.offset(of: \.creditsPosted) == 64)
 }
 
 @Test func namesAreThoseOfTheContract() {

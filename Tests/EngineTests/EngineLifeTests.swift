@@ -39,6 +39,40 @@ private func transfer(_ id: Int) -> Transfer {
 
 private let accounts = (UInt128(1)...32).map { Account(id: AccountID($0), ledger: 1, code: 1) }
 
+/// Calls for cuts end with the engine too: each answered, or refused with a type.
+@Test func cutsEndWithTheEngine() async throws {
+    let folder = try Folder()
+    let engine = try folder.engine()
+    _ = try await engine.createAccounts(accounts)
+    let answered = Mutex(0)
+    await withTaskGroup(of: Void.self) { group in
+        for _ in 0..<8 {
+            group.addTask {
+                while true {
+                    do throws(EngineError) {
+                        let totals = try await engine.totals()
+                        #expect(totals.allSatisfy(\.isBalanced))
+                        let found = try await engine.accounts(accounts.map(\.id), consistent: true)
+                        #expect(found.allSatisfy { $0 != nil })
+                        answered.withLock { $0 += 1 }
+                    } catch {
+                        switch error {
+                        case .closed, .interrupted: return
+                        default: Issue.record("\(error)")
+                        }
+                        return
+                    }
+                }
+            }
+        }
+        group.addTask {
+            while answered.withLock({ $0 }) < 50 { await Task.yield() }
+            engine.closeBlocking()
+        }
+    }
+    #expect(answered.withLock { $0 } >= 50)
+}
+
 /// What became of calls that many tasks made until one was refused.
 private struct Outcomes: Sendable {
     var created: Set<Int> = []

@@ -364,12 +364,12 @@ class Model:
     # Sums.
 
     def totals(self):
-        """Per ledger the four sums over all accounts."""
+        """Per ledger the four sums over all accounts, modulo 2^128."""
         sums = {}
         for account in self.accounts.values():
             into = sums.setdefault(account["ledger"], dict.fromkeys(BALANCES, 0))
             for name in BALANCES:
-                into[name] += account[name]
+                into[name] = (into[name] + account[name]) & MAX
         return sums
 
 
