@@ -50,7 +50,8 @@ extension Front {
     mutating func askForCut(_ c: Int, _ r: UInt32, _ count: Int, isConsistent: Bool) {
         let body = FrameHeader.bytes
         if isConsistent {
-            return askForCut(r, (0..<count).map { AccountID(connections[c].input.load(UInt128.self, at: body + $0 * 16)) })
+            return askForCut(
+                r, (0..<count).map { AccountID(connections[c].input.load(UInt128.self, at: body + $0 * 16)) })
         }
         if count > 0 {
             ledgersAsked[r] = Set((0..<count).map { connections[c].input.load(UInt32.self, at: body + $0 * 4) })

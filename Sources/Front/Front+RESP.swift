@@ -1,6 +1,6 @@
 // RESP: commands in, replies out, in order. A command goes to its shard as soon as it is read, unless an earlier one of
 // the same connection, not yet answered, concerns one of its accounts on another shard: then it is left unread. What may
-// concern more accounts than it names (chains, posting, freezing …: `Front+Multi`) goes alone.
+// concern more accounts than it names (chains, posting, freezing …: `Front+Multi`) goes alone, and so do cuts.
 
 internal import SuanpanCore
 internal import SuanpanJournal

@@ -343,7 +343,8 @@ extension Front {
                 r = connectionlessRequest - 1
             }
             if part.call.kind.asksForCut {
-                askForCut(r, part.call.kind == .totals ? [] : part.indices.map { part.call.event(Int($0)).debitAccountID })
+                askForCut(
+                    r, part.call.kind == .totals ? [] : part.indices.map { part.call.event(Int($0)).debitAccountID })
                 connectionlessRequest = 0
                 parts.removeFirst()
                 continue

@@ -38,7 +38,8 @@ extension StatusBoard {
             ]
         case "overload":
             return [
-                "writes_stopped:\(isBroken ? 1 : 0)", "busy_answers:\(sum(.busy))", "backpressure_stalls:\(sum(.stalls))",
+                "writes_stopped:\(isBroken ? 1 : 0)", "busy_answers:\(sum(.busy))",
+                "backpressure_stalls:\(sum(.stalls))",
                 "backpressure_ms:\(highest(.backpressure) / 1_000_000)",
                 "disk_full:\(highest(.diskFull))", "connections_refused:\(sum(.refusedConnections))",
                 "timeouts:\(sum(.timeouts))", "malformed:\(sum(.malformed))",

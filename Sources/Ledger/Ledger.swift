@@ -297,7 +297,9 @@ public struct Ledger: ~Copyable {
             if totalsTable[Int(value - 1)].ledger == ledger { return Int(value - 1) }
         }
         let slot = totalsTable.count
-        guard totalsTable.append(LedgerTotals(ledger: ledger)), totalsIndex.insert(hash, UInt64(slot) + 1) else { return nil }
+        guard totalsTable.append(LedgerTotals(ledger: ledger)), totalsIndex.insert(hash, UInt64(slot) + 1) else {
+            return nil
+        }
         return slot
     }
 

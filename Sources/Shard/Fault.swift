@@ -34,6 +34,18 @@ public enum Fault: UInt8, CaseIterable, Sendable {
     case loseCredits
 }
 
+#if SUANPAN_FAILPOINTS
+    internal import Glibc
+
+    extension Fault {
+        /// The one that SUANPAN_FAULT names, by its case; nil: none.
+        public static let armed: Fault? = unsafe getenv("SUANPAN_FAULT").flatMap { raw in
+            let name = unsafe String(cString: raw)
+            return allCases.first { "\($0)" == name }
+        }
+    }
+#endif
+
 extension Shard {
     /// Whether a rule is switched off. Always false, and gone, in a release build.
     @inline(__always)

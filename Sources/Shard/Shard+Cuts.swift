@@ -135,7 +135,10 @@ extension Shard {
         clock.observe(cut.time)
         cutPart.cut = cut
         cutPart.isOpen = true
-        if cut.asksForTotals { cutPart.totals = (0..<ledger.ledgerCount).map { ledger.totals($0) } }
+        if cut.asksForTotals {
+            cutPart.totals = (0..<ledger.ledgerCount).map { ledger.totals($0) }
+            summedLSN = journal.appended
+        }
         copyAccounts(cut.accounts[id.index])
         cutPart.lastCommits = Array(repeating: nil, count: shardCount)
         cutPart.markersMissing = shardCount - 1
@@ -154,7 +157,9 @@ extension Shard {
             // In runs, so that the memory's latencies overlap.
             let run = ids[first..<min(first + Self.stagedMax, ids.count)]
             for account in run { ledger.prefetchAccount(hash: ledger.accountHash(account)) }
-            for account in run { if let index = ledger.guess(hash: ledger.accountHash(account)) { ledger.prefetch(index) } }
+            for account in run {
+                if let index = ledger.guess(hash: ledger.accountHash(account)) { ledger.prefetch(index) }
+            }
             for account in run { cutPart.asked.append(ledger.find(account).map { copyAccount($0) }) }
             first += run.count
         }
@@ -202,7 +207,9 @@ extension Shard {
             copy.creditsPending.value &-= account.creditsPending.value
             copy.creditsPosted.value &-= account.creditsPosted.value
             copy.flags.formSymmetricDifference(account.flags)
-        } totals: { $0.subtract($1) }
+        } totals: {
+            $0.subtract($1)
+        }
     }
 
     /// And after it: puts back what they hold now.
@@ -213,7 +220,9 @@ extension Shard {
             copy.creditsPending.value &+= account.creditsPending.value
             copy.creditsPosted.value &+= account.creditsPosted.value
             copy.flags.formSymmetricDifference(account.flags)
-        } totals: { $0.add($1) }
+        } totals: {
+            $0.add($1)
+        }
     }
 
     /// An account has been created that belongs to the cut.

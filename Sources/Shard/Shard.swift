@@ -148,6 +148,8 @@ public struct Shard: ~Copyable {
     let cutBoard: CutBoard
     var cutPart = CutPart()
     var desk = CutDesk()
+    /// What was in the log when a cut last copied the sums; nil: none has.
+    public internal(set) var summedLSN: LSN?
 
     /// Events looked ahead at: see `Shard+Stage`.
     var staged = FixedArray<Staged>(count: Shard.stagedMax)

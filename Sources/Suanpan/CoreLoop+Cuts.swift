@@ -60,13 +60,12 @@ extension CoreLoop {
 
     // MARK: The regular look
 
-    /// Something was written here since the last look at the books that this core asked for.
-    var owesAudit: Bool { auditedLSN != shard.journal.appended.value }
+    /// Something was written here since anybody looked at the books.
+    var owesAudit: Bool { shard.summedLSN != shard.journal.appended }
 
     /// Asks for a look at the books when one is due.
     mutating func audit() {
         guard owesAudit, shared.board.beginAudit(now: now, every: Self.auditEvery) else { return }
-        auditedLSN = shard.journal.appended.value
         ask(CutRequest(core: id, request: nil, accounts: []))
     }
 }

@@ -55,8 +55,6 @@ struct CoreLoop: ~Copyable {
     var now: UInt64 = 0
     var publishedAt: UInt64 = 0
     var publishedTransfers: UInt64 = 0
-    /// What was in the log when this core last asked for a look at the books; at the start nobody has looked.
-    var auditedLSN: UInt64 = .max
     var ticks: UInt64 = 0
     var sleeps: UInt64 = 0
     var nativeListener: CInt = -1

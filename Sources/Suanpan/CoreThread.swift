@@ -266,6 +266,9 @@ enum CoreThread {
         var shard = Shard(
             id: setup.id, routing: setup.routing, ledger: replay.intoLedger(), journal: journal, clock: clock,
             lanes: setup.controlLanes[i], transfers: setup.transfers, pairs: pairs, cuts: setup.cuts)
+        #if SUANPAN_FAILPOINTS
+            shard.fault = Fault.armed
+        #endif
         shard.noteRedone(missing.count)
         let shared = CoreShared(
             coreCount: setup.routing.shardCount, time: time, board: setup.board, bells: setup.bells,

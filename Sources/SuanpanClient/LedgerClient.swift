@@ -96,6 +96,16 @@ public final class LedgerClient: Sendable {
         }
     }
 
+    /// The sums over all accounts, by ledger, ascending: every transfer up to their timestamp, and no later one. Debits equal
+    /// credits, or the engine takes no more writes (`refused(.unbalanced)`).
+    /// - Parameter ledgers: Those asked for; empty: all, of which there may be 8190.
+    public func totals(_ ledgers: [UInt32] = []) async throws(ClientError) -> [LedgerTotals] {
+        let reply = try await connection.call(.totals, count: ledgers.count) { body in
+            for ledger in ledgers { body.append(record: ledger) }
+        }
+        return try reply.records(LedgerTotals.self)
+    }
+
     /// The transfers with these debit accounts and ids, in order; nil: unknown.
     public func transfers(_ ids: [(debit: AccountID, id: TransferID)]) async throws(ClientError) -> [Transfer?] {
         let reply = try await connection.call(.lookupTransfers, count: ids.count) { body in

@@ -18,6 +18,10 @@ import Testing
     #expect(MemoryLayout<QueryFilter>.offset(of: \.timestampMin) == 56)
     #expect(MemoryLayout<AccountBalance>.size == 80 && MemoryLayout<AccountBalance>.stride == 80)
     #expect(MemoryLayout<AccountBalance>.offset(of: \.timestamp) == 64)
+    #expect(MemoryLayout<LedgerTotals>.size == 80 && MemoryLayout<LedgerTotals>.stride == 80)
+    #expect(MemoryLayout<LedgerTotals>.offset(of: \.timestamp) == 8)
+    #expect(MemoryLayout<LedgerTotals>.offset(of: \.debitsPending) == 16)
+    #expect(MemoryLayout<LedgerTotals>.offset(of: \.creditsPosted) == 64)
 }
 
 @Test func namesAreThoseOfTheContract() {

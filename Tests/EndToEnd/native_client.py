@@ -9,7 +9,8 @@ AUTHENTICATE, PING, STATUS, CREATE_ACCOUNTS, CREATE_TRANSFERS, LOOKUP_ACCOUNTS, 
 OK, BUSY, NOT_AUTHENTICATED, UNKNOWN_OPERATION, SHUTTING_DOWN, UNBALANCED, INVALID_FILTER = 0, 1, 2, 3, 4, 5, 6
 MALFORMED, UNSUPPORTED_VERSION, TOO_LARGE, CHECKSUM_MISMATCH, TIMEOUT = 16, 17, 18, 19, 20
 CREATED, EXISTS, ID_ALREADY_FAILED, EXCEEDS_CREDITS = 0, 60, 61, 87
-FREEZE_ACCOUNTS, UNFREEZE_ACCOUNTS = 20, 21
+FREEZE_ACCOUNTS, UNFREEZE_ACCOUNTS, TOTALS = 20, 21, 22
+CONSISTENT = 1
 GET_ACCOUNT_TRANSFERS, GET_ACCOUNT_BALANCES, QUERY_ACCOUNTS, QUERY_TRANSFERS = 23, 24, 25, 26
 DEBITS_MUST_NOT_EXCEED_CREDITS, HISTORY, CLOSED, DEBITS_FROZEN, CREDITS_FROZEN = 1 << 1, 1 << 3, 1 << 4, 1 << 5, 1 << 6
 DEBITS, CREDITS, REVERSED = 1, 2, 4  # of a filter
@@ -61,6 +62,17 @@ def records(fields, body, widths=WIDTHS):
             values[name] = int.from_bytes(body[offset:offset + width], "little")
             offset += width
         yield values
+
+
+def totals(body):
+    """Four sums and the cut's timestamp, by ledger."""
+    found = {}
+    for start in range(0, len(body), 80):
+        ledger, _, timestamp = struct.unpack_from("<IIQ", body, start)
+        sums = [int.from_bytes(body[at:at + 16], "little") for at in range(start + 16, start + 80, 16)]
+        names = ("debits_pending", "debits_posted", "credits_pending", "credits_posted")
+        found[ledger] = dict(zip(names, sums), timestamp=timestamp)
+    return found
 
 
 def slot_of(account_id, salt):
@@ -160,9 +172,14 @@ class Client:
     def unfreeze(self, items):
         return self.freeze(items, UNFREEZE_ACCOUNTS)
 
-    def lookup_accounts(self, ids):
+    def lookup_accounts(self, ids, consistent=False):
         body = b"".join(i.to_bytes(16, "little") for i in ids)
-        return list(records(ACCOUNT_FIELDS, self.call(LOOKUP_ACCOUNTS, len(ids), body)[2]))
+        flags = CONSISTENT if consistent else 0
+        return list(records(ACCOUNT_FIELDS, self.call(LOOKUP_ACCOUNTS, len(ids), body, flags)[2]))
+
+    def totals(self, ledgers=()):
+        body = b"".join(ledger.to_bytes(4, "little") for ledger in ledgers)
+        return totals(self.call(TOTALS, len(ledgers), body)[2])
 
     def query(self, operation, **filter):
         """Transfers, accounts or balances, by a filter's fields; what is left out is 0, but limit 8190."""

@@ -94,9 +94,11 @@ extension Event: CustomStringConvertible {
             case .transfer(let t?)?: "amount \(t.amount.value) @\(t.timestamp.nanoseconds)"
             case .account(nil)?, .transfer(nil)?: "unknown"
             case .cut(let accounts, let totals)?:
-                accounts.map { a in a.map { "\($0.debitsPosted.value)/\($0.creditsPosted.value)" } ?? "unknown" }.joined(
-                    separator: " ")
-                    + totals.map { "ledger \($0.ledger): \($0.debitsPosted)/\($0.creditsPosted)" }.joined(separator: " ")
+                accounts.map { a in a.map { "\($0.debitsPosted.value)/\($0.creditsPosted.value)" } ?? "unknown" }
+                    .joined(
+                        separator: " ")
+                    + totals.map { "ledger \($0.ledger): \($0.debitsPosted)/\($0.creditsPosted)" }.joined(
+                        separator: " ")
             case nil: "–"
             }
         return
