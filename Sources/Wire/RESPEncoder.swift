@@ -229,9 +229,6 @@ internal import SuanpanCore
     public func multiMixed(into out: inout OutputBuffer) {
         out.append("-ERR MULTI queues either transfers or accounts, not both\r\n")
     }
-    public func notYet(into out: inout OutputBuffer) {
-        out.append("-ERR this command comes with a later release\r\n")
-    }
     public func tooManyClients(into out: inout OutputBuffer) { out.append("-ERR max number of clients reached\r\n") }
     public func shuttingDown(into out: inout OutputBuffer) {
         out.append("-SHUTTING_DOWN the server is shutting down; nothing was executed\r\n")

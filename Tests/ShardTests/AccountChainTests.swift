@@ -115,19 +115,9 @@ struct AccountChainTests {
 
     // MARK: The log
 
-    private let routing = Routing(key: HashKey(a: 1, b: 2), shardCount: 3)
-
-    private func replay(_ shard: Int, _ records: [LogRecord]) throws -> LedgerReplay {
-        var replay = LedgerReplay(
-            id: ShardID(shard), routing: routing, key: HashKey(a: 3, b: 4), memoryBytes: 1 << 20)
-        for (i, record) in records.enumerated() {
-            try replay.visit(record, lsn: LSN(UInt64(i) + 1), position: LogPosition(UInt64(i) * 9 + 1))
-        }
-        try replay.finish()
-        return replay
-    }
-
     @Test func theOtherShardsGetTheirAccountsAgain() throws {
+        let logs = ChainReplayTests()
+        let routing = logs.routing
         let ids = (0..<3).map { shard in
             (UInt128(1)...).first { routing.shard(of: AccountID($0)).index == shard }.map { AccountID($0) }!
         }
@@ -138,18 +128,18 @@ struct AccountChainTests {
             run.append(record)
         }
         for kept in 1..<run.count {
-            let part = try replay(0, Array(run.prefix(kept)))
+            let part = try logs.replay(0, Array(run.prefix(kept)))
             #expect(part.incompleteSince == LSN(1) && part.ledger.accountCount == 0)
         }
-        let coordinator = try replay(0, run)
+        let coordinator = try logs.replay(0, run)
         #expect(coordinator.ledger.accountCount == 1 && coordinator.ledger.find(ids[0]) != nil)
         let none: [[LogRecord]] = [[], [], []]
         for shard in 1...2 {
-            let empty = try replay(shard, [])
+            let empty = try logs.replay(shard, [])
             let pairs = [coordinator.pairs, empty.pairs, empty.pairs]
             let missing = try empty.missingCredits(pairs: pairs, decisions: [coordinator.decisions, none, none])
             #expect(missing.map(\.account.id) == [ids[shard]])
-            let after = try replay(shard, missing)
+            let after = try logs.replay(shard, missing)
             #expect(after.ledger.find(ids[shard]) != nil && after.pairs[0].applied == 1)
         }
     }
