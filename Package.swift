@@ -47,6 +47,7 @@ let package = Package(
         stage("Ledger", ["SuanpanCore"]),
         stage("Uring", ["CUring", "CSupport", "SuanpanCore"]),
         stage("Journal", ["CSupport", "CXXHash", "SuanpanCore"]),
+        stage("History", ["SuanpanCore", "SuanpanLedger", "SuanpanJournal"]),
         stage("Lanes", ["CSupport", "SuanpanCore"]),
         stage("Shard", ["SuanpanCore", "SuanpanLedger", "SuanpanJournal", "SuanpanLanes"]),
         stage("Wire", ["CSupport", "SuanpanCore"]),
@@ -54,14 +55,14 @@ let package = Package(
             "Front",
             [
                 "SuanpanCore", "SuanpanWire", "SuanpanLanes", "SuanpanUring", "SuanpanJournal", "SuanpanLedger",
-                "SuanpanShard", "CSupport",
+                "SuanpanShard", "SuanpanHistory", "CSupport",
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
             ]),
         .target(
             name: "Suanpan",
             dependencies: [
                 "SuanpanCore", "SuanpanLedger", "SuanpanJournal", "SuanpanLanes", "SuanpanUring", "SuanpanShard",
-                "SuanpanWire", "SuanpanFront", "CSupport", "CNuma",
+                "SuanpanWire", "SuanpanFront", "SuanpanHistory", "CSupport", "CNuma",
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
             ],
             path: "Sources/Suanpan", swiftSettings: strict),
@@ -112,7 +113,7 @@ let package = Package(
         tests("Client", ["SuanpanClient", "Suanpan", "SuanpanCore", "SuanpanWire"]),
         tests("Uring", ["SuanpanUring"]),
         tests("Front", ["SuanpanFront", "SuanpanCore", "SuanpanLanes", "SuanpanUring"]),
-        tests("Engine", ["Suanpan", "SuanpanCore", "SuanpanFront"]),
+        tests("Engine", ["Suanpan", "SuanpanClient", "SuanpanCore", "SuanpanFront"]),
         tests("Load", ["SuanpanLoad", "SuanpanCore", "SuanpanWire"]),
         tests("Lanes", ["SuanpanCore", "SuanpanLanes"]),
         tests("Ledger", ["SuanpanCore", "SuanpanLedger", "SuanpanLedgerModel"]),

@@ -16,7 +16,8 @@
 
     /// Flags that this release carries out; any other answers `reserved_flag`. The one place that opens them.
     public static let supported: AccountFlags = [
-        .debitsMustNotExceedCredits, .creditsMustNotExceedDebits, .closed, .debitsFrozen, .creditsFrozen,
+        .linked, .debitsMustNotExceedCredits, .creditsMustNotExceedDebits, .history, .closed, .debitsFrozen,
+        .creditsFrozen,
     ]
 
     /// Flags whose meaning is settled.

@@ -54,6 +54,11 @@ extension LogRecord {
         flags = .chainContinues
     }
 
+    /// The record of an account of a chain over several shards.
+    @inlinable public init(accountLeg account: Account, peer: ShardID, sequence: UInt64) {
+        self.init(.accountLeg, account.bits, peer: peer, sequence: sequence)
+    }
+
     /// The new flags of a record of kind `freeze`.
     @inlinable public var accountFlags: AccountFlags { AccountFlags(rawValue: body.flags.rawValue) }
 

@@ -31,6 +31,9 @@ public enum RecordKind: UInt8, BitwiseCopyable, Sendable {
     case leg = 7
     /// At a chain's coordinator, before the chain's legs, for each other shard that has some: peer and sequence.
     case chainPeer = 8
+    /// An account of a chain of creations over several shards: created where it lives; body: the account.
+    /// Peer and sequence as of a leg.
+    case accountLeg = 9
 }
 
 /// Bits of a log record's second byte. Positions are part of the disk format.
@@ -86,7 +89,7 @@ public enum RecordKind: UInt8, BitwiseCopyable, Sendable {
     }
 
     @inlinable public var kind: RecordKind? { RecordKind(rawValue: rawKind) }
-    /// The body of a record of kind `account`.
+    /// The body of a record of kind `account` or `accountLeg`.
     @inlinable public var account: Account { Account(bits: body) }
     /// Both bodies keep their timestamp in the last eight bytes.
     @inlinable public var timestamp: Timestamp { body.timestamp }

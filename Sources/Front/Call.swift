@@ -13,6 +13,12 @@ public enum CallKind: UInt8, Sendable {
     case lookupTransfers
     /// Events are `Shard.freezeKey`s.
     case freezeAccounts
+    /// One part, at core 0.
+    case consistentAccounts
+    case totals
+
+    public var writes: Bool { self == .createTransfers || self == .createAccounts || self == .freezeAccounts }
+    var asksForCut: Bool { self == .consistentAccounts || self == .totals }
 }
 
 /// A call under way. The events are plain 128-byte records: transfers, accounts, or keys to look up.
@@ -27,6 +33,8 @@ public final class Call: @unchecked Sendable {
     private let results: UnsafeMutablePointer<EventResult>
     /// Look-ups: what was found, in the place of its key; the key itself where nothing was.
     private let partsLeft: Atomic<Int>
+    /// What `totals` has found; written by its one part.
+    public private(set) var totals: [LedgerTotals] = []
     private let abandoned = Atomic<Bool>(false)
     private let done: @Sendable () -> Void
 
@@ -71,6 +79,8 @@ public final class Call: @unchecked Sendable {
         if let record { unsafe events[index] = record }
         setResult(index, EventResult(record == nil ? .debitAccountNotFound : .created))
     }
+
+    func setTotals(_ found: [LedgerTotals]) { totals = found }
 
     /// The engine ended before every part was decided: what became of the events is known after the next start only.
     public var isAbandoned: Bool { abandoned.load(ordering: .relaxed) }

@@ -60,7 +60,9 @@ struct Connection: ~Copyable {
     var isAlone = false
     /// RESP: between MULTI and EXEC.
     var multi = MultiState.closed
+    /// Transfers, or accounts seen as transfers.
     var queued: [Transfer] = []
+    var queuesAccounts = false
     /// RESP: requests in order, plus 1.
     var requestHead: UInt32 = 0
     var requestTail: UInt32 = 0

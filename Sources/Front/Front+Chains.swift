@@ -18,18 +18,33 @@ extension Front {
         }
     }
 
+    /// The account whose shard is handed a creation.
+    @inline(__always)
+    static func routed(_ operation: Operation, _ event: borrowing Transfer) -> AccountID {
+        operation == .createAccounts ? AccountID(event.id.value) : event.debitAccountID
+    }
+
+    private static func submitChain(
+        _ operation: UInt8, _ count: Int, _ origin: Origin, _ shard: inout Shard
+    ) throws(JournalError) -> Submission {
+        operation == Operation.createAccounts.rawValue
+            ? shard.submitAccountChain(count, origin) : try shard.submitChain(count, origin)
+    }
+
     /// Hands in the chain whose events stand in the shard's `chainInput`. Returns false when it must be tried again later;
     /// nothing has happened then.
-    /// - Parameter first: Index of the first event's result; the others follow it.
+    /// - Parameters:
+    ///   - operation: `createTransfers`, or `createAccounts` for accounts seen as transfers.
+    ///   - first: Index of the first event's result; the others follow it.
     mutating func handChain(
-        _ count: Int, _ r: UInt32, _ first: Int, _ shard: inout Shard
+        _ operation: Operation, _ count: Int, _ r: UInt32, _ first: Int, _ shard: inout Shard
     ) throws(JournalError) -> Bool {
-        let target = routing.shard(of: shard.chainInput[0].debitAccountID)
+        let target = routing.shard(of: Self.routed(operation, shard.chainInput[0]))
         if target == core {
             let origin = Origin(
-                core: core.value, operation: Operation.createTransfers.rawValue, request: r,
+                core: core.value, operation: operation.rawValue, request: r,
                 index: UInt32(truncatingIfNeeded: first), stream: 0)
-            switch try shard.submitChain(count, origin) {
+            switch try Self.submitChain(operation.rawValue, count, origin, &shard) {
             case .answered(let result):
                 invariant(count == 1, "a chain of \(count) with one answer")
                 complete(Int(r), first, result, lsn: shard.journal.appended.value)
@@ -44,7 +59,7 @@ extension Front {
         eventsOut[t] += count
         for k in 0..<count {
             var message = Message(.request, from: core)
-            message.operation = Operation.createTransfers.rawValue
+            message.operation = operation.rawValue
             message.request = r
             message.index = UInt32(truncatingIfNeeded: first + k)
             message.time = now
@@ -60,7 +75,14 @@ extension Front {
         throws(JournalError) -> Int
     {
         let record = lane.peekRecord()
-        if message.operation != Operation.createTransfers.rawValue || Shard.needsNoChain(record) {
+        let isAlone =
+            switch Operation(rawValue: message.operation) {
+            case .createTransfers: Shard.needsNoChain(record)
+            // The flag stands at the same place in both records.
+            case .createAccounts: !record.flags.contains(.linked)
+            default: true
+            }
+        if isAlone {
             return try serve(message, record, staged: k, &shard) ? 1 : 0
         }
         var count = 0
@@ -76,7 +98,7 @@ extension Front {
         let origin = Origin(
             core: message.from, operation: message.operation, request: message.request, index: message.index,
             stream: message.stream)
-        switch try shard.submitChain(count, origin) {
+        switch try submitChain(message.operation, count, origin, &shard) {
         case .answered(let result):
             invariant(count == 1, "a chain of \(count) with one answer")
             shard.answers.append(Answer(origin: origin, result: result, lsn: shard.journal.appended))

@@ -1,5 +1,5 @@
 // RESP commands that go alone: after everything before them is answered, and before anything after them is handed in.
-// MULTI queues transfers, EXEC hands them in as one chain.
+// MULTI queues transfers, or account creations; EXEC hands them in as one chain.
 
 internal import SuanpanCore
 internal import SuanpanJournal
@@ -13,9 +13,11 @@ extension Front {
         _ c: Int, _ kind: RequestKind, _ count: Int, _ shard: inout Shard
     ) throws(JournalError) -> Bool {
         if isDraining { return shuttingDown(c) }
+        if configuration.board.isBroken { return unbalanced(c) }
         guard connections[c].openRequests == 0 else { return false }
         guard let r = makeRequest(kind, connection: c, count: count, bytes: count * 16) else { return busy(c) }
-        return goAlone(c, r, try handChain(count, r, 0, &shard))
+        let operation: Operation = kind == .respExecAccounts ? .createAccounts : .createTransfers
+        return goAlone(c, r, try handChain(operation, count, r, 0, &shard))
     }
 
     /// ACCOUNT.FREEZE and ACCOUNT.UNFREEZE.
@@ -23,6 +25,7 @@ extension Front {
         _ c: Int, _ id: AccountID, _ sides: AccountFlags, freezes: Bool, _ shard: inout Shard
     ) throws(JournalError) -> Bool {
         if isDraining { return shuttingDown(c) }
+        if configuration.board.isBroken { return unbalanced(c) }
         guard connections[c].openRequests == 0 else { return false }
         let bad = FreezeItem(id, sides).refusalByRequest()
         guard bad == .created else {
@@ -36,7 +39,7 @@ extension Front {
     }
 
     /// Keeps the request where it was handed in; gives it back where it was not.
-    private mutating func goAlone(_ c: Int, _ r: UInt32, _ isHanded: Bool) -> Bool {
+    mutating func goAlone(_ c: Int, _ r: UInt32, _ isHanded: Bool) -> Bool {
         guard isHanded else {
             connections[c].openRequests -= 1
             freeRequest(r)
@@ -57,14 +60,8 @@ extension Front {
     ) throws(JournalError) -> Bool {
         switch command {
         case .nothing: break
-        case .transfer(let t):
-            if connections[c].queued.count == Limits.eventsPerChainMax {
-                encoder(c).multiTooLong(into: &connections[c].output)
-                connections[c].multi = .aborted
-            } else {
-                connections[c].queued.append(t)
-                encoder(c).queued(into: &connections[c].output)
-            }
+        case .transfer(let t): queue(c, t, isAccount: false)
+        case .accountCreate(let account): queue(c, account.bits, isAccount: true)
         case .exec: return try execute(c, &shard)
         case .discard:
             connections[c].endMulti()
@@ -85,6 +82,23 @@ extension Front {
         return true
     }
 
+    /// Queues a creation; a chain holds either transfers or accounts.
+    private mutating func queue(_ c: Int, _ event: Transfer, isAccount: Bool) {
+        let isMixed = !connections[c].queued.isEmpty && connections[c].queuesAccounts != isAccount
+        if isMixed || connections[c].queued.count == Limits.eventsPerChainMax {
+            if isMixed {
+                encoder(c).multiMixed(into: &connections[c].output)
+            } else {
+                encoder(c).multiTooLong(into: &connections[c].output)
+            }
+            connections[c].multi = .aborted
+            return
+        }
+        connections[c].queuesAccounts = isAccount
+        connections[c].queued.append(event)
+        encoder(c).queued(into: &connections[c].output)
+    }
+
     private mutating func execute(_ c: Int, _ shard: inout Shard) throws(JournalError) -> Bool {
         let count = connections[c].queued.count
         if connections[c].multi == .aborted {
@@ -94,10 +108,12 @@ extension Front {
         } else {
             for k in 0..<count {
                 var t = connections[c].queued[k]
-                if k < count - 1 { t.flags.insert(.linked) }
+                // The flag stands at the same place in accounts.
+                if k < count - 1 { t.flags.insert(.linked) } else { t.flags.remove(.linked) }
                 shard.chainInput[k] = t
             }
-            guard try startChain(c, .respExec, count, &shard) else { return false }
+            let kind: RequestKind = connections[c].queuesAccounts ? .respExecAccounts : .respExec
+            guard try startChain(c, kind, count, &shard) else { return false }
         }
         connections[c].endMulti()
         return true

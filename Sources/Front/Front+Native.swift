@@ -1,6 +1,7 @@
 // The native protocol: frames in, frames out. Docs/Protocol.md specifies every byte.
 
 internal import SuanpanCore
+internal import SuanpanHistory
 internal import SuanpanJournal
 internal import SuanpanLedger
 internal import SuanpanShard
@@ -99,38 +100,80 @@ extension Front {
             return connections[c].input.removeFirst(frameBytes)
         case .createAccounts, .createTransfers, .freezeAccounts, .unfreezeAccounts: kind = .nativeCreate
         case .lookupAccounts:
-            // Not silently less than was asked for.
-            if header.flags & FrameHeader.consistent != 0 && count > 1 {
-                reply(c, .unknownOperation, header)
-                return connections[c].input.removeFirst(frameBytes)
-            }
             kind = .nativeLookupAccounts
             bytes = count * ResultPool.recordStride
+        case .totals: kind = .nativeTotals
         case .lookupTransfers:
-            for i in 0..<count where load(UInt128.self, c, FrameHeader.bytes + i * 32) == 0 {
-                reply(c, .unknownOperation, header)
-                return connections[c].input.removeFirst(frameBytes)
-            }
             kind = .nativeLookupTransfers
             bytes = count * ResultPool.recordStride
+        case .getAccountTransfers, .getAccountBalances, .queryAccounts, .queryTransfers:
+            kind = .nativeHistory
+            if count > 0, let refusal = filterRefusal(c, operation, count) {
+                reply(c, .invalidFilter, header, text: refusal.rawValue)
+                return connections[c].input.removeFirst(frameBytes)
+            }
         }
         if isDraining {
             reply(c, .shuttingDown, header)
             return connections[c].input.removeFirst(frameBytes)
         }
-        guard count > 0 else {
+        if kind == .nativeCreate && configuration.board.isBroken {
+            reply(c, .unbalanced, header)
+            return connections[c].input.removeFirst(frameBytes)
+        }
+        guard count > 0 || kind == .nativeTotals else {
             reply(c, .ok, header)
             return connections[c].input.removeFirst(frameBytes)
         }
-        guard let r = makeRequest(kind, connection: c, count: count, bytes: bytes) else {
+        if let question = historyQuestion(c, operation, count) {
+            beginHistory(c, header, question)
+            return connections[c].input.removeFirst(frameBytes)
+        }
+        let isConsistent = kind == .nativeLookupAccounts && count > 1 && header.flags & FrameHeader.consistent != 0
+        let asksForCut = isConsistent || kind == .nativeTotals
+        guard !asksForCut || hasRoomForCut(isConsistent ? count : 0),
+            let r = makeRequest(
+                kind, connection: c, count: kind == .nativeTotals ? 1 : count, bytes: max(16, bytes))
+        else {
             statistics.busy += 1
             reply(c, .busy, header, retryAfter: 10)
             return connections[c].input.removeFirst(frameBytes)
         }
         requests[Int(r)].requestID = header.requestID
         requests[Int(r)].coordinator = UInt16(operation.rawValue)
+        if asksForCut {
+            askForCut(c, r, count, isConsistent: isConsistent)
+            return connections[c].input.removeFirst(frameBytes)
+        }
         connections[c].current = r + 1
         connections[c].cursor = 0
+    }
+
+    private func queryKind(_ operation: Operation) -> QueryKind? {
+        switch operation {
+        case .getAccountTransfers: .accountTransfers
+        case .getAccountBalances: .accountBalances
+        case .queryAccounts: .accounts
+        case .queryTransfers: .transfers
+        default: nil
+        }
+    }
+
+    /// What is wrong with the filter of a request for history.
+    private func filterRefusal(_ c: Int, _ operation: Operation, _ count: Int) -> FilterRefusal? {
+        guard let kind = queryKind(operation) else { return nil }
+        return load(QueryFilter.self, c, FrameHeader.bytes).refusal(kind)
+    }
+
+    /// The question of the current frame that only the logs can answer; nil: it is another operation.
+    private func historyQuestion(_ c: Int, _ operation: Operation, _ count: Int) -> HistoryQuestion? {
+        if let kind = queryKind(operation) { return .query(kind, load(QueryFilter.self, c, FrameHeader.bytes)) }
+        let at = FrameHeader.bytes
+        guard operation == .lookupTransfers,
+            (0..<count).contains(where: { load(AccountID.self, c, at + $0 * 32).isZero })
+        else { return nil }
+        return .transfers(
+            (0..<count).map { (load(AccountID.self, c, at + $0 * 32), load(TransferID.self, c, at + $0 * 32 + 16)) })
     }
 
     /// Hands the next events of the current frame to their shards. Returns false when one must be tried again later.
@@ -152,6 +195,12 @@ extension Front {
             case .createAccounts:
                 record = load(Transfer.self, c, FrameHeader.bytes + i * 128)
                 routed = AccountID(record.id.value)
+                if record.flags.contains(.linked) {
+                    let chain = chainRun(c, i, of: Int(requests[Int(r)].count))
+                    guard try hand(.createAccounts, chain, c, r, &shard) else { return false }
+                    i = chain.end
+                    continue
+                }
             case .lookupAccounts:
                 routed = AccountID(load(UInt128.self, c, FrameHeader.bytes + i * 16))
                 record = Shard.readKey(routed)
@@ -199,7 +248,7 @@ extension Front {
                 let k = i - start
                 if !Shard.needsNoChain(t) {
                     let chain = chainRun(c, i, of: Int(requests[Int(r)].count))
-                    guard try hand(chain, c, r, &shard) else { return false }
+                    guard try hand(.createTransfers, chain, c, r, &shard) else { return false }
                     i = chain.end
                     continue
                 }
@@ -214,7 +263,7 @@ extension Front {
         return true
     }
 
-    /// The run of the current frame's events that begins with the `first`.
+    /// The run of the current frame's events, transfers or accounts, that begins with the `first`.
     private func chainRun(_ c: Int, _ first: Int, of count: Int) -> ChainRun {
         ChainRun(from: first, of: count) {
             load(Transfer.self, c, FrameHeader.bytes + $0 * 128).flags.contains(.linked)
@@ -222,7 +271,7 @@ extension Front {
     }
 
     private mutating func hand(
-        _ run: ChainRun, _ c: Int, _ r: UInt32, _ shard: inout Shard
+        _ operation: Operation, _ run: ChainRun, _ c: Int, _ r: UInt32, _ shard: inout Shard
     ) throws(JournalError) -> Bool {
         guard run.fault == .created else {
             refuse(run, r)
@@ -231,7 +280,7 @@ extension Front {
         for k in 0..<run.count {
             shard.chainInput[k] = load(Transfer.self, c, FrameHeader.bytes + (run.first + k) * 128)
         }
-        return try handChain(run.count, r, run.first, &shard)
+        return try handChain(operation, run.count, r, run.first, &shard)
     }
 
     private mutating func endFrame(_ c: Int) {
@@ -252,7 +301,7 @@ extension Front {
     }
 
     /// A frame that cannot be accepted: a typed reply, then the end. Others do not notice.
-    private mutating func refuseFrame(_ c: Int, _ status: Status, _ header: FrameHeader) {
+    mutating func refuseFrame(_ c: Int, _ status: Status, _ header: FrameHeader) {
         statistics.malformed += 1
         Self.appendStatus(
             status, operation: header.rawOperation, requestID: header.requestID, to: &connections[c].output)
@@ -304,6 +353,8 @@ extension Front {
             } else {
                 pool.append(results: count, buffer, to: &connections[c].output)
             }
+        case .nativeHistory: return replyHistory(c, r)
+        case .nativeTotals: return replyTotals(c, r, header)
         default:
             connections[c].output.append(record: header)
             var found = 0

@@ -1,6 +1,6 @@
 // RESP: commands in, replies out, in order. A command goes to its shard as soon as it is read, unless an earlier one of
 // the same connection, not yet answered, concerns one of its accounts on another shard: then it is left unread. What may
-// concern more accounts than it names (chains, posting, freezing …: `Front+Multi`) goes alone.
+// concern more accounts than it names (chains, posting, freezing …: `Front+Multi`) goes alone, and so do cuts.
 
 internal import SuanpanCore
 internal import SuanpanJournal
@@ -94,6 +94,12 @@ extension Front {
             return try start(
                 c, .respTransfer, .createTransfers, t, routing.shard(of: t.debitAccountID),
                 t.debitAccountID, t.creditAccountID, &shard)
+        case .accountCreate(let account) where account.flags.contains(.linked):
+            // Nothing can follow it but in MULTI.
+            guard connections[c].openRequests == 0 else { return false }
+            encoder(c).encode(
+                result: EventResult(.linkedEventChainOpen), of: .account, into: &connections[c].output)
+            return true
         case .accountCreate(let account):
             return try start(
                 c, .respAccountCreate, .createAccounts, account.bits, routing.shard(of: account.id),
@@ -102,16 +108,11 @@ extension Front {
             let id = arguments.accountID(0)
             return try start(
                 c, .respAccountGet, .lookupAccounts, Shard.readKey(id), routing.shard(of: id), id, id, &shard)
-        case .accountGet(let count):
-            return try startMany(c, count, &shard)
+        case .accountGet(let count): return startCut(c, .respAccountGetMany, accounts: count)
+        case .totals: return startCut(c, .respTotals, accounts: 0)
+        case .accountHistory(let kind, let filter): return startHistory(c, .query(kind, filter))
         case .transferGet(let id, let debit):
-            guard let debit else {
-                guard connections[c].openRequests == 0 else { return false }
-                encoder(c).error(
-                    "ERR give the debit account too: TRANSFER.GET id debit (by id alone is not available yet)",
-                    into: &connections[c].output)
-                return true
-            }
+            guard let debit else { return startHistory(c, .transfers([(AccountID(0), id)])) }
             var key = Shard.readKey(debit)
             key.id = id
             return try start(c, .respTransferGet, .lookupTransfers, key, routing.shard(of: debit), debit, debit, &shard)
@@ -130,7 +131,6 @@ extension Front {
         var link = connections[c].requestHead
         while link != 0 {
             let i = Int(link - 1)
-            if !requests[i].isComplete && requests[i].kind == .respAccountGetMany { return true }
             if !requests[i].isComplete && requests[i].coordinator != target.value {
                 let x = requests[i].firstAccount
                 let y = requests[i].secondAccount
@@ -146,6 +146,9 @@ extension Front {
         _ b: AccountID, _ shard: inout Shard
     ) throws(JournalError) -> Bool {
         if isDraining { return shuttingDown(c) }
+        if operation == .createTransfers || operation == .createAccounts, configuration.board.isBroken {
+            return unbalanced(c)
+        }
         if routing.shardCount > 1 && connections[c].requestHead != 0 && mustHold(c, a, b, target) { return false }
         guard let r = makeRequest(kind, connection: c, count: 1, bytes: ResultPool.recordStride) else {
             return busy(c)
@@ -162,34 +165,6 @@ extension Front {
         return true
     }
 
-    /// ACCOUNT.GET of several accounts: handed in together, answered as an array.
-    private mutating func startMany(_ c: Int, _ count: Int, _ shard: inout Shard) throws(JournalError) -> Bool {
-        if isDraining { return shuttingDown(c) }
-        // Waits until everything before is answered: it may concern any of them.
-        guard connections[c].openRequests == 0 else { return false }
-        var needed = [Int](repeating: 0, count: routing.shardCount)
-        for i in 0..<count { needed[routing.shard(of: arguments.accountID(i)).index] += 1 }
-        for (s, n) in needed.enumerated() where s != core.index && eventsOut[s] + n > eventsOutMax { return false }
-        guard
-            let r = makeRequest(
-                .respAccountGetMany, connection: c, count: count, bytes: count * ResultPool.recordStride)
-        else { return busy(c) }
-        requests[Int(r)].coordinator = core.value
-        requests[Int(r)].firstAccount = AccountID(0)
-        requests[Int(r)].secondAccount = AccountID(0)
-        enqueue(c, r)
-        for i in 0..<count {
-            let id = arguments.accountID(i)
-            let target = routing.shard(of: id)
-            if try !hand(.lookupAccounts, Shard.readKey(id), to: target, r, i, stream: stream(c), &shard) {
-                // Rare: the shard has no room to wait in. A look-up that is not answered now says so.
-                complete(Int(r), i, EventResult(.busy), lsn: 0)
-                requests[Int(r)].allCreated = false
-            }
-        }
-        return true
-    }
-
     mutating func busy(_ c: Int) -> Bool {
         guard connections[c].openRequests == 0 else { return false }
         statistics.busy += 1
@@ -201,6 +176,13 @@ extension Front {
     mutating func shuttingDown(_ c: Int) -> Bool {
         guard connections[c].openRequests == 0 else { return false }
         encoder(c).shuttingDown(into: &connections[c].output)
+        return true
+    }
+
+    /// No writes are taken any more: said in its turn.
+    mutating func unbalanced(_ c: Int) -> Bool {
+        guard connections[c].openRequests == 0 else { return false }
+        encoder(c).unbalanced(into: &connections[c].output)
         return true
     }
 
@@ -239,19 +221,22 @@ extension Front {
         case .respTransfer: encoder.encode(result: pool.result(buffer, 0), of: .transfer, into: &connections[c].output)
         case .respAccountCreate:
             encoder.encode(result: pool.result(buffer, 0), of: .account, into: &connections[c].output)
-        case .respExec:
+        case .respExec, .respExecAccounts:
             encoder.array(Int(requests[r].count), into: &connections[c].output)
             for i in 0..<Int(requests[r].count) {
-                encoder.encode(result: pool.result(buffer, i), of: .transfer, into: &connections[c].output)
+                encoder.encode(
+                    result: pool.result(buffer, i), of: requests[r].kind == .respExec ? .transfer : .account,
+                    into: &connections[c].output)
             }
         case .respAccountGet: encodeAccount(c, buffer, 0)
+        case .respHistory: encodeHistory(c, r)
         case .respAccountGetMany:
-            guard requests[r].allCreated else {
-                encoder.busy(retryAfterMilliseconds: 10, into: &connections[c].output)
-                return
-            }
             encoder.array(Int(requests[r].count), into: &connections[c].output)
             for i in 0..<Int(requests[r].count) { encodeAccount(c, buffer, i) }
+        case .respTotals:
+            let sums = totals[UInt32(r)] ?? []
+            encoder.array(sums.count, into: &connections[c].output)
+            for sum in sums { encoder.encode(totals: sum, into: &connections[c].output) }
         case .respTransferGet:
             if let transfer = pool.record(Transfer.self, buffer, 0) {
                 encoder.encode(transfer: transfer, into: &connections[c].output)
@@ -319,8 +304,7 @@ extension Front {
             encoder.ok(into: &connections[c].output)
         case .exec: encoder.execWithoutMulti(into: &connections[c].output)
         case .discard: encoder.discardWithoutMulti(into: &connections[c].output)
-        case .accountTransfers, .totals: encoder.notYet(into: &connections[c].output)
-        case .nothing, .transfer, .accountFreeze, .accountCreate, .accountGet, .transferGet:
+        case .nothing, .transfer, .accountFreeze, .accountCreate, .accountGet, .accountHistory, .transferGet, .totals:
             stop("a command for a shard came to the front")
         }
     }

@@ -31,7 +31,10 @@ extension Front {
     }
 
     mutating func freeRequest(_ r: UInt32) {
+        let kind = requests[Int(r)].kind
+        if kind == .nativeHistory || kind == .respHistory { historyCalls[r] = nil }
         pool.give(requests[Int(r)].buffer)
+        if !totals.isEmpty { totals[r] = nil }
         freeRequests.give(r)
     }
 
@@ -193,7 +196,7 @@ extension Front {
     }
 
     @inline(__always)
-    private mutating func countDown(_ r: Int, _ lsn: UInt64) {
+    mutating func countDown(_ r: Int, _ lsn: UInt64) {
         if lsn > requests[r].lsn { requests[r].lsn = lsn }
         requests[r].remaining -= 1
         if requests[r].remaining == 0 { awaiting.append(UInt32(r)) }
@@ -312,11 +315,17 @@ extension Front {
         parts = []
         partRequests = [:]
         connectionlessRequest = 0
+        for part in historyParts { configuration.history.abandon(part) }
+        historyParts = []
     }
 
-    /// Takes parts of calls that embedding threads have handed over.
-    public mutating func take(_ nodes: [CallerNode]) {
-        for node in nodes { if let part = node as? CallPart { parts.append(part) } }
+    /// Takes a part of a call that an embedding thread has handed over, or a step of a read of history.
+    public mutating func take(_ node: CallerNode) {
+        if let part = node as? CallPart {
+            parts.append(part)
+        } else if let part = node as? HistoryPart {
+            historyParts.append(part)
+        }
     }
 
     /// Hands in the events of embedding calls, one part after the other.
@@ -334,6 +343,13 @@ extension Front {
             } else {
                 r = connectionlessRequest - 1
             }
+            if part.call.kind.asksForCut {
+                askForCut(
+                    r, part.call.kind == .totals ? [] : part.indices.map { part.call.event(Int($0)).debitAccountID })
+                connectionlessRequest = 0
+                parts.removeFirst()
+                continue
+            }
             let operation: Operation =
                 switch part.call.kind {
                 case .createTransfers: .createTransfers
@@ -341,6 +357,7 @@ extension Front {
                 case .lookupAccounts: .lookupAccounts
                 case .lookupTransfers: .lookupTransfers
                 case .freezeAccounts: .freezeAccounts
+                case .consistentAccounts, .totals: stop("a cut is not decided event by event")
                 }
             while partCursor < part.indices.count {
                 // In runs that the shard looks ahead at.
@@ -353,14 +370,17 @@ extension Front {
                 while partCursor < end {
                     let index = Int(part.indices[partCursor])
                     let event = part.call.event(index)
-                    if operation != .createTransfers {
+                    let isRun =
+                        operation == .createTransfers
+                        ? !Shard.needsNoChain(event) : operation == .createAccounts && event.flags.contains(.linked)
+                    if isRun {
+                        guard try handRun(operation, of: part, r, &shard) else { return }
+                    } else if operation != .createTransfers {
                         guard try hand(operation, event, to: core, r, index, stream: 0, &shard) else { return }
                         partCursor += 1
-                    } else if Shard.needsNoChain(event) {
+                    } else {
                         guard try handStaged(partCursor + run - end, event, r, index, &shard) else { return }
                         partCursor += 1
-                    } else {
-                        guard try handRun(of: part, r, &shard) else { return }
                     }
                 }
             }
@@ -370,7 +390,9 @@ extension Front {
     }
 
     /// Hands in the run of events at the part's cursor: an engine's call puts a chain whole into one part.
-    private mutating func handRun(of part: CallPart, _ r: UInt32, _ shard: inout Shard) throws(JournalError) -> Bool {
+    private mutating func handRun(
+        _ operation: Operation, of part: CallPart, _ r: UInt32, _ shard: inout Shard
+    ) throws(JournalError) -> Bool {
         let first = partCursor
         let run = ChainRun(from: first, of: part.indices.count) {
             part.call.event(Int(part.indices[$0])).flags.contains(.linked)
@@ -380,7 +402,7 @@ extension Front {
             refuse(run, r, shift: index - first)
         } else {
             for k in 0..<run.count { shard.chainInput[k] = part.call.event(index + k) }
-            guard try handChain(run.count, r, index, &shard) else { return false }
+            guard try handChain(operation, run.count, r, index, &shard) else { return false }
         }
         partCursor = run.end
         return true

@@ -23,15 +23,17 @@ public struct FrontConfiguration: Sendable {
     /// A frame that does not get on for so long, or a client that takes nothing: the connection is closed.
     public var progressTimeoutNanoseconds: UInt64
     public var board: StatusBoard
+    public var history: HistoryDesk
     public init(
         routing: Routing, password: [UInt8], connectionsMax: Int, progressTimeoutNanoseconds: UInt64,
-        board: StatusBoard
+        board: StatusBoard, history: HistoryDesk
     ) {
         self.routing = routing
         self.password = password
         self.connectionsMax = connectionsMax
         self.progressTimeoutNanoseconds = progressTimeoutNanoseconds
         self.board = board
+        self.history = history
     }
 }
 
@@ -79,6 +81,17 @@ public struct Front: ~Copyable {
     var partRequests: [UInt32: CallPart] = [:]
     /// The request of the first part, plus 1.
     var connectionlessRequest: UInt32 = 0
+
+    /// Steps of reads of history that wait here, and the reads that our requests have asked for.
+    var historyParts: [HistoryPart] = []
+    var historyCalls: [UInt32: HistoryCall] = [:]
+
+    /// Questions for a consistent cut: to be handed to shard 0; how many accounts those under way ask for; by request, the
+    /// ledgers whose sums are asked for (none: all) and the answers.
+    var cutRequests: [CutRequest] = []
+    var cutAccountsOut = 0
+    var ledgersAsked: [UInt32: Set<UInt32>] = [:]
+    var totals: [UInt32: [LedgerTotals]] = [:]
 
     /// Nanoseconds from a request taken to its reply written, since the last look.
     public var latency = DurationHistogram()
@@ -370,6 +383,7 @@ public struct Front: ~Copyable {
     {
         self.now = now
         try workParts(&shard)
+        workHistory(&shard)
         var turns = ready.count
         var budget = eventsMax
         while turns > 0 && budget > 0 {
@@ -437,7 +451,7 @@ public struct Front: ~Copyable {
     public mutating func drainAll() -> Bool {
         isDraining = true
         return freeRequests.count == Self.requestCount && parts.isEmpty && awaiting.isEmpty && ready.isEmpty
-            && sendsInFlight == 0
+            && historyParts.isEmpty && sendsInFlight == 0
     }
 }
 

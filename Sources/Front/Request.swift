@@ -15,14 +15,20 @@ enum RequestKind: UInt8, BitwiseCopyable {
     case nativeCreate
     case nativeLookupAccounts
     case nativeLookupTransfers
+    case nativeTotals
     case respTransfer
-    /// A chain: an array.
+    /// A chain of transfers, of accounts: an array.
     case respExec
+    case respExecAccounts
     case respAccountCreate
     case respAccountGet
-    /// Several accounts: an array.
+    /// Several accounts, as of one moment: an array.
     case respAccountGetMany
+    case respTotals
     case respTransferGet
+    /// A read of history: its answer stands in `Front.historyCalls`.
+    case nativeHistory
+    case respHistory
     case embedded
 }
 

@@ -8,6 +8,9 @@ extension StatusBoard {
     /// Sections of INFO in order.
     static let sections = ["server", "overload", "journal", "shards", "latency", "clients", "memory", "totals"]
 
+    /// INFO shows the sums of so many ledgers; TOTALS those of all.
+    static let ledgersShown = 64
+
     /// The text of INFO.
     /// - Parameter section: One of `sections`; nil or `all`, `default`, `everything`: all. Unknown: empty, as in Redis.
     public func info(section: String?) -> String {
@@ -35,7 +38,8 @@ extension StatusBoard {
             ]
         case "overload":
             return [
-                "busy_answers:\(sum(.busy))", "backpressure_stalls:\(sum(.stalls))",
+                "writes_stopped:\(isBroken ? 1 : 0)", "busy_answers:\(sum(.busy))",
+                "backpressure_stalls:\(sum(.stalls))",
                 "backpressure_ms:\(highest(.backpressure) / 1_000_000)",
                 "disk_full:\(highest(.diskFull))", "connections_refused:\(sum(.refusedConnections))",
                 "timeouts:\(sum(.timeouts))", "malformed:\(sum(.malformed))",
@@ -70,10 +74,15 @@ extension StatusBoard {
         case "memory":
             return ["ledger_bytes:\(sum(.ledgerBytes))", "memory_limit_bytes:\(facts.memoryLimitBytes)"]
         case "totals":
-            return totals().map { ledger, sums in
-                "ledger\(ledger):debits_pending=\(sums[0]),debits_posted=\(sums[1]),"
-                    + "credits_pending=\(sums[2]),credits_posted=\(sums[3])"
-            }
+            guard let books = lastTotals() else { return [] }
+            return [
+                "balanced:\(books.sums.allSatisfy(\.isBalanced) ? 1 : 0)", "timestamp:\(books.time.nanoseconds)",
+                "ledgers:\(books.sums.count)",
+            ]
+                + books.sums.prefix(Self.ledgersShown).map { sum in
+                    "ledger\(sum.ledger):debits_pending=\(sum.debitsPending),debits_posted=\(sum.debitsPosted),"
+                        + "credits_pending=\(sum.creditsPending),credits_posted=\(sum.creditsPosted)"
+                }
         default: return []
         }
     }

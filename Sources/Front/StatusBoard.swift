@@ -1,7 +1,7 @@
 // What every core says of itself, for INFO, `status` and the embedding API: each core writes its own row of plain
-// counters, anybody reads them all. Rows may be a fraction of a second old and are not a consistent cut.
+// counters, anybody reads them all. Rows may be a fraction of a second old and are not a consistent cut; the sums of the ledgers are one.
 
-internal import SuanpanCore
+public import SuanpanCore
 internal import Synchronization
 
 /// One number of a core's row.
@@ -13,7 +13,7 @@ public enum Metric: Int, CaseIterable, Sendable {
     case latencyP50, latencyP99, latencyMax
     case crossings, waits, restarts, redone, queueDepth, queueingP99, backpressure
     case cpuNanoseconds, ticks, rate, sleeps
-    case ledgers
+    case cuts
 }
 
 /// What does not change while the engine runs.
@@ -41,9 +41,9 @@ public final class StatusBoard: Sendable {
     private let coreCount: Int
     private let rows: [Row]
 
-    /// Totals of so many ledgers are shown per core.
-    public static let ledgersShown = 8
-    static let wordsPerLedger = 9
+    private let books = Mutex<Books?>(nil)
+    private let broken = Atomic<Bool>(false)
+    private let auditedAt = Atomic<UInt64>(0)
 
     private final class Row: Sendable {
         let words: [Word]
@@ -54,8 +54,7 @@ public final class StatusBoard: Sendable {
     public init(coreCount: Int, facts: StatusFacts) {
         self.coreCount = coreCount
         self.facts = facts
-        let words = Metric.allCases.count + Self.ledgersShown * Self.wordsPerLedger
-        rows = (0..<coreCount).map { _ in Row(count: words) }
+        rows = (0..<coreCount).map { _ in Row(count: Metric.allCases.count) }
     }
 
     // Relaxed throughout: each number stands for itself.
@@ -74,29 +73,32 @@ public final class StatusBoard: Sendable {
     public func sum(_ metric: Metric) -> UInt64 { (0..<coreCount).reduce(0) { $0 &+ get($1, metric) } }
     public func highest(_ metric: Metric) -> UInt64 { (0..<coreCount).reduce(0) { max($0, get($1, metric)) } }
 
-    /// The running totals of one of a core's ledgers.
-    public func setTotals(_ core: Int, _ slot: Int, ledger: UInt32, _ sums: [UInt128]) {
-        guard slot < Self.ledgersShown else { return }
-        let base = Metric.allCases.count + slot * Self.wordsPerLedger
-        rows[core].words[base].value.store(UInt64(ledger), ordering: .relaxed)
-        for (i, sum) in sums.enumerated() {
-            rows[core].words[base + 1 + 2 * i].value.store(UInt64(truncatingIfNeeded: sum), ordering: .relaxed)
-            rows[core].words[base + 2 + 2 * i].value.store(UInt64(truncatingIfNeeded: sum >> 64), ordering: .relaxed)
-        }
+    // MARK: The books
+
+    /// Shows the sums of a cut.
+    /// - Returns: True when they are the first that are not balanced: from now on no writes are taken.
+    public func setTotals(_ sums: [LedgerTotals], at time: Timestamp) -> Bool {
+        books.withLock { $0 = Books(time: time, sums: sums) }
+        guard !sums.allSatisfy(\.isBalanced) else { return false }
+        return !broken.exchange(true, ordering: .relaxed)
     }
 
-    /// Per ledger: debits pending and posted, credits pending and posted, summed over all cores.
-    func totals() -> [(ledger: UInt32, sums: [UInt128])] {
-        var byLedger: [UInt32: [UInt128]] = [:]
-        for core in 0..<coreCount {
-            for slot in 0..<min(Int(get(core, .ledgers)), Self.ledgersShown) {
-                let base = Metric.allCases.count + slot * Self.wordsPerLedger
-                func word(_ i: Int) -> UInt64 { rows[core].words[base + i].value.load(ordering: .relaxed) }
-                var sums = byLedger[UInt32(truncatingIfNeeded: word(0))] ?? [0, 0, 0, 0]
-                for i in 0..<4 { sums[i] &+= UInt128(word(2 + 2 * i)) << 64 | UInt128(word(1 + 2 * i)) }
-                byLedger[UInt32(truncatingIfNeeded: word(0))] = sums
-            }
-        }
-        return byLedger.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
+    /// Debits and credits were found to differ: fronts take no writes.
+    public var isBroken: Bool { broken.load(ordering: .relaxed) }
+
+    /// What the last cut has shown; nil: none yet.
+    func lastTotals() -> Books? { books.withLock { $0 } }
+
+    /// True for one caller in `every` nanoseconds: a look at the books is its to ask for.
+    public func beginAudit(now: UInt64, every: UInt64) -> Bool {
+        let last = auditedAt.load(ordering: .relaxed)
+        guard last == 0 || now > last && now - last >= every else { return false }
+        return auditedAt.compareExchange(expected: last, desired: now, ordering: .relaxed).exchanged
     }
+}
+
+/// The sums of all ledgers at one moment.
+struct Books: Sendable {
+    var time: Timestamp
+    var sums: [LedgerTotals]
 }

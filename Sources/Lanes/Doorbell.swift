@@ -27,6 +27,13 @@ public final class Doorbell: Sendable {
     /// The core is awake again.
     public func didWake() { sleeping.store(false, ordering: .sequentiallyConsistent) }
 
+    /// Sleeps until it has rung: for a thread without a ring, between `willSleep` and `didWake`.
+    public func wait() {
+        var count: UInt64 = 0
+        // SAFETY: eight bytes of a local.
+        while unsafe read(descriptor, &count, 8) < 0 && errno == EINTR {}
+    }
+
     /// Wakes the core if it sleeps. Call after the lane's flush. One system call at most for each sleep.
     public func ring() {
         // Orders the flush before the look at the flag (the store half of Dekker's pattern).

@@ -25,10 +25,10 @@ public enum MessageKind: UInt8, BitwiseCopyable, Sendable {
     case lock = 35
     /// `transfer` is decided by a standing vote of the receiver: reserve its credit.
     case announce = 36
-    /// The decisions up to `sequence` are durable, all of them announced: apply them.
-    case commits = 38
     /// A standing vote is forgotten, and all commits of decisions that rested on it have been sent.
     case revoked = 37
+    /// The decisions up to `sequence` are durable, all of them announced: apply them.
+    case commits = 38
 
     // Participant C → coordinator D.
     case voteYes = 48
@@ -45,6 +45,14 @@ public enum MessageKind: UInt8, BitwiseCopyable, Sendable {
     case durable = 55
     /// Forget the standing vote on the account whose hash is `sequence`; answered by `revoked`.
     case revoke = 56
+
+    // The consistent cut.
+    /// Shard → shard: what the sender decides after this, it decides after the cut at `time`; its decisions for the
+    /// receiver up to `sequence` belong to it.
+    case marker = 57
+    /// Shard → shard 0: the sender's share of the cut at `time` is there, or its clock was past it.
+    case share = 58
+    case late = 59
 
     // Front → front.
     /// A new connection to serve: `slot` is its descriptor, `flags` its protocol.

@@ -52,6 +52,19 @@ public struct AccountChain: ~Copyable {
         return .created
     }
 
+    /// Judges the chain of a view whose accounts are filled in as they were created; sets its results.
+    public mutating func judge(_ view: inout ChainView) -> ChainOutcome {
+        invariant(view.isOfAccounts, "a chain of transfers is judged as one of accounts")
+        begin()
+        for i in 0..<view.count {
+            let place = view.account(Int(view[i].debitPlace))
+            add(Account(bits: view[i].asked), existing: place.exists ? place.record : nil)
+        }
+        let outcome = evaluateAccounts()
+        for i in 0..<count { view.setResult(i, events[i].result) }
+        return outcome
+    }
+
     private func judge(_ i: Int, _ supported: AccountFlags) -> EventResult {
         let a = events[i].asked
         let bad = a.refusalByRequest(supported: supported)

@@ -51,6 +51,8 @@ public struct ChainView: ~Copyable {
     @usableFromInline var accounts = FixedArray<ChainAccount>(count: Limits.accountsPerChainMax)
     @usableFromInline var eventCount = 0
     @usableFromInline var placeCount = 0
+    /// The events are accounts to be created, seen as transfers; `AccountChain` judges them.
+    public private(set) var isOfAccounts = false
 
     static var noPlace: UInt16 { .max }
 
@@ -82,7 +84,8 @@ public struct ChainView: ~Copyable {
     // MARK: Filling
 
     /// Empties the view.
-    public mutating func begin() {
+    public mutating func begin(ofAccounts: Bool = false) {
+        isOfAccounts = ofAccounts
         eventCount = 0
         placeCount = 0
     }
@@ -99,8 +102,9 @@ public struct ChainView: ~Copyable {
         events[i].known = EventResult(.created)
         events[i].pending = PendingFact(.notFound)
         events[i].result = EventResult(.created)
-        events[i].debitPlace = place(of: t.debitAccountID)
-        events[i].creditPlace = t.creditAccountID.isZero ? Self.noPlace : place(of: t.creditAccountID)
+        events[i].debitPlace = place(of: isOfAccounts ? AccountID(t.id.value) : t.debitAccountID)
+        let hasCredit = !isOfAccounts && !t.creditAccountID.isZero
+        events[i].creditPlace = hasCredit ? place(of: t.creditAccountID) : Self.noPlace
     }
 
     /// Says that an event's identity was seen before.
@@ -159,6 +163,8 @@ public struct ChainView: ~Copyable {
     }
 
     // MARK: After the evaluation
+
+    mutating func setResult(_ i: Int, _ result: EventResult) { events[i].result = result }
 
     /// Gives an event of a created chain its timestamp.
     public mutating func setTimestamp(_ i: Int, _ timestamp: Timestamp) {

@@ -11,7 +11,7 @@ extension Ledger {
         }
         let t = record.body
         switch record.kind {
-        case .account:
+        case .account, .accountLeg:
             if find(record.account.id) != nil { return "account \(record.account.id.value) is created twice" }
             if !apply(account: record.account, lsn: lsn) {
                 return "there is no memory for account \(record.account.id.value)"

@@ -41,15 +41,6 @@ public import SuanpanCore
     }
 }
 
-/// Sums over this shard's accounts of one ledger. Debits and credits are equal only over all shards.
-@frozen public struct LedgerTotals: BitwiseCopyable, Sendable, Equatable {
-    public var ledger: UInt32
-    public var debitsPending: UInt128
-    public var debitsPosted: UInt128
-    public var creditsPending: UInt128
-    public var creditsPosted: UInt128
-}
-
 /// What a remembered id stands for: packed into the 64-bit value of an index entry.
 ///
 ///     bits 0–39   position of its record in the log, in units of 16 bytes
@@ -126,8 +117,9 @@ public struct Ledger: ~Copyable {
     public var hasRoomForTransfer: Bool { identities.hasRoom }
     /// The same for `n` more pending transfers with an account here, on either side.
     public func hasRoomForPending(_ n: Int = 1) -> Bool { pendingTable.hasRoom(for: n) }
-    public var hasRoomForAccount: Bool {
-        accounts.count < accounts.capacity && accountIndex.hasRoom && totalsIndex.hasRoom
+    /// The same for `n` more accounts.
+    public func hasRoomForAccount(_ n: Int = 1) -> Bool {
+        accounts.count + n <= accounts.capacity && accountIndex.hasRoom && totalsIndex.hasRoom
     }
     /// Bytes of tables in use.
     public var memoryBytes: Int {
@@ -337,13 +329,15 @@ public struct Ledger: ~Copyable {
             if totalsTable[Int(value - 1)].ledger == ledger { return Int(value - 1) }
         }
         let slot = totalsTable.count
-        let empty = LedgerTotals(
-            ledger: ledger, debitsPending: 0, debitsPosted: 0, creditsPending: 0, creditsPosted: 0)
-        guard totalsTable.append(empty), totalsIndex.insert(hash, UInt64(slot) + 1) else { return nil }
+        guard totalsTable.append(LedgerTotals(ledger: ledger)), totalsIndex.insert(hash, UInt64(slot) + 1) else {
+            return nil
+        }
         return slot
     }
 
     public var ledgerCount: Int { totalsTable.count }
     /// Running totals of one of this shard's ledgers, 0 ..< `ledgerCount`, in order of first use.
     public func totals(_ slot: Int) -> LedgerTotals { totalsTable[slot] }
+    /// Which of them are those of the account's ledger.
+    public mutating func totalsSlot(of account: AccountIndex) -> Int { totals(accounts[account.index].ledger) }
 }

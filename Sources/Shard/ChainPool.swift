@@ -28,6 +28,7 @@ enum ChainState: UInt8, BitwiseCopyable {
 
 enum ChainKind: UInt8, BitwiseCopyable {
     case transfers
+    case accounts
     case freeze
     case expiry
 }

@@ -1,5 +1,7 @@
 // Faults that tests switch on to see that their harness notices them. Debug builds only.
 
+internal import SuanpanCore
+
 /// Deliberate breaches of the protocol's rules. A harness that does not notice each of them is blind.
 public enum Fault: UInt8, CaseIterable, Sendable {
     /// Answers leave before the log that explains them is durable.
@@ -32,7 +34,29 @@ public enum Fault: UInt8, CaseIterable, Sendable {
     case expireWithoutLock
     /// Of a committed chain only the first leg is applied.
     case applyChainInPart
+    /// A copy is taken though the clock is past the cut.
+    case cutThoughLate
+    /// A cut leaves out commits that were under way.
+    case cutWithoutLanes
+    /// A cut takes commits in that were decided after it.
+    case cutWithLaterCommits
+    /// A share is given before its log is durable.
+    case cutBeforeDurable
+    /// Credits of 666 units are lost in memory, the log has them: double entry is broken.
+    case loseCredits
 }
+
+#if SUANPAN_FAILPOINTS
+    internal import Glibc
+
+    extension Fault {
+        /// The one that SUANPAN_FAULT names, by its case; nil: none.
+        public static let armed: Fault? = unsafe getenv("SUANPAN_FAULT").flatMap { raw in
+            let name = unsafe String(cString: raw)
+            return allCases.first { "\($0)" == name }
+        }
+    }
+#endif
 
 extension Shard {
     /// Whether a rule is switched off. Always false, and gone, in a release build.
@@ -44,4 +68,8 @@ extension Shard {
             return false
         #endif
     }
+
+    /// What a credit leaves on the account: all of it.
+    @inline(__always)
+    func kept(_ credit: Amount) -> Amount { isFaulty(.loseCredits) && credit.value == 666 ? .zero : credit }
 }

@@ -78,7 +78,7 @@ public struct LedgerReplay: ~Copyable, RecordVisitor {
                 }
                 pairs[peer].decided = item.record.sequence
                 peers.append((peer, item.record.sequence))
-            case .leg where item.record.peer == id:
+            case .leg where item.record.peer == id, .accountLeg where item.record.peer == id:
                 if concerns(item.record, id.index) { try applyToLedger(item.record, item.lsn, item.position) }
                 for (peer, sequence) in peers where concerns(item.record, peer) {
                     var leg = item.record
@@ -86,10 +86,10 @@ public struct LedgerReplay: ~Copyable, RecordVisitor {
                     leg.sequence = sequence
                     keepDecision(leg, peer)
                 }
-            case .leg where applied == item.record.sequence:
+            case .leg where applied == item.record.sequence, .accountLeg where applied == item.record.sequence:
                 try applyToLedger(item.record, item.lsn, item.position)
             default:
-                if item.record.kind == .leg { applied = item.record.sequence }
+                if item.record.kind == .leg || item.record.kind == .accountLeg { applied = item.record.sequence }
                 try applyWhole(item.record, item.lsn, item.position)
             }
         }
@@ -107,7 +107,8 @@ public struct LedgerReplay: ~Copyable, RecordVisitor {
     }
 
     private func concerns(_ record: LogRecord, _ peer: Int) -> Bool {
-        routing.shard(of: record.body.debitAccountID).index == peer
+        if record.kind == .accountLeg { return routing.shard(of: record.account.id).index == peer }
+        return routing.shard(of: record.body.debitAccountID).index == peer
             || routing.shard(of: record.body.creditAccountID).index == peer
     }
 
@@ -141,7 +142,7 @@ public struct LedgerReplay: ~Copyable, RecordVisitor {
             credit.rawKind = RecordKind.credit.rawValue
             credit.peer = id
             keepDecision(credit, peer)
-        case .credit, .leg:
+        case .credit, .leg, .accountLeg:
             let peer = try checkedPeer(record, lsn)
             guard record.sequence == pairs[peer].applied + 1 else {
                 throw damaged(gap(record, pairs[peer].applied), lsn)

@@ -33,6 +33,7 @@ extension Shard {
     public mutating func submitFreeze(_ request: Transfer, _ origin: Origin) throws(JournalError) -> Submission {
         guard againQueue.isEmpty, hasRoom else { return .stalled }
         guard let account = ledger.find(request.debitAccountID) else {
+            if isBeingCreated(request.debitAccountID) { return .stalled }
             answers.append(Answer(origin: origin, result: EventResult(.debitAccountNotFound), lsn: journal.appended))
             return .deferred
         }
@@ -82,7 +83,7 @@ extension Shard {
             let t = scratch[i].asked
             guard routing.shard(of: t.debitAccountID) == id else { return false }
             if !t.creditAccountID.isZero && routing.shard(of: t.creditAccountID) != id { return false }
-            if isAbsenceHeld(t.debitAccountID) { return false }
+            if isHeld(t.debitAccountID) { return false }
             let hash = ledger.identityHash(t.debitAccountID, t.id)
             if openIdentityCount > 0 && openSlot(hash, t) != nil { return false }
             if let known = try rememberedAnswer(hash, t) { scratch.setIdentity(i, known) }
@@ -93,7 +94,10 @@ extension Shard {
         for place in 0..<scratch.accountCount {
             let account = scratch.account(place).id
             guard routing.shard(of: account) == id else { return false }
-            guard let index = ledger.find(account) else { continue }
+            guard let index = ledger.find(account) else {
+                if isBeingCreated(account) { return false }
+                continue
+            }
             if !isFree(index) || (mayBreakPromises && !isUnpromised(index)) { return false }
             scratch.setAccount(place, ledger.account(index), index: index)
         }
@@ -139,7 +143,7 @@ extension Shard {
         ledger.hasRoomForTransfer && journal.admitsNewWork && ledger.hasRoomForPending(count)
     }
 
-    private mutating func answer(_ origin: Origin, _ i: Int, _ result: EventResult, _ lsn: LSN? = nil) {
+    mutating func answer(_ origin: Origin, _ i: Int, _ result: EventResult, _ lsn: LSN? = nil) {
         var origin = origin
         origin.index += UInt32(truncatingIfNeeded: i)
         answers.append(
@@ -149,7 +153,7 @@ extension Shard {
     }
 
     /// One event at fault; all others say so.
-    private mutating func answerAll(_ count: Int, _ origin: Origin, fault: Int, _ result: EventResult, _ lsn: LSN) {
+    mutating func answerAll(_ count: Int, _ origin: Origin, fault: Int, _ result: EventResult, _ lsn: LSN) {
         for i in 0..<count { answer(origin, i, i == fault ? result : EventResult(.linkedEventFailed), lsn) }
     }
 
@@ -157,14 +161,14 @@ extension Shard {
 
     /// Gives the chain in `scratch` a place and slots, and begins to lock, or queues it at its debit account.
     /// nil: no room at the moment, nothing happened.
-    private mutating func begin(_ kind: ChainKind, _ count: Int, _ origin: Origin) -> Int? {
+    mutating func begin(_ kind: ChainKind, _ count: Int, _ origin: Origin) -> Int? {
         guard freeChains.count > 0, chainPlaces + scratch.accountCount <= Self.chainPlacesMax else { return nil }
         let c = Int(freeChains.take())
         let chain = chainPool[c]
-        chain.view.begin()
+        chain.view.begin(ofAccounts: kind == .accounts)
         for i in 0..<scratch.count { chain.view.add(scratch[i].asked) }
         // A post or void of a transfer that is open here: its credit account is known.
-        for i in 0..<chain.view.count where chain.view[i].asked.flags.resolves {
+        for i in 0..<chain.view.count where kind == .transfers && chain.view[i].asked.flags.resolves {
             if let fact = ledger.openPendingFact(chain.view[i].asked) { chain.view.setPending(i, fact) }
         }
         chains[c] = Chain(
@@ -304,7 +308,7 @@ extension Shard {
 
     /// Tells all shards to forget the chain; goes on when all have said `released`.
     /// - Parameter fault: The slot whose shard must make a refusal durable first, with the event and the code.
-    private mutating func letGo(
+    mutating func letGo(
         _ c: Int, _ state: ChainState, except suspended: UInt32? = nil,
         fault: (slot: UInt32, at: Int, code: ResultCode)? = nil
     ) {
@@ -362,6 +366,7 @@ extension Shard {
             chains[c].isAnswered = true
             guard chain.view[0].pending.state == .open else { return letGo(c, .ending) }
             return record(c)
+        case .accounts: return judgeAccounts(c)
         case .transfers: break
         }
         let places = chain.view.accountCount
@@ -407,7 +412,7 @@ extension Shard {
     }
 
     /// Appends the decision: from here on the chain is created.
-    private mutating func record(_ c: Int) {
+    mutating func record(_ c: Int) {
         let chain = chainPool[c]
         let count = chain.view.count
         var last = Timestamp.zero

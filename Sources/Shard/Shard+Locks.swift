@@ -24,6 +24,7 @@ extension Shard {
         order += 1
         participants[p].order = order
         let chain = reference(p)
+        if chain.view.isOfAccounts { return lockAccounts(p) }
         // An id that is being decided singly needs no look: its slot holds a debit of one of these accounts, or holds
         // nothing and looks for what is remembered when its turn comes.
         for i in 0..<chain.view.count where freeWaiters.count > 0 {
@@ -38,13 +39,13 @@ extension Shard {
         }
         for i in 0..<chain.view.count {
             let debit = chain.view[i].asked.debitAccountID
-            guard isAbsenceHeld(debit) else { continue }
-            participants[p].state = .dyingBehindAbsence
-            absentWaiters.append(AbsentAccount(id: debit, participant: p))
-            return answer(p, .letGo)
+            if isHeld(debit) { return dieBehindHold(p) }
         }
         for place in 0..<chain.view.accountCount {
-            guard let account = accountHere(chain, place) else { continue }
+            guard let account = accountHere(chain, place) else {
+                if isBeingCreated(chain.view.account(place).id) { return dieBehindHold(p) }
+                continue
+            }
             let u = ledger.undecided(account)
             if u != 0 && hasOlder(Int(u - 1), than: participants[p].age) && !isFaulty(.waitWithoutDying) {
                 return die(p, Int(u - 1), barrier: order + 1)
@@ -63,9 +64,6 @@ extension Shard {
         let account = chain.view.account(place).id
         return routing.shard(of: account) == id ? ledger.find(account) : nil
     }
-
-    /// A chain under way rests on the absence of the account, and may make ids of it final: nothing else does so meanwhile.
-    func isAbsenceHeld(_ account: AccountID) -> Bool { !absent.isEmpty && absent.contains { $0.id == account } }
 
     /// Something on the account stands before the participant's lock.
     private func isTaken(_ entry: Int, for p: Int) -> Bool {
@@ -133,7 +131,7 @@ extension Shard {
                 chain.view.setAccount(place, ledger.account(index), index: index)
             } else {
                 chain.view.setAbsent(place)
-                absent.append(AbsentAccount(id: account, participant: p))
+                holds.append(Hold(id: account, participant: p, kind: .absent))
             }
         }
         let code: ResultCode = ledger.hasRoomForPending(opens) ? .created : .capacityExhausted
@@ -203,14 +201,7 @@ extension Shard {
         freeAccounts(p)
         participants[p].state = .free
         participants[p].chain = 0
-        absent.removeAll { $0.participant == p }
-        if absentWaiters.isEmpty { return }
-        let waiting = absentWaiters
-        absentWaiters = waiting.filter { isAbsenceHeld($0.id) }
-        for waiter in waiting where !isAbsenceHeld(waiter.id) {
-            participants[waiter.participant].state = .free
-            answer(waiter.participant, .again)
-        }
+        endHolds(p)
     }
 
     /// Where a credit's account is locked or marked: true when it goes on, false when it waits or was told to let go.
@@ -258,9 +249,8 @@ extension Shard {
         case .lockWaiting:
             unmark(p)
             participants[p].state = .free
-        default:
-            absentWaiters.removeAll { $0.participant == p }
-            participants[p].state = .free
+            if chain.view.isOfAccounts { forgetHeldBack(p) }
+        default: participants[p].state = .free
         }
         send(Message(.released, from: id, slot: message.slot), to: peer)
     }
@@ -284,20 +274,23 @@ extension Shard {
         clock.observe(message.time)
         peers[from].applied = message.sequence
         let chain = reference(p)
+        let isInCut = isInCut(time: message.time, message.sequence, from: from)
         var last = 0
-        for i in 0..<chain.view.count where isHere(chain.view[i].final) { last = i }
+        for i in 0..<chain.view.count where isHere(chain, i) { last = i }
         let kind: RecordKind = chain.view.count == 1 ? .credit : .leg
-        for i in 0...(isFaulty(.applyChainInPart) ? 0 : last) where isHere(chain.view[i].final) {
+        for i in 0...(isFaulty(.applyChainInPart) ? 0 : last) where isHere(chain, i) {
             var record = Self.record(chain, i, kind, peer: ShardID(from), sequence: message.sequence)
             if i == last { record.flags.remove(.chainContinues) } else { record.flags.insert(.chainContinues) }
-            apply(record)
+            apply(record, isInCut: isInCut)
         }
         peers[from].appliedLSN = journal.appended.value
         failpoint(.credited)
         unlock(p)
     }
 
-    private func isHere(_ t: borrowing Transfer) -> Bool {
+    private func isHere(_ chain: ChainReference, _ i: Int) -> Bool {
+        let t = chain.view[i].final
+        if chain.view.isOfAccounts { return routing.shard(of: AccountID(t.id.value)) == id }
         if routing.shard(of: t.debitAccountID) == id { return true }
         return routing.shard(of: t.creditAccountID) == id
     }
@@ -307,6 +300,7 @@ extension Shard {
         _ chain: ChainReference, _ i: Int, _ kind: RecordKind, peer: ShardID = ShardID(0), sequence: UInt64 = 0
     ) -> LogRecord {
         let final = chain.view[i].final
+        if chain.view.isOfAccounts { return accountRecord(chain, i, peer: peer, sequence: sequence) }
         guard final.id.isZero else { return chain.view.record(i, kind, peer: peer, sequence: sequence) }
         var pending = final
         pending.id = final.pendingID
@@ -314,19 +308,23 @@ extension Shard {
     }
 
     /// Appends the record of an accepted transfer and applies the sides of it that live here.
-    mutating func apply(_ record: LogRecord) {
+    /// - Parameter isInCut: To the copy of the cut that is being taken too.
+    mutating func apply(_ record: LogRecord, isInCut: Bool = false) {
+        if record.kind == .accountLeg { return applyAccount(record, isInCut: isInCut) }
         let t = record.body
         let debit = routing.shard(of: t.debitAccountID) == id ? ledger.find(t.debitAccountID) : nil
         let credit = routing.shard(of: t.creditAccountID) == id ? ledger.find(t.creditAccountID) : nil
         let position = journal.append(record)
         // A leg of other shards, in the decision of its coordinator.
         if debit == nil && credit == nil { return }
+        if isInCut { takeOutOfCut(debit: debit, credit: credit) }
         ledger.apply(record, debit: debit, credit: credit, position: position.value)
         // A void or expiry may have opened an account again.
         if t.flags.contains(.voidPending) {
             if let debit { ledger.setStatusLSN(debit, journal.appended) }
             if let credit { ledger.setStatusLSN(credit, journal.appended) }
         }
+        if isInCut { putIntoCut(debit: debit, credit: credit) }
         if let debit { markDirty(debit) }
         if let credit { markDirty(credit) }
     }

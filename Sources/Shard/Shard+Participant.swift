@@ -11,6 +11,8 @@ extension Shard {
 
     /// Handles a protocol message from another shard.
     public mutating func receive(_ message: Message) {
+        // Before its sender's clock is taken over, which may lie beyond the cut.
+        if message.rawKind == MessageKind.marker.rawValue { joinCut() }
         clock.observe(message.clock)
         let from = Int(message.from)
         if message.durableSequence > peers[from].durableThere { peers[from].durableThere = message.durableSequence }
@@ -31,6 +33,8 @@ extension Shard {
         case .revoke: forgetStanding(message)
         case .revoked: revoked(Int(message.index))
         case .durable: break
+        case .marker: takeMarker(message)
+        case .share, .late: takeShare(message)
         default: receiveAnswer(message)
         }
     }
@@ -39,6 +43,7 @@ extension Shard {
     mutating func prepare(_ message: Message, _ transfer: TransferReference) {
         let p = begin(message, transfer)
         guard let credit = ledger.find(transfer.value.creditAccountID, hash: message.sequence) else {
+            if isBeingCreated(transfer.value.creditAccountID) { return dieBehindHold(p) }
             return voteNo(p, .creditAccountNotFound, .zero)
         }
         participants[p].account = credit
@@ -110,7 +115,10 @@ extension Shard {
         case .dying:
             let entry = undecidedEntry(participants[p].account)
             Self.remove(p, from: &undecided[entry].dyingList, in: &participants)
-        case .locked, .lockWaiting, .dyingBehindSlot, .dyingBehindAbsence: return releaseChain(message, p)
+        case .dyingBehindHold:
+            forgetHeldBack(p)
+            participants[p].state = .free
+        case .locked, .lockWaiting, .dyingBehindSlot: return releaseChain(message, p)
         }
         if participants[p].state != .free {
             participants[p].state = .free
@@ -140,7 +148,10 @@ extension Shard {
         peers[from].appliedLSN = journal.appended.value
         failpoint(.credited)
         showToReads(p, timestamp.nanoseconds)
-        ledger.applyCredit(participants[p].account, participants[p].transfer.value.amount)
+        let isInCut = isInCut(time: timestamp.nanoseconds, sequence, from: from)
+        if isInCut { takeOutOfCut(debit: nil, credit: participants[p].account) }
+        ledger.applyCredit(participants[p].account, kept(participants[p].transfer.value.amount))
+        if isInCut { putIntoCut(debit: nil, credit: participants[p].account) }
         releaseCredit(p)
     }
 

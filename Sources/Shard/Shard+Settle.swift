@@ -43,6 +43,7 @@ extension Shard {
         sendCommits()
         sendVotes()
         sendReleased()
+        advanceCut()
         guard shardCount > 1 else { return }
         let durable = journal.durable.value
         for p in 0..<shardCount where p != id.index {

@@ -55,7 +55,7 @@ extension Shard {
 
         // Group 6.
         guard let debit = find(t.debitAccountID, hash: found.debitHash, guess: found.debit) else {
-            if isAbsenceHeld(t.debitAccountID) { return .stalled }
+            if isHeld(t.debitAccountID) { return .stalled }
             return .answered(refuse(t, hash, .debitAccountNotFound))
         }
         let peer = found.peer
@@ -112,13 +112,13 @@ extension Shard {
             wait(for: obstacle, .account, account.bits, origin)
             return .deferred
         }
-        if isAbsenceHeld(account.id) { return .stalled }
+        if isHeld(account.id) { return .stalled }
         if let index = ledger.find(account.id) {
             let existing = ledger.accountAsCreated(index)
             let code = account.comparedWithExisting(existing)
             return .answered(EventResult(code, timestamp: code == .exists ? existing.timestamp : .zero))
         }
-        guard ledger.hasRoomForAccount && journal.admitsNewWork else {
+        guard ledger.hasRoomForAccount(1 + holds.count) && journal.admitsNewWork else {
             return .answered(EventResult(.capacityExhausted))
         }
         var created = account
@@ -143,7 +143,7 @@ extension Shard {
             wait(for: obstacle, .accountRead, Self.readKey(account), origin)
             return .deferred
         }
-        guard let index = ledger.find(account) else { return .unknown }
+        guard let index = ledger.find(account) else { return isBeingCreated(account) ? .stalled : .unknown }
         let u = ledger.undecided(index)
         if u == 0 || isFaulty(.readUndecided) { return .found(ledger.account(index)) }
         let entry = Int(u - 1)
@@ -225,7 +225,7 @@ extension Shard {
     @inline(__always)
     func creditVerdict(_ t: borrowing Transfer, _ found: Staged) -> CreditVerdict {
         guard let credit = find(t.creditAccountID, hash: found.creditHash, guess: found.credit) else {
-            return .refused(.creditAccountNotFound)
+            return isBeingCreated(t.creditAccountID) ? .undecided : .refused(.creditAccountNotFound)
         }
         let u = ledger.undecided(credit)
         if u == 0 {
@@ -250,7 +250,7 @@ extension Shard {
         let timestamp = clock.next()
         let position = journal.append(.transfer, t, timestamp: timestamp)
         ledger.applyDebit(debit, t.amount)
-        ledger.applyCredit(credit, t.amount)
+        ledger.applyCredit(credit, kept(t.amount))
         ledger.rememberCreated(hash, position: position.value)
         markDirty(debit)
         markDirty(credit)

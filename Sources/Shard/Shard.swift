@@ -42,6 +42,8 @@ public struct ShardStatistics: BitwiseCopyable, Sendable {
     public var waits: UInt64 = 0
     public var restarts: UInt64 = 0
     public var redone: UInt64 = 0
+    /// Cuts that this shard has begun, those begun again counted again.
+    public var cuts: UInt64 = 0
 }
 
 /// What a shard knows of its traffic with one other.
@@ -117,6 +119,7 @@ public struct Shard: ~Copyable {
     let slotCount: Int
     let openPerPeerMax: Int
     let redoPerPeerMax: Int
+    let cutLead: UInt64
 
     var slots: FixedArray<Slot>
     /// By slot; participants read it in place.
@@ -137,10 +140,12 @@ public struct Shard: ~Copyable {
     var chainPlaces = 0
     /// For what is decided at once.
     var scratch = ChainView()
-    /// Accounts that do not exist, as chains under way have seen: not created before those have ended.
-    var absent: [AbsentAccount] = []
-    /// Participants told to let go until another chain no longer rests on the absence of a debit account of theirs.
-    var absentWaiters: [AbsentAccount] = []
+    /// For chains of accounts.
+    var accountChain = AccountChain()
+    /// Accounts that do not exist, and chains under way for which that matters. See `Shard+AccountChains`.
+    var holds: [Hold] = []
+    /// Participants that wait for some of these to end.
+    var heldBack: [Int] = []
 
     /// By coordinator, then by its slot.
     var participants: FixedArray<Participant>
@@ -173,6 +178,13 @@ public struct Shard: ~Copyable {
     /// The first of them stalled when last tried: on what only a message or a completion gives back.
     var isAgainStalled = false
 
+    /// The newest consistent cut: see `Shard+Cuts`.
+    let cutBoard: CutBoard
+    var cutPart = CutPart()
+    var desk = CutDesk()
+    /// What was in the log when a cut last copied the sums; nil: none has.
+    public internal(set) var summedLSN: LSN?
+
     /// Events looked ahead at: see `Shard+Stage`.
     var staged = FixedArray<Staged>(count: Shard.stagedMax)
     /// The events of the chain that is being submitted.
@@ -202,10 +214,6 @@ public struct Shard: ~Copyable {
         var peer: ShardID
         var lsn: LSN
     }
-    struct AbsentAccount {
-        var id: AccountID
-        var participant: Int
-    }
 
     /// Records that one step of the machine may append before it asks again: a chain of 64 and its headers.
     static var recordsPerStep: Int { Limits.eventsPerChainMax + Limits.shardsMax }
@@ -223,19 +231,23 @@ public struct Shard: ~Copyable {
 
     /// Cells that the protocol lane from one shard to another needs so that a send never waits: per transfer that the
     /// sender coordinates a prepare and a release, per transfer that the receiver coordinates `waiting`, `letGo` or a
-    /// vote, `again` and `released`; `revoke` and `revoked`; and some for `durable`.
+    /// vote, `again` and `released`; `revoke` and `revoked`; some for `durable`, and for a marker and an answer of each time
+    /// that a cut begins again, which doubles its lead: fewer than 64 times.
     public static func protocolCells(shardCount: Int) -> Int {
-        openPerPeerMax(shardCount: shardCount) * 8 + 2 * Revocations.countMax + 64
+        protocolCells(openPerPeer: openPerPeerMax(shardCount: shardCount))
     }
+    public static func protocolCells(openPerPeer: Int) -> Int { openPerPeer * 8 + 2 * Revocations.countMax + 64 + 128 }
 
     /// - Parameters:
     ///   - lanes: By shard, the protocol lane from this shard to it; this shard is the producer.
     ///   - transfers: This shard's table, of as many places as it has slots.
     ///   - pairs: Numbers of the commits between this shard and each other, as recovery found them.
     ///   - bounds: Of the tables; nil: what an engine uses. Tests come to the bounds with small ones.
+    ///   - cuts: The engine's; nil: one of its own, for a shard that takes part in no cut.
     public init(
         id: ShardID, routing: Routing, ledger: consuming Ledger, journal: consuming Journal, clock: HybridClock,
-        lanes: [Lane?], transfers: TransferTable, pairs: [PairNumbers], bounds: ShardBounds? = nil
+        lanes: [Lane?], transfers: TransferTable, pairs: [PairNumbers], bounds: ShardBounds? = nil,
+        cuts: CutBoard? = nil
     ) {
         // Everything is made before the first field is set: Swift 6.3 takes a shard that is read while half of its fields are
         // set for a whole one, and destroys the other half.
@@ -258,6 +270,8 @@ public struct Shard: ~Copyable {
         self.ledger = ledger
         self.journal = journal
         self.clock = clock
+        cutBoard = cuts ?? CutBoard()
+        cutLead = bounds.cutLead
         slotCount = bounds.slots
         openPerPeerMax = bounds.openPerPeer
         redoPerPeerMax = bounds.redoPerPeer
@@ -309,7 +323,7 @@ public struct Shard: ~Copyable {
     /// Nothing is under way: every slot is free and nothing waits.
     public var isQuiet: Bool {
         freeSlots.count == slotCount && freeWaiters.count == slotCount && answers.isEmpty
-            && recordAnswers.isEmpty && voteQueue.isEmpty && releaseQueue.isEmpty
+            && recordAnswers.isEmpty && voteQueue.isEmpty && releaseQueue.isEmpty && isDeskEmpty
     }
 
     public func pair(_ peer: Int) -> PairNumbers {
@@ -327,12 +341,18 @@ public struct ShardBounds: Sendable {
     public var redoPerPeer: Int
     /// Places for other shards' standing votes; a power of two.
     public var standingVotes: Int
+    /// Nanoseconds that a cut's moment lies ahead of the clock, so that as a rule no core's clock is past it when it learns
+    /// of it: a few times what showing it takes. At least 1.
+    public var cutLead: UInt64
 
-    public init(slots: Int, openPerPeer: Int, redoPerPeer: Int, standingVotes: Int = 1 << 16) {
+    public init(
+        slots: Int, openPerPeer: Int, redoPerPeer: Int, standingVotes: Int = 1 << 16, cutLead: UInt64 = 4_000
+    ) {
         self.slots = slots
         self.openPerPeer = openPerPeer
         self.redoPerPeer = redoPerPeer
         self.standingVotes = standingVotes
+        self.cutLead = cutLead
     }
 
     /// What an engine uses.

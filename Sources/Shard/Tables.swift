@@ -96,8 +96,9 @@ enum ParticipantState: UInt8, BitwiseCopyable {
     case lockWaiting
     /// Has been told to let go; gets `again` when what it would post or void has expired.
     case dyingBehindSlot
-    /// Has been told to let go; gets `again` when no other chain rests on the absence of one of its debit accounts.
-    case dyingBehindAbsence
+    /// Of a chain or a single transfer: has been told to let go; gets `again` when an account that it needs to know of has
+    /// been created, or was not.
+    case dyingBehindHold
 }
 
 struct Participant: BitwiseCopyable {

@@ -11,6 +11,8 @@
         case answerBeforeDurable, commitBeforeDurable, voteBeforeDurable, refuseInsteadOfWait, readUndecided
         case waitWithoutDying, keepFollowers, forgetIDs, forgetOpenIDs
         case unlockBeforeCommit, expireWithoutLock, applyChainInPart
+        case releaseBeforeNoted, keepStandingVotes, keepPromises
+        case cutThoughLate, cutWithoutLanes, cutWithLaterCommits, cutBeforeDurable
         // Rules of what surrounds it.
         case answerAtOnceBeforeDurable, skipRedo, redoAgain, ignoreFailedWrite
         case acceptTornGroups
@@ -23,7 +25,8 @@
             options.fault = Fault.allCases.first { "\($0)" == rawValue }
             options.harnessFault = HarnessFault(rawValue: rawValue)
             switch self {
-            case .unlockBeforeCommit, .applyChainInPart, .expireWithoutLock: options.isPlain = false
+            case .unlockBeforeCommit, .applyChainInPart, .expireWithoutLock, .keepStandingVotes, .keepPromises:
+                options.isPlain = false
             case .ignoreFailedWrite: options.isDiskFaulty = true
             default:
                 if options.fault != nil {

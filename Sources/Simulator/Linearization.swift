@@ -4,6 +4,7 @@
 // what freezing leaves. The order of the engine's timestamps is tried first.
 
 import SuanpanCore
+import SuanpanLedger
 import SuanpanLedgerModel
 
 /// What the order within a connection (commands of a stream that share an account; single events of one request that
@@ -293,8 +294,22 @@ struct Linearization {
         case (.lookupAccount(let id), .account(let told)?): return model.accounts[id] == told
         case (.lookupTransfer(let debit, let id), .transfer(let told)?):
             return model.transfer(Identity(debit, id)) == told
+        case (.cut(let ids), .cut(let accounts, let totals)?):
+            return accounts == ids.map { model.accounts[$0] } && (!ids.isEmpty || totals == Self.totals(model))
         default: return false
         }
+    }
+
+    /// Of the model's accounts, without the moment of a cut.
+    private static func totals(_ model: ModelLedger) -> [LedgerTotals] {
+        var sums: [UInt32: LedgerTotals] = [:]
+        for a in model.accounts.values {
+            sums[a.ledger, default: LedgerTotals(ledger: a.ledger)].debitsPending &+= a.debitsPending.value
+            sums[a.ledger, default: LedgerTotals(ledger: a.ledger)].debitsPosted &+= a.debitsPosted.value
+            sums[a.ledger, default: LedgerTotals(ledger: a.ledger)].creditsPending &+= a.creditsPending.value
+            sums[a.ledger, default: LedgerTotals(ledger: a.ledger)].creditsPosted &+= a.creditsPosted.value
+        }
+        return sums.values.sorted { $0.ledger < $1.ledger }
     }
 
     private func agreesWithLog(_ t: Transfer, _ result: EventResult, _ model: ModelLedger) -> Bool {

@@ -63,6 +63,8 @@ struct LogBook {
                         throw Failure(description: "a refusal in a foreign log: \(record.body.text)")
                     }
                 case .freeze: freezes.append(record)
+                // Chains of accounts are not simulated.
+                case .accountLeg: throw Failure(description: "a chain of accounts is in the log")
                 case .chainPeer: peers.append((record.peer.index, record.sequence))
                 case nil: throw Failure(description: "a record of kind \(record.rawKind)")
                 }

@@ -1,6 +1,7 @@
 // What clients ask and what they are told.
 
 import SuanpanCore
+import SuanpanLedger
 import SuanpanLedgerModel
 import SuanpanShard
 
@@ -14,6 +15,8 @@ enum Question: Equatable {
     case freeze(AccountID, AccountFlags, lifting: Bool)
     case lookupAccount(AccountID)
     case lookupTransfer(AccountID, TransferID)
+    /// Several accounts as of one moment; none: the sums of all.
+    case cut([AccountID])
 
     static func transfer(_ t: Transfer) -> Question { .transfers([t]) }
 }
@@ -23,6 +26,7 @@ enum Reply: Equatable {
     case results([EventResult])
     case account(Account?)
     case transfer(Transfer?)
+    case cut([Account?], [LedgerTotals])
 }
 
 extension Transfer {
@@ -32,12 +36,13 @@ extension Transfer {
 }
 
 extension Question {
-    /// The account whose shard is asked.
+    /// The account whose shard is asked; a cut asks shard 0.
     var home: AccountID {
         switch self {
         case .transfers(let events): events[0].debitAccountID
         case .account(let a): a.id
         case .freeze(let id, _, _), .lookupAccount(let id), .lookupTransfer(let id, _): id
+        case .cut(let ids): ids.first ?? AccountID(0)
         }
     }
 
@@ -45,6 +50,7 @@ extension Question {
     var accounts: [AccountID] {
         switch self {
         case .transfers(let events): events.flatMap { [$0.debitAccountID, $0.creditAccountID] }
+        case .cut(let ids): ids
         default: [home]
         }
     }
@@ -67,7 +73,15 @@ extension Question {
     var goesAlone: Bool {
         switch self {
         case .transfers(let events): events.count > 1 || !Shard.needsNoChain(events[0])
-        case .freeze: true
+        case .freeze, .cut: true
+        default: false
+        }
+    }
+
+    /// Changes nothing, and means little when it is asked again.
+    var isRead: Bool {
+        switch self {
+        case .lookupAccount, .cut: true
         default: false
         }
     }
@@ -170,6 +184,7 @@ extension Event: CustomStringConvertible {
                 "\(lifting ? "unfreeze" : "freeze") \(id.value) \(sides.rawValue)"
             case .lookupAccount(let id): "get \(id.value)"
             case .lookupTransfer(let debit, let id): "get transfer \(debit.value)/\(id.value)"
+            case .cut(let ids): ids.isEmpty ? "totals" : "cut \(ids.map(\.value))"
             }
         let told =
             switch reply {
@@ -180,6 +195,8 @@ extension Event: CustomStringConvertible {
             case .account(let a?)?: a.text
             case .transfer(let t?)?: "\(t.text) @\(t.timestamp.nanoseconds)"
             case .account(nil)?, .transfer(nil)?: "unknown"
+            case .cut(let accounts, let totals)?:
+                (accounts.map { $0?.text ?? "unknown" } + totals.map { "\($0)" }).joined(separator: "; ")
             case nil: "–"
             }
         return

@@ -54,11 +54,15 @@ extension Simulation {
                 Event(
                     question: question, reply: nil, results: Array(repeating: nil, count: count), client: c,
                     stream: clients[c].stream, request: nextRequest, place: clients[c].place,
-                    shard: routing.shard(of: question.home).index, invoked: step, responded: nil))
+                    shard: shard(of: question), invoked: step, responded: nil))
             trace("ask \(events[event])")
             clients[c].backlog.append(event)
         }
         pump(c)
+    }
+
+    private func shard(of question: Question) -> Int {
+        if case .cut = question { 0 } else { routing.shard(of: question.home).index }
     }
 
     /// Hands in what the front may. A command of a stream waits while an earlier one, not yet answered, concerns one of

@@ -75,7 +75,7 @@ extension Simulation {
             clients[c].place = 0
             // What was not answered is asked again, most of it.
             for event in dice.shuffled(lost) where dice.chance(70) {
-                if case .lookupAccount = events[event].question { continue }
+                if events[event].question.isRead { continue }
                 send(c, [events[event].question])
             }
         }
@@ -156,7 +156,8 @@ extension Simulation {
             let shard = Shard(
                 id: ShardID(i), routing: routing, ledger: ledger, journal: journals[i].take(),
                 clock: HybridClock(shard: ShardID(i), shardCount: shardCount, after: Timestamp(ceiling)),
-                lanes: lanes[i], transfers: tables[i].owner.table, pairs: own, bounds: bounds)
+                lanes: lanes[i], transfers: tables[i].owner.table, pairs: own, bounds: bounds,
+                cuts: cuts)
             let node = Node(shard)
             #if SUANPAN_FAILPOINTS
                 node.shard.fault = options.fault
@@ -185,9 +186,10 @@ extension Simulation {
         lanes = Array(repeating: Array(repeating: nil, count: shardCount), count: shardCount)
         tables = (0..<shardCount).map { _ in TableBox(bounds.slots) }
         laneOwners = []
+        cuts = CutBoard()
         for from in 0..<shardCount {
             for to in 0..<shardCount where from != to {
-                let box = LaneBox(bounds.openPerPeer * 8 + 64)
+                let box = LaneBox(Shard.protocolCells(openPerPeer: bounds.openPerPeer))
                 laneOwners.append(box)
                 lanes[from][to] = box.owner.lane
             }

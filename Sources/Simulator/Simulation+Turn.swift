@@ -13,6 +13,7 @@ extension Simulation {
     func turn(_ i: Int, isWhole: Bool) throws {
         let node = nodes[i]
         func some(_ percent: Int) -> Bool { isWhole || dice.chance(percent) }
+        lookAtCuts(node, mayMiss: !isWhole)
         node.shard.clock.observe(time)
         // 1 completions, in any order
         if !isWhole && dice.chance(1) { node.diskWakes = step + dice.between(20, 200) }
@@ -32,6 +33,7 @@ extension Simulation {
             node.shard.advance()
             if time >= node.shard.clock.now { release(node) }
         }
+        if i == 0 { workCuts(node) }
         // 4 requests
         if some(70) {
             for pipe in dice.shuffled(Array(queues[i].indices)) where !queues[i][pipe].isEmpty {
@@ -135,6 +137,9 @@ extension Simulation {
             if node.shard.isUndecided(debit, id, stream: e.stream) { return false }
             node.shard.answerRecord(origin, try node.shard.lookupTransfer(debit, id))
             return true
+        case .cut(let ids):
+            node.shard.ask(CutRequest(core: node.shard.id, request: UInt32(event), accounts: ids))
+            return true
         }
         switch submission {
         case .answered(let result):
@@ -171,7 +176,7 @@ extension Simulation {
         }
     }
 
-    private func answered(_ event: Int, _ reply: Reply) {
+    func answered(_ event: Int, _ reply: Reply) {
         events[event].reply = reply
         events[event].responded = step
         let c = events[event].client

@@ -98,6 +98,9 @@ final class Simulation {
     var nextRequest = 0
     var coverage = Coverage()
     var crashesLeft = 0
+    var cuts = CutBoard()
+    /// Percent of the turns in which a core does not see the newest cut before its clock goes on: rarer in an engine.
+    let cutMisses: Int
 
     /// The state at the last quiet point; nil: no search could tell.
     var base: ModelLedger?
@@ -121,9 +124,11 @@ final class Simulation {
         self.path = path
         routing = Routing(key: HashKey(a: dice.next(), b: dice.next()), shardCount: shardCount)
         let slots = dice.chance(30) ? 8 : 64
+        cutMisses = dice.pick([0, 5, 60])
         bounds = ShardBounds(
             slots: slots, openPerPeer: dice.chance(30) ? dice.between(1, 4) : slots,
-            redoPerPeer: dice.chance(20) ? 6 : 64)
+            redoPerPeer: dice.chance(20) ? 6 : 64, standingVotes: dice.pick([1, 4, 64]),
+            cutLead: dice.pick([1, 1, 10, 40, 400]))
         isWild = dice.chance(20)
         isTimeSlow = dice.chance(30)
         isDiskSlow = dice.chance(15)

@@ -15,12 +15,15 @@ final class Stage {
     private let path = "\(simulationRoot)/suanpan-stage-\(getpid())-\(UInt64.random(in: 0 ... .max))"
     private let directory: DataDirectory
     private let preparer: SegmentPreparer
+    private let cuts = CutBoard()
     private var owners: [LaneBox] = []
     private var tables: [TableBox] = []
     private var lanes: [[Lane?]] = []
     let routing: Routing
     private(set) var nodes: [Node] = []
     private(set) var replies: [Int: Reply] = [:]
+    /// Of chains: by event, then by place.
+    private(set) var chainResults: [Int: [Int: EventResult]] = [:]
     private var questions: [Question] = []
     private var nextID: UInt128 = 1
     private var time: UInt64 = 1000
@@ -50,7 +53,7 @@ final class Stage {
                         id: ShardID(i), routing: routing, ledger: replay.intoLedger(), journal: journal,
                         clock: HybridClock(shard: ShardID(i), shardCount: shards, after: Timestamp(1000)),
                         lanes: lanes[i], transfers: tables[i].owner.table,
-                        pairs: Array(repeating: PairNumbers(), count: shards), bounds: bounds)))
+                        pairs: Array(repeating: PairNumbers(), count: shards), bounds: bounds, cuts: cuts)))
         }
     }
 
@@ -132,10 +135,35 @@ final class Stage {
                 precondition(!node.shard.isUndecided(debit, id, stream: stream), "stalled")
                 node.shard.answerRecord(origin, try node.shard.lookupTransfer(debit, id))
                 accepted = true
+            case .cut(let ids):
+                nodes[0].shard.ask(CutRequest(core: ShardID(0), request: UInt32(event), accounts: ids))
+                accepted = true
             }
         } catch { preconditionFailure("\(error)") }
         precondition(accepted, "stalled")
         return event
+    }
+
+    /// Hands a chain of accounts to the shard of the first; nil: it stalled.
+    func ask(accounts: [Account]) throws -> Int? {
+        time += 100
+        for node in nodes { node.shard.clock.observe(time) }
+        let event = questions.count
+        questions.append(.account(accounts[0]))
+        let node = nodes[routing.shard(of: accounts[0].id).index]
+        for (i, account) in accounts.enumerated() {
+            var linked = account
+            if i + 1 < accounts.count { linked.flags.insert(.linked) }
+            node.shard.chainInput[i] = linked.bits
+        }
+        let origin = Origin(core: 0, operation: 1, request: UInt32(event), index: 0, stream: 0)
+        guard take(node.shard.submitAccountChain(accounts.count, origin), node, origin) else { return nil }
+        return event
+    }
+
+    /// The answers to a chain, in order; fewer while they are not all there.
+    func codes(_ event: Int) -> [ResultCode?] {
+        (chainResults[event] ?? [:]).sorted { $0.key < $1.key }.map(\.value.code)
     }
 
     private func take(_ submission: Submission, _ node: Node, _ origin: Origin) -> Bool {
@@ -182,6 +210,7 @@ final class Stage {
             let answer = node.shard.answers.first
             // Of a chain, the first event's.
             if answer.origin.index == 0 { replies[Int(answer.origin.request)] = .results([answer.result]) }
+            chainResults[Int(answer.origin.request), default: [:]][Int(answer.origin.index)] = answer.result
             node.shard.answers.removeFirst()
         }
         while !node.shard.recordAnswers.isEmpty, node.shard.recordAnswers.first.lsn <= node.shard.released {
@@ -204,8 +233,11 @@ final class Stage {
                 try settle(i)
                 try sync(i)
             }
+            workCuts()
         }
     }
+
+    func noteReply(_ event: Int, _ reply: Reply) { replies[event] = reply }
 
     func code(_ event: Int) -> ResultCode? {
         if case .results(let r)? = replies[event] { r[0].code } else { nil }

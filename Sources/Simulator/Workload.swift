@@ -73,7 +73,8 @@ struct Workload {
             guard !isPlain else { return .lookupAccount(someAccount(&dice)) }
             let sides: AccountFlags = dice.pick([.debitsFrozen, .creditsFrozen, .freezing])
             return .freeze(someAccount(&dice), sides, lifting: dice.chance(60))
-        case 75..<92: return .lookupAccount(someAccount(&dice))
+        case 75..<89: return .lookupAccount(someAccount(&dice))
+        case 89..<93: return .cut((0..<dice.between(0, 4)).map { _ in someAccount(&dice) })
         default:
             guard !used.isEmpty else { return .lookupAccount(someAccount(&dice)) }
             let t = dice.pick(used)

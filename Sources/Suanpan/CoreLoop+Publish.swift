@@ -63,14 +63,8 @@ extension CoreLoop {
         board.set(core, .cpuNanoseconds, sp_thread_cpu_ns())
         board.set(core, .ticks, ticks)
         board.set(core, .sleeps, sleeps)
-
-        let shown = min(shard.ledger.ledgerCount, StatusBoard.ledgersShown)
-        for slot in 0..<shown {
-            let t = shard.ledger.totals(slot)
-            board.setTotals(
-                core, slot, ledger: t.ledger, [t.debitsPending, t.debitsPosted, t.creditsPending, t.creditsPosted])
-        }
-        board.set(core, .ledgers, UInt64(shown))
+        board.set(core, .cuts, shard.statistics.cuts)
+        audit()
     }
 
     private static func publish(

@@ -98,12 +98,15 @@ struct CoreLoop: ~Copyable {
             if shared.time.at(sp_monotonic_ns()) >= shard.clock.now { front.release(&shard) }
             if try drainRequests() { progress = true }
             if !callers.isEmpty {
-                front.take(callers.takeAll())
+                for node in callers.takeAll() {
+                    if let question = node as? CutRequest { receive(question) } else { front.take(node) }
+                }
                 observeTime()
                 progress = true
             }
             if progress { front.wakeStalled() }
             try work()
+            workCuts()
             try writeLog()
             flush()
             let owing = front.sweep(now: now)
@@ -113,7 +116,7 @@ struct CoreLoop: ~Copyable {
                 front.closeAll()
                 return
             }
-            if progress || front.hasWork || hasReleasable || shard.hasWork {
+            if progress || front.hasWork || hasReleasable || shard.hasWork || shard.hasCutWork {
                 try submit(poll: true)
             } else {
                 try sleep(owing: owing || acceptAgainAt != .max)
@@ -125,7 +128,10 @@ struct CoreLoop: ~Copyable {
     private mutating func observeTime() {
         now = sp_monotonic_ns()
         front.beginTurn(now)
-        shard.clock.observe(shared.time.at(now))
+        // The clock is read before the look and taken over after it: a cut is seen before its moment has passed here.
+        let clock = shared.time.at(now)
+        shard.joinCut()
+        shard.clock.observe(clock)
     }
 
     /// Answers that need not wait for the disk.
@@ -279,6 +285,8 @@ struct CoreLoop: ~Copyable {
                     run += 1
                 }
                 for k in 0..<run { shard.stageAccounts(k) }
+                // Before their senders' clocks are taken over.
+                shard.joinCut()
                 var k = 0
                 while k < run, let message = lane.peek() {
                     // It may have come in after this turn began: its timestamp is later than its sending all the same.
@@ -374,6 +382,8 @@ struct CoreLoop: ~Copyable {
             || shard.clock.now > shared.time.at(now)
         {
             timeout = shared.control.isStopping ? 1_000_000 : 100_000_000
+        } else if owesAudit && publishedAt != 0 {
+            timeout = Self.auditEvery
         } else if publishedAt != 0 {
             // Once more after the last activity, then no longer.
             publish()

@@ -44,11 +44,13 @@ struct CoreSetup: Sendable {
     let bells: [Doorbell]
     let callers: [CallerLane]
     let board: StatusBoard
+    let history: HistoryDesk
     let control: EngineControl
     let barrier: StartBarrier
     let start: StartBox
     /// [from][to]
     let controlLanes: [[Lane?]]
+    let cuts: CutBoard
     let transfers: TransferTable
     let requestLanes: [[Lane?]]
     let nativeListener: CInt
@@ -258,12 +260,15 @@ enum CoreThread {
                     routing: setup.routing, password: Array((setup.configuration.password ?? "").utf8),
                     connectionsMax: max(1, setup.configuration.connectionsMax / setup.routing.shardCount),
                     progressTimeoutNanoseconds: UInt64(setup.configuration.timeoutSeconds) * 1_000_000_000,
-                    board: setup.board),
+                    board: setup.board, history: setup.history),
                 ring: &ring, requestLanes: setup.requestLanes[i], controlLanes: setup.controlLanes[i])
         } catch { throw .ring(error) }
         var shard = Shard(
             id: setup.id, routing: setup.routing, ledger: replay.intoLedger(), journal: journal, clock: clock,
-            lanes: setup.controlLanes[i], transfers: setup.transfers, pairs: pairs)
+            lanes: setup.controlLanes[i], transfers: setup.transfers, pairs: pairs, cuts: setup.cuts)
+        #if SUANPAN_FAILPOINTS
+            shard.fault = Fault.armed
+        #endif
         shard.noteRedone(missing.count)
         let shared = CoreShared(
             coreCount: setup.routing.shardCount, time: time, board: setup.board, bells: setup.bells,

@@ -18,11 +18,12 @@ internal import Synchronization
 ///     try await engine.close()
 public final class Engine: Sendable {
     public let configuration: EngineConfiguration
-    private let routing: Routing
+    let routing: Routing
     private let bells: [Doorbell]
     private let callers: [CallerLane]
     let control: EngineControl
     private let board: StatusBoard
+    let history: HistoryDesk
     private let resources: Mutex<EngineResources>
     /// The cores have ended and the directory is free.
     private let hasEnded = Atomic<Bool>(false)
@@ -66,9 +67,13 @@ public final class Engine: Sendable {
         board = StatusBoard(coreCount: count, facts: facts)
         bells = (0..<count).map { _ in Doorbell() }
         callers = (0..<count).map { _ in CallerLane() }
+        history = HistoryDesk(
+            routing: routing, shards: (0..<count).map { box.directory.shard(ShardID($0)) }, callers: callers,
+            bells: bells)
         control = EngineControl(coreCount: count, callsMax: Self.callsMax)
 
         let lanes = LaneTable(coreCount: count)
+        let cuts = CutBoard()
         let barrier = StartBarrier(count: count)
         let start = StartBox(
             StartState(
@@ -83,8 +88,8 @@ public final class Engine: Sendable {
                 configuration: configuration, directory: box.directory.shard(ShardID(i)),
                 wasEverAsynchronous: box.directory.wasEverAsynchronous, supply: preparer.supply(ShardID(i)),
                 routing: routing, key: key, memoryBytes: memory / count, bells: bells, callers: callers, board: board,
-                control: control, barrier: barrier, start: start, controlLanes: lanes.control,
-                transfers: lanes.transfers[i],
+                history: history, control: control, barrier: barrier, start: start, controlLanes: lanes.control,
+                cuts: cuts, transfers: lanes.transfers[i],
                 requestLanes: lanes.requests, nativeListener: i == 0 ? sockets.nativeFD : -1,
                 respListener: i == 0 ? sockets.respFD : -1)
             threads.append(Thread.start { CoreThread.run(setup) })
@@ -96,6 +101,8 @@ public final class Engine: Sendable {
             preparer.stop()
             throw failure
         }
+        let history = history
+        let reader = Thread.start { HistoryThread.run(history) }
         let elapsed = (sp_monotonic_ns() - begun) / 1_000_000
         board.setRecovered(elapsed)
         started = start.state.withLock { s in
@@ -107,7 +114,8 @@ public final class Engine: Sendable {
         }
         resources = Mutex(
             EngineResources(
-                directory: box, preparer: preparer, lanes: lanes, threads: threads, sockets: sockets))
+                directory: box, preparer: preparer, lanes: lanes, threads: threads, reader: reader,
+                sockets: sockets))
     }
 
     private static func open(_ configuration: EngineConfiguration, cpus: Int) throws(JournalError) -> DataDirectory {
@@ -148,16 +156,23 @@ public final class Engine: Sendable {
         resources.withLock { held in
             // No core ends while a call is under way, unless the time is over. What they work on goes after them.
             for thread in held.threads { pthread_join(thread, nil) }
+            history.stop()
+            pthread_join(held.reader, nil)
             held.sockets.close()
             held.preparer.stop()
             held.directory = nil
         }
         // Where the time was over: calls that no core has taken, or that are only now being handed over.
         while !control.gate.isEmpty {
-            for caller in callers { for node in caller.takeAll() { (node as? CallPart)?.abandon() } }
+            for caller in callers { for node in caller.takeAll() { abandon(node) } }
             sp_sleep_microseconds(100)
         }
         hasEnded.store(true, ordering: .releasing)
+    }
+
+    private func abandon(_ node: CallerNode) {
+        (node as? CallPart)?.abandon()
+        if let part = node as? HistoryPart { history.abandon(part) }
     }
 
     // MARK: Calls
@@ -178,13 +193,19 @@ public final class Engine: Sendable {
     }
 
     /// The accounts with these ids, in order; nil: unknown. Each is durable and waits for what is undecided on it.
-    /// - Parameter consistent: All as of one moment: not available yet, throws `configuration`.
+    /// - Parameter consistent: All as of one moment, however many shards they live in.
     public func accounts(_ ids: [AccountID], consistent: Bool = false) async throws(EngineError) -> [Account?] {
-        if consistent && ids.count > 1 {
-            throw .configuration("a consistent look-up of several accounts is not available in this version")
-        }
-        let call = try await run(.lookupAccounts, ids.map { Shard.readKey($0) }) { $0.debitAccountID }
+        let keys = ids.map { Shard.readKey($0) }
+        let call =
+            consistent && ids.count > 1
+            ? try await cut(.consistentAccounts, keys) : try await run(.lookupAccounts, keys) { $0.debitAccountID }
         return (0..<ids.count).map { call.result($0).isCreated ? Account(bits: call.event($0)) : nil }
+    }
+
+    /// The sums over all accounts, by ledger, ascending: every transfer up to their timestamp, and no later one. Debits equal
+    /// credits, or the engine takes no more writes (`unbalanced`).
+    public func totals() async throws(EngineError) -> [LedgerTotals] {
+        try await cut(.totals, [Shard.readKey(AccountID(0))]).totals
     }
 
     /// The transfers with these debit accounts and ids, in order; nil: unknown.
@@ -236,10 +257,6 @@ public final class Engine: Sendable {
     private func run(
         _ kind: CallKind, _ events: [Transfer], account: (Transfer) -> AccountID
     ) async throws(EngineError) -> Call {
-        guard !control.gate.isClosed else { throw .closed }
-        guard events.count <= Limits.eventsPerRequestMax else {
-            throw .configuration("\(events.count) events in one call: at most \(Limits.eventsPerRequestMax)")
-        }
         var indices = [[UInt32]](repeating: [], count: routing.shardCount)
         var target = 0
         var isLinked = false
@@ -247,14 +264,29 @@ public final class Engine: Sendable {
             // A chain goes whole to the shard of its first event.
             if !isLinked { target = routing.shard(of: account(event)).index }
             indices[target].append(UInt32(i))
-            isLinked = kind == .createTransfers && event.flags.contains(.linked)
+            isLinked = (kind == .createTransfers || kind == .createAccounts) && event.flags.contains(.linked)
         }
-        let parts = indices.count { !$0.isEmpty }
-        guard parts > 0 else { return Call(kind: kind, events: [], parts: 1) {} }
+        return try await run(kind, events, parts: indices)
+    }
+
+    /// - Parameter parts: By shard: the indices of its events.
+    private func run(_ kind: CallKind, _ events: [Transfer], parts: [[UInt32]]) async throws(EngineError) -> Call {
+        guard !control.gate.isClosed else { throw .closed }
+        if kind.writes && board.isBroken { throw .unbalanced }
+        guard events.count <= Limits.eventsPerRequestMax else {
+            throw .configuration("\(events.count) events in one call: at most \(Limits.eventsPerRequestMax)")
+        }
+        let count = parts.count { !$0.isEmpty }
+        guard count > 0 else { return Call(kind: kind, events: [], parts: 1) {} }
         try control.gate.enter()
-        let ended = await decide(kind, events, indices, parts: parts)
+        let ended = await decide(kind, events, parts, parts: count)
         if ended.isAbandoned { throw .interrupted }
         return ended
+    }
+
+    /// A call that a consistent cut answers: whole to the core that takes them.
+    private func cut(_ kind: CallKind, _ keys: [Transfer]) async throws(EngineError) -> Call {
+        try await run(kind, keys, parts: [Array(0..<UInt32(keys.count))])
     }
 
     /// Hands a call that has entered the gate to its shards; it leaves when it has ended.
@@ -312,6 +344,7 @@ struct EngineResources: Sendable {
     let preparer: SegmentPreparer
     let lanes: LaneTable
     let threads: [pthread_t]
+    let reader: pthread_t
     let sockets: Listeners
 }
 

@@ -1,5 +1,6 @@
 // Why an engine did not start, or refused a call.
 
+public import SuanpanCore
 public import SuanpanJournal
 public import SuanpanUring
 
@@ -14,10 +15,14 @@ public enum EngineError: Error, Sendable, CustomStringConvertible {
     /// An address cannot be listened on.
     case listen(Endpoint, String)
     case configuration(String)
+    /// The filter of a read is not one.
+    case invalidFilter(FilterRefusal)
     /// Nothing was executed; try again later.
     case busy
     /// Nothing was executed.
     case closed
+    /// Nothing was executed, nor will any write be: debits and credits were found to differ. Reads go on.
+    case unbalanced
     /// The engine ended before the outcome was known: ask again, with the same ids, after the next start.
     case interrupted
 
@@ -30,8 +35,10 @@ public enum EngineError: Error, Sendable, CustomStringConvertible {
         case .ring(let error): "\(error)"
         case .listen(let endpoint, let why): "cannot listen on \(endpoint): \(why)"
         case .configuration(let what): what
+        case .invalidFilter(let refusal): "invalid filter: \(refusal.rawValue)"
         case .busy: "busy: too many calls under way; nothing was executed, try again"
         case .closed: "the engine is closed"
+        case .unbalanced: "debits and credits differ: no writes are taken; see totals, and verify the data directory"
         case .interrupted:
             "the engine was closed before the outcome was known; after its next start send the same ids again"
         }

@@ -153,6 +153,10 @@ private struct Audit: ~Copyable, RecordVisitor {
         case .account:
             try expect(
                 routing.shard(of: record.account.id) == id, "account \(record.account.id.value) lives elsewhere", lsn)
+        case .accountLeg:
+            try expect(
+                record.peer == id || routing.shard(of: record.account.id) == id,
+                "account \(record.account.id.value) lives elsewhere", lsn)
         case .chainPeer, nil: break
         }
         try replay.visit(record, lsn: lsn, position: position)

@@ -9,6 +9,8 @@ public enum ClientError: Error, Equatable, Sendable, CustomStringConvertible {
     case busy(retryAfterMilliseconds: UInt32)
     /// The server did not execute the request, for this reason.
     case refused(Status)
+    /// The filter of a read is not one: what is wrong with it, `FilterRefusal`'s name.
+    case invalidFilter(String)
     /// The connection ended before the reply: executed or not, the same call over a new connection tells.
     case disconnected(String)
     /// More events than a request takes; nothing was sent.
@@ -21,6 +23,7 @@ public enum ClientError: Error, Equatable, Sendable, CustomStringConvertible {
         case .cannotConnect(let host, let port, let why): "cannot connect to \(host):\(port): \(why)"
         case .busy(let milliseconds): "busy: nothing was executed, try again after \(milliseconds) ms"
         case .refused(let status): "refused: \(status.name)"
+        case .invalidFilter(let refusal): "invalid filter: \(refusal)"
         case .disconnected(let why): "disconnected: \(why); send the same ids again to learn what was executed"
         case .tooManyEvents(let count): "\(count) events in one call: at most 8190"
         case .closed: "the client is closed"

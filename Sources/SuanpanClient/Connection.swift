@@ -181,6 +181,7 @@ final class Connection: Sendable {
             switch reply.header.status {
             case .ok: .success(reply)
             case .busy: .failure(.busy(retryAfterMilliseconds: reply.header.retryAfterMilliseconds))
+            case .invalidFilter: .failure(.invalidFilter(String(decoding: reply.body, as: UTF8.self)))
             case let status?: .failure(.refused(status))
             case nil: .failure(.disconnected("status \(reply.header.rawStatus) is not known"))
             }

@@ -13,7 +13,7 @@ internal import SuanpanWire
 /// A call whose task is cancelled is executed all the same. After `disconnected` nothing is known of the calls under way:
 /// connect anew and send the same ids again.
 public final class LedgerClient: Sendable {
-    private let connection: Connection
+    let connection: Connection
 
     private init(_ connection: Connection) { self.connection = connection }
     deinit { connection.end(.closed) }
@@ -94,6 +94,16 @@ public final class LedgerClient: Sendable {
             next += 1
             return found[next - 1]
         }
+    }
+
+    /// The sums over all accounts, by ledger, ascending: every transfer up to their timestamp, and no later one. Debits equal
+    /// credits, or the engine takes no more writes (`refused(.unbalanced)`).
+    /// - Parameter ledgers: Those asked for; empty: all, of which there may be 8190.
+    public func totals(_ ledgers: [UInt32] = []) async throws(ClientError) -> [LedgerTotals] {
+        let reply = try await connection.call(.totals, count: ledgers.count) { body in
+            for ledger in ledgers { body.append(record: ledger) }
+        }
+        return try reply.records(LedgerTotals.self)
     }
 
     /// The transfers with these debit accounts and ids, in order; nil: unknown.

@@ -218,33 +218,39 @@ struct ArgumentReader {
         return .accountFreeze(id, sides: sides, freezes: freezes)
     }
 
-    /// ACCOUNT.TRANSFERS id [FROM ts] [TO ts] [LIMIT n] [DEBITS|CREDITS] [REV]
-    mutating func accountTransfers(
+    /// Results of ACCOUNT.TRANSFERS and ACCOUNT.BALANCES where no LIMIT is given.
+    private static var limitDefault: UInt32 { 100 }
+
+    /// ACCOUNT.TRANSFERS|BALANCES id [FROM ts] [TO ts] [LIMIT n] [DEBITS|CREDITS] [REV]
+    mutating func accountHistory(
         _ arguments: borrowing RESPArguments, _ source: Span<UInt8>
-    ) throws(RESPCommandError) -> AccountTransfersFilter {
+    ) throws(RESPCommandError) -> QueryFilter {
         if count < 2 { throw RESPCommandError(.wrongArgumentCount, arguments[0]) }
-        var filter = AccountTransfersFilter(account: AccountID(try number(arguments, source, .account)))
+        var filter = QueryFilter(
+            account: AccountID(try number(arguments, source, .account)), limit: Self.limitDefault)
         while !isAtEnd {
             let option = arguments[next]
             next += 1
             if source.matches(option, "FROM") {
                 try once(0, option)
-                filter.from = Timestamp(UInt64(truncatingIfNeeded: try number(arguments, source, .from)))
+                filter.timestampMin = Timestamp(UInt64(truncatingIfNeeded: try number(arguments, source, .from)))
             } else if source.matches(option, "TO") {
                 try once(1, option)
-                filter.to = Timestamp(UInt64(truncatingIfNeeded: try number(arguments, source, .to)))
+                filter.timestampMax = Timestamp(UInt64(truncatingIfNeeded: try number(arguments, source, .to)))
+                // 0 would be no bound.
+                if filter.timestampMax == .zero { throw RESPCommandError(.syntax, option) }
             } else if source.matches(option, "LIMIT") {
                 try once(2, option)
                 filter.limit = UInt32(truncatingIfNeeded: try number(arguments, source, .limit))
             } else if source.matches(option, "DEBITS") {
                 try once(3, option)
-                filter.credits = false
+                filter.flags.insert(.debits)
             } else if source.matches(option, "CREDITS") {
                 try once(3, option)
-                filter.debits = false
+                filter.flags.insert(.credits)
             } else if source.matches(option, "REV") {
                 try once(4, option)
-                filter.isReversed = true
+                filter.flags.insert(.reversed)
             } else {
                 throw RESPCommandError(.syntax, option)
             }

@@ -28,13 +28,28 @@ public enum Operation: UInt8, BitwiseCopyable, Sendable {
     case lookupTransfers = 19
     case freezeAccounts = 20
     case unfreezeAccounts = 21
+    case totals = 22
+    case getAccountTransfers = 23
+    case getAccountBalances = 24
+    case queryAccounts = 25
+    case queryTransfers = 26
+
+    /// Items of a request's body.
+    @inlinable public var requestCountMax: Int {
+        switch self {
+        case .getAccountTransfers, .getAccountBalances, .queryAccounts, .queryTransfers: 1
+        default: Limits.eventsPerRequestMax
+        }
+    }
 
     /// Bytes of one event, id or record of a request's body; nil where the body is not an array.
     @inlinable public var requestItemBytes: Int? {
         switch self {
         case .createAccounts, .createTransfers: 128
+        case .getAccountTransfers, .getAccountBalances, .queryAccounts, .queryTransfers: QueryFilter.bytes
         case .lookupAccounts: 16
         case .lookupTransfers, .freezeAccounts, .unfreezeAccounts: 32
+        case .totals: 4
         case .authenticate, .ping, .status: nil
         }
     }
@@ -49,6 +64,10 @@ public enum Status: UInt8, BitwiseCopyable, Sendable {
     case notAuthenticated = 2
     case unknownOperation = 3
     case shuttingDown = 4
+    /// Not executed, nor will any write be: debits and credits were found to differ.
+    case unbalanced = 5
+    /// The filter of a read is not one; the body names what is wrong.
+    case invalidFilter = 6
     case malformed = 16
     case unsupportedVersion = 17
     case tooLarge = 18
@@ -64,6 +83,8 @@ public enum Status: UInt8, BitwiseCopyable, Sendable {
         case .notAuthenticated: "not_authenticated"
         case .unknownOperation: "unknown_operation"
         case .shuttingDown: "shutting_down"
+        case .unbalanced: "unbalanced"
+        case .invalidFilter: "invalid_filter"
         case .malformed: "malformed"
         case .unsupportedVersion: "unsupported_version"
         case .tooLarge: "too_large"
@@ -146,8 +167,8 @@ public enum Status: UInt8, BitwiseCopyable, Sendable {
     public func requestRefusal() -> Status? {
         if let status = refusal() { return status }
         if rawStatus != 0 { return .malformed }
-        guard let item = operation?.requestItemBytes else { return nil }
-        if count > UInt32(Limits.eventsPerRequestMax) { return .tooLarge }
+        guard let operation, let item = operation.requestItemBytes else { return nil }
+        if count > UInt32(operation.requestCountMax) { return .tooLarge }
         if Int(bodyLength) != Int(count) * item { return .malformed }
         return nil
     }

@@ -41,7 +41,10 @@ extension RESPCommand {
         if source.matches(name, "ACCOUNT.GET") { return try reader.accountGet(&arguments, source) }
         if source.matches(name, "ACCOUNT.CREATE") { return .accountCreate(try reader.accountCreate(arguments, source)) }
         if source.matches(name, "ACCOUNT.TRANSFERS") {
-            return .accountTransfers(try reader.accountTransfers(arguments, source))
+            return .accountHistory(.accountTransfers, try reader.accountHistory(arguments, source))
+        }
+        if source.matches(name, "ACCOUNT.BALANCES") {
+            return .accountHistory(.accountBalances, try reader.accountHistory(arguments, source))
         }
         if source.matches(name, "ACCOUNT.FREEZE") { return try reader.freeze(arguments, source, freezes: true) }
         if source.matches(name, "ACCOUNT.UNFREEZE") { return try reader.freeze(arguments, source, freezes: false) }

@@ -14,7 +14,8 @@ public import SuanpanCore
     case accountGet(count: Int)
     /// Sets (`freezes`) or lifts the freeze of these sides: `debitsFrozen`, `creditsFrozen` or both.
     case accountFreeze(AccountID, sides: AccountFlags, freezes: Bool)
-    case accountTransfers(AccountTransfersFilter)
+    /// ACCOUNT.TRANSFERS, ACCOUNT.BALANCES.
+    case accountHistory(QueryKind, QueryFilter)
     /// A plain or pending transfer, and TRANSFER.POST and .VOID, which are transfers with these flags.
     case transfer(Transfer)
     case transferGet(TransferID, debit: AccountID?)
@@ -102,23 +103,6 @@ public import SuanpanCore
             }
         }
     }
-}
-
-/// ACCOUNT.TRANSFERS: which transfers of an account, in which order. Nothing given means everything.
-@frozen public struct AccountTransfersFilter: BitwiseCopyable, Sendable, Equatable {
-    public static let limitDefault: UInt32 = 100
-    public var account: AccountID
-    /// Both bounds are included.
-    public var from = Timestamp.zero
-    public var to = Timestamp(.max)
-    public var limit = Self.limitDefault
-    /// Transfers that debit, that credit the account.
-    public var debits = true
-    public var credits = true
-    /// Latest first.
-    public var isReversed = false
-
-    public init(account: AccountID) { self.account = account }
 }
 
 /// Why a command was not understood, with the argument at fault.

@@ -66,6 +66,12 @@ struct RESPCommandDescription: Sendable {
                 optional("DEBITS|CREDITS"), token("REV"),
             ]),
         .init(
+            "account.balances", "Balances after each change of an account with history, by time.", group: "ledger",
+            [
+                word("id"), option("FROM", "timestamp"), option("TO", "timestamp"), option("LIMIT", "n"),
+                optional("DEBITS|CREDITS"), token("REV"),
+            ]),
+        .init(
             "transfer", "Moves money from the debit account to the credit account.", group: "ledger", writes: true,
             [
                 word("id"), word("debit"), word("credit"), word("amount"), word("ledger"), word("code"),
@@ -80,8 +86,8 @@ struct RESPCommandDescription: Sendable {
         .init(
             "transfer.get", "A transfer, or all that have the id.", group: "ledger", [word("id"), optional("debit")]),
         .init("totals", "Sums of debits and credits per ledger.", group: "ledger"),
-        .init("multi", "Begins a chain of transfers: all of them or none.", group: "ledger"),
-        .init("exec", "Hands in the chain; a reply or an error for each transfer.", group: "ledger", writes: true),
+        .init("multi", "Begins a chain of transfers, or of accounts: all of them or none.", group: "ledger"),
+        .init("exec", "Hands in the chain; a reply or an error for each creation.", group: "ledger", writes: true),
         .init("discard", "Gives the chain up.", group: "ledger"),
         .init("info", "How the engine does.", group: "server", [optional("section")]),
         .init("command", "Describes the commands.", group: "server", [optional("COUNT|DOCS|INFO|LIST")]),

@@ -8,16 +8,6 @@ public import SuanpanCore
     case transfer
 }
 
-/// One ledger's sums over all its accounts.
-@frozen public struct LedgerTotals: BitwiseCopyable, Sendable, Equatable {
-    public var ledger: UInt32
-    public var debitsPending = Amount.zero
-    public var debitsPosted = Amount.zero
-    public var creditsPending = Amount.zero
-    public var creditsPosted = Amount.zero
-    public init(ledger: UInt32) { self.ledger = ledger }
-}
-
 extension RESPEncoder {
     /// The answer to a creation: the timestamp (`OK` for an account), where it exists already the same as the first
     /// time, or the refusal's name with a sentence.
@@ -68,6 +58,22 @@ extension RESPEncoder {
     }
 
     /// A map as for accounts.
+    public func encode(balance: AccountBalance, into out: inout OutputBuffer) {
+        map(5, into: &out)
+        field("timestamp", UInt128(balance.timestamp.nanoseconds), into: &out)
+        field("debits_pending", balance.debitsPending.value, into: &out)
+        field("debits_posted", balance.debitsPosted.value, into: &out)
+        field("credits_pending", balance.creditsPending.value, into: &out)
+        field("credits_posted", balance.creditsPosted.value, into: &out)
+    }
+
+    public func invalidFilter(_ refusal: FilterRefusal, into out: inout OutputBuffer) {
+        out.append("-INVALID_FILTER ")
+        out.append(text: refusal.rawValue)
+        out.append("\r\n")
+    }
+
+    /// A map as for accounts.
     public func encode(transfer: Transfer, into out: inout OutputBuffer) {
         map(13, into: &out)
         field("id", transfer.id.value, into: &out)
@@ -88,12 +94,13 @@ extension RESPEncoder {
 
     /// One element of TOTALS, whose reply is an array of them.
     public func encode(totals: LedgerTotals, into out: inout OutputBuffer) {
-        map(5, into: &out)
+        map(6, into: &out)
         field("ledger", UInt128(totals.ledger), into: &out)
-        field("debits_pending", totals.debitsPending.value, into: &out)
-        field("debits_posted", totals.debitsPosted.value, into: &out)
-        field("credits_pending", totals.creditsPending.value, into: &out)
-        field("credits_posted", totals.creditsPosted.value, into: &out)
+        field("debits_pending", totals.debitsPending, into: &out)
+        field("debits_posted", totals.debitsPosted, into: &out)
+        field("credits_pending", totals.creditsPending, into: &out)
+        field("credits_posted", totals.creditsPosted, into: &out)
+        field("timestamp", UInt128(totals.timestamp.nanoseconds), into: &out)
     }
 
     private func field(_ name: StaticString, _ value: UInt128, into out: inout OutputBuffer) {

@@ -221,17 +221,20 @@ internal import SuanpanCore
         out.append("-EXECABORT Transaction discarded because of previous errors.\r\n")
     }
     public func notInMulti(into out: inout OutputBuffer) {
-        out.append("-ERR only TRANSFER, TRANSFER.POST and TRANSFER.VOID can be queued in MULTI\r\n")
+        out.append("-ERR only TRANSFER, TRANSFER.POST, TRANSFER.VOID and ACCOUNT.CREATE can be queued in MULTI\r\n")
     }
     public func multiTooLong(into out: inout OutputBuffer) {
-        out.append("-ERR MULTI queues up to 64 transfers\r\n")
+        out.append("-ERR MULTI queues up to 64 creations\r\n")
     }
-    public func notYet(into out: inout OutputBuffer) {
-        out.append("-ERR this command comes with a later release\r\n")
+    public func multiMixed(into out: inout OutputBuffer) {
+        out.append("-ERR MULTI queues either transfers or accounts, not both\r\n")
     }
     public func tooManyClients(into out: inout OutputBuffer) { out.append("-ERR max number of clients reached\r\n") }
     public func shuttingDown(into out: inout OutputBuffer) {
         out.append("-SHUTTING_DOWN the server is shutting down; nothing was executed\r\n")
+    }
+    public func unbalanced(into out: inout OutputBuffer) {
+        out.append("-UNBALANCED debits and credits differ: no writes are taken; see INFO totals\r\n")
     }
     public func timeout(into out: inout OutputBuffer) { out.append("-TIMEOUT the connection was too slow\r\n") }
     public func busy(retryAfterMilliseconds: UInt32, into out: inout OutputBuffer) {

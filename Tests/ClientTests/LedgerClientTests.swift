@@ -39,6 +39,48 @@ private let accounts = (UInt128(1)...20).map {
 }
 
 @Suite(.serialized) struct LedgerClientTests {
+    /// Both calls of a cut, in process and over the network, while others move money between the same accounts.
+    @Test func cutsAreBalanced() async throws {
+        try await withEngine { engine, port in
+            let client = try await LedgerClient.connect(host: "127.0.0.1", port: port)
+            #expect(try await client.totals() == [])
+            let free = (UInt128(1)...20).map { Account(id: AccountID($0), ledger: $0 == 20 ? 3 : 1, code: 1) }
+            _ = try await client.createAccounts(free)
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for task in 0..<4 {
+                    group.addTask {
+                        for i in 0..<50 {
+                            let moves = (0..<20).map { k -> Transfer in
+                                let id = UInt128(task * 10_000 + i * 20 + k + 1)
+                                return transfer(id, 1 + id % 19, 1 + (id + 1 + id % 7) % 19, 1 + id % 5)
+                            }
+                            _ = try await engine.createTransfers(moves)
+                        }
+                    }
+                }
+                group.addTask {
+                    let ids = free.map(\.id) + [AccountID(99), AccountID(1)]
+                    for _ in 0..<50 {
+                        for totals in [try await engine.totals(), try await client.totals()] {
+                            #expect(totals.map(\.ledger) == [1, 3] && totals.allSatisfy(\.isBalanced))
+                        }
+                        for found in [
+                            try await engine.accounts(ids, consistent: true),
+                            try await client.accounts(ids, consistent: true),
+                        ] {
+                            #expect(found.map { $0?.id } == free.map(\.id) + [nil, AccountID(1)])
+                            let debits = found[..<20].reduce(0) { $0 + ($1?.debitsPosted.value ?? 0) }
+                            #expect(debits == found[..<20].reduce(0) { $0 + ($1?.creditsPosted.value ?? 0) })
+                        }
+                    }
+                }
+                try await group.waitForAll()
+            }
+            #expect(try await client.totals([3, 5]).map(\.ledger) == [3])
+            await client.close()
+        }
+    }
+
     @Test func callsGiveWhatTheEngineGives() async throws {
         try await withEngine { engine, port in
             let client = try await LedgerClient.connect(host: "127.0.0.1", port: port)

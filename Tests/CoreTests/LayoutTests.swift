@@ -13,6 +13,15 @@ import Testing
     #expect(MemoryLayout<Transfer>.offset(of: \.timestamp) == 120)
     #expect(MemoryLayout<Transfer>.offset(of: \.flags) == 118)
     #expect(MemoryLayout<LogRecord>.offset(of: \.body) == 16)
+    #expect(MemoryLayout<QueryFilter>.size == 128 && MemoryLayout<QueryFilter>.stride == 128)
+    #expect(MemoryLayout<QueryFilter>.offset(of: \.limit) == 52)
+    #expect(MemoryLayout<QueryFilter>.offset(of: \.timestampMin) == 56)
+    #expect(MemoryLayout<AccountBalance>.size == 80 && MemoryLayout<AccountBalance>.stride == 80)
+    #expect(MemoryLayout<AccountBalance>.offset(of: \.timestamp) == 64)
+    #expect(MemoryLayout<LedgerTotals>.size == 80 && MemoryLayout<LedgerTotals>.stride == 80)
+    #expect(MemoryLayout<LedgerTotals>.offset(of: \.timestamp) == 8)
+    #expect(MemoryLayout<LedgerTotals>.offset(of: \.debitsPending) == 16)
+    #expect(MemoryLayout<LedgerTotals>.offset(of: \.creditsPosted) == 64)
 }
 
 @Test func namesAreThoseOfTheContract() {

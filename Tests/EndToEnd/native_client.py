@@ -6,11 +6,14 @@ import struct
 
 MAGIC, VERSION = 0x314E5053, 1
 AUTHENTICATE, PING, STATUS, CREATE_ACCOUNTS, CREATE_TRANSFERS, LOOKUP_ACCOUNTS, LOOKUP_TRANSFERS = 1, 2, 3, 16, 17, 18, 19
-OK, BUSY, NOT_AUTHENTICATED, UNKNOWN_OPERATION, SHUTTING_DOWN = 0, 1, 2, 3, 4
+OK, BUSY, NOT_AUTHENTICATED, UNKNOWN_OPERATION, SHUTTING_DOWN, UNBALANCED, INVALID_FILTER = 0, 1, 2, 3, 4, 5, 6
 MALFORMED, UNSUPPORTED_VERSION, TOO_LARGE, CHECKSUM_MISMATCH, TIMEOUT = 16, 17, 18, 19, 20
 CREATED, EXISTS, ID_ALREADY_FAILED, EXCEEDS_CREDITS = 0, 60, 61, 87
-FREEZE_ACCOUNTS, UNFREEZE_ACCOUNTS = 20, 21
-DEBITS_MUST_NOT_EXCEED_CREDITS, CLOSED, DEBITS_FROZEN, CREDITS_FROZEN = 1 << 1, 1 << 4, 1 << 5, 1 << 6
+FREEZE_ACCOUNTS, UNFREEZE_ACCOUNTS, TOTALS = 20, 21, 22
+CONSISTENT = 1
+GET_ACCOUNT_TRANSFERS, GET_ACCOUNT_BALANCES, QUERY_ACCOUNTS, QUERY_TRANSFERS = 23, 24, 25, 26
+DEBITS_MUST_NOT_EXCEED_CREDITS, HISTORY, CLOSED, DEBITS_FROZEN, CREDITS_FROZEN = 1 << 1, 1 << 3, 1 << 4, 1 << 5, 1 << 6
+DEBITS, CREDITS, REVERSED = 1, 2, 4  # of a filter
 LINKED, PENDING, POST_PENDING, VOID_PENDING, BALANCING_DEBIT, BALANCING_CREDIT, CLOSING_DEBIT, CLOSING_CREDIT = (
     1 << bit for bit in range(8))
 ALL = 2 ** 128 - 1  # the amount that posts all of a pending transfer
@@ -20,6 +23,11 @@ ACCOUNT_FIELDS = ("id", "debits_pending", "debits_posted", "credits_pending", "c
 TRANSFER_FIELDS = ("id", "debit_account_id", "credit_account_id", "amount", "pending_id", "user_data_128",
                    "user_data_64", "user_data_32", "timeout", "ledger", "code", "flags", "timestamp")
 WIDTHS = (16, 16, 16, 16, 16, 16, 8, 4, 4, 4, 2, 2, 8)  # of both records
+FILTER_FIELDS = ("account", "user_data_128", "user_data_64", "user_data_32", "ledger", "code", "flags", "limit",
+                 "timestamp_min", "timestamp_max", "reserved")
+FILTER_WIDTHS = (16, 16, 8, 4, 4, 2, 2, 4, 8, 8, 56)
+BALANCE_FIELDS = ("debits_pending", "debits_posted", "credits_pending", "credits_posted", "timestamp", "reserved")
+BALANCE_WIDTHS = (16, 16, 16, 16, 8, 8)
 
 TABLE = []
 for i in range(256):
@@ -40,20 +48,31 @@ def frame(operation, request_id, count=0, body=b"", flags=0, magic=MAGIC, versio
     return head[:60] + struct.pack("<I", crc32c(head[:60])) + body
 
 
-def record(fields, values):
+def record(fields, values, widths=WIDTHS):
     unknown = set(values) - set(fields)
     if unknown:
         raise ValueError(f"no such field: {unknown}")
-    return b"".join(values.get(name, 0).to_bytes(width, "little") for name, width in zip(fields, WIDTHS))
+    return b"".join(values.get(name, 0).to_bytes(width, "little") for name, width in zip(fields, widths))
 
 
-def records(fields, body):
-    for start in range(0, len(body), 128):
+def records(fields, body, widths=WIDTHS):
+    for start in range(0, len(body), sum(widths)):
         offset, values = start, {}
-        for name, width in zip(fields, WIDTHS):
+        for name, width in zip(fields, widths):
             values[name] = int.from_bytes(body[offset:offset + width], "little")
             offset += width
         yield values
+
+
+def totals(body):
+    """Four sums and the cut's timestamp, by ledger."""
+    found = {}
+    for start in range(0, len(body), 80):
+        ledger, _, timestamp = struct.unpack_from("<IIQ", body, start)
+        sums = [int.from_bytes(body[at:at + 16], "little") for at in range(start + 16, start + 80, 16)]
+        names = ("debits_pending", "debits_posted", "credits_pending", "credits_posted")
+        found[ledger] = dict(zip(names, sums), timestamp=timestamp)
+    return found
 
 
 def slot_of(account_id, salt):
@@ -69,11 +88,11 @@ def slot_of(account_id, salt):
 
 
 class Refused(Exception):
-    """The request as a whole was not executed; `status` says why."""
+    """The request as a whole was not executed; `status` says why, `reason` what is wrong with a filter."""
 
-    def __init__(self, status, retry_after_ms):
-        super().__init__(f"status {status}, retry after {retry_after_ms} ms")
-        self.status, self.retry_after_ms = status, retry_after_ms
+    def __init__(self, status, retry_after_ms, reason=""):
+        super().__init__(f"status {status}, retry after {retry_after_ms} ms {reason}")
+        self.status, self.retry_after_ms, self.reason = status, retry_after_ms, reason
 
 
 class Client:
@@ -118,7 +137,7 @@ class Client:
             self.replies[other] = reply
         status, retry, count, flags, body = self.replies.pop(request_id)
         if status != OK:
-            raise Refused(status, retry)
+            raise Refused(status, retry, body.decode())
         return count, flags, body
 
     def call(self, operation, count=0, body=b"", flags=0):
@@ -153,11 +172,28 @@ class Client:
     def unfreeze(self, items):
         return self.freeze(items, UNFREEZE_ACCOUNTS)
 
-    def lookup_accounts(self, ids):
+    def lookup_accounts(self, ids, consistent=False):
         body = b"".join(i.to_bytes(16, "little") for i in ids)
-        return list(records(ACCOUNT_FIELDS, self.call(LOOKUP_ACCOUNTS, len(ids), body)[2]))
+        flags = CONSISTENT if consistent else 0
+        return list(records(ACCOUNT_FIELDS, self.call(LOOKUP_ACCOUNTS, len(ids), body, flags)[2]))
+
+    def totals(self, ledgers=()):
+        body = b"".join(ledger.to_bytes(4, "little") for ledger in ledgers)
+        return totals(self.call(TOTALS, len(ledgers), body)[2])
+
+    def query(self, operation, **filter):
+        """Transfers, accounts or balances, by a filter's fields; what is left out is 0, but limit 8190."""
+        wanted = record(FILTER_FIELDS, dict(dict(limit=8190), **filter), FILTER_WIDTHS)
+        count, _, body = self.call(operation, 1, wanted)
+        if operation == GET_ACCOUNT_BALANCES:
+            found = list(records(BALANCE_FIELDS, body, BALANCE_WIDTHS))
+        else:
+            found = list(records(ACCOUNT_FIELDS if operation == QUERY_ACCOUNTS else TRANSFER_FIELDS, body))
+        if len(found) != count:
+            raise ConnectionError(f"{count} records said, {len(found)} there")
+        return found
 
     def lookup_transfers(self, keys):
-        """Of (debit account, id) pairs, those that exist."""
+        """Of (debit account, id) pairs, those that exist; of a debit account 0, all with the id."""
         body = b"".join(debit.to_bytes(16, "little") + i.to_bytes(16, "little") for debit, i in keys)
         return list(records(TRANSFER_FIELDS, self.call(LOOKUP_TRANSFERS, len(keys), body)[2]))

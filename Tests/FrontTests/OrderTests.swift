@@ -9,28 +9,20 @@ import Testing
 
 @testable import SuanpanFront
 
-@Test func aCommandBehindALookUpOfManyWaits() throws {
+@Test func aCommandBehindATransferOfItsAccountsWaits() throws {
     var ring = try Ring(entries: 64)
     let requests = LaneOwner(cells: 1024)
     let control = LaneOwner(cells: 1024)
+    let routing = Routing(key: HashKey(a: 1, b: 2), shardCount: 2)
     var front = try Front(
         core: ShardID(0),
         configuration: FrontConfiguration(
-            routing: Routing(key: HashKey(a: 1, b: 2), shardCount: 2), password: [], connectionsMax: 4,
-            progressTimeoutNanoseconds: 1_000_000_000, board: StatusBoard(coreCount: 2, facts: StatusFacts())),
+            routing: routing, password: [], connectionsMax: 4, progressTimeoutNanoseconds: 1_000_000_000,
+            board: StatusBoard(coreCount: 2, facts: StatusFacts()),
+            history: HistoryDesk(routing: routing, shards: [], callers: [], bells: [])),
         ring: &ring, requestLanes: [nil, requests.lane], controlLanes: [nil, control.lane])
     front.adopt(socket(AF_INET, CInt(SOCK_STREAM.rawValue), 0), .resp, ring: &ring)
     let c = 0
-    let made = front.makeRequest(.respAccountGetMany, connection: c, count: 2, bytes: 288)
-    let many = try #require(made)
-    front.enqueue(c, many)
-    // On either shard: the look-up may still be on its way to any of its accounts.
-    var held = (0..<2).map { front.mustHold(c, AccountID(5), AccountID(6), ShardID($0)) }
-    #expect(held == [true, true])
-    front.requests[Int(many)].isComplete = true
-    held = (0..<2).map { front.mustHold(c, AccountID(5), AccountID(6), ShardID($0)) }
-    #expect(held == [false, false])
-
     // A transfer holds up what concerns its accounts and is decided elsewhere, nothing else.
     let next = front.makeRequest(.respTransfer, connection: c, count: 1, bytes: 144)
     let one = try #require(next)
@@ -38,7 +30,7 @@ import Testing
     front.requests[Int(one)].firstAccount = AccountID(5)
     front.requests[Int(one)].secondAccount = AccountID(6)
     front.enqueue(c, one)
-    held = (0..<2).map { front.mustHold(c, AccountID(6), AccountID(7), ShardID($0)) }
+    var held = (0..<2).map { front.mustHold(c, AccountID(6), AccountID(7), ShardID($0)) }
     #expect(held == [false, true])
     held = (0..<2).map { front.mustHold(c, AccountID(7), AccountID(8), ShardID($0)) }
     #expect(held == [false, false])

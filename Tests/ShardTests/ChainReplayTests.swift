@@ -20,7 +20,7 @@ struct ChainReplayTests {
         fatalError("no account")
     }
 
-    private func replay(_ shard: Int, _ records: [LogRecord]) throws -> LedgerReplay {
+    func replay(_ shard: Int, _ records: [LogRecord]) throws -> LedgerReplay {
         var replay = LedgerReplay(
             id: ShardID(shard), routing: routing, key: HashKey(a: 3, b: 4), memoryBytes: 1 << 20)
         for (i, record) in records.enumerated() {

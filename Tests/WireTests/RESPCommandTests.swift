@@ -80,9 +80,19 @@ private func transfer(_ line: String) -> Transfer? {
     let ids = (0..<count).map { arguments.accountID($0).value }
     #expect(ids == [1, 2, .max])
 
-    if case .accountTransfers(let filter) = decode("ACCOUNT.TRANSFERS 7 FROM 1 TO 2 LIMIT 3 DEBITS REV") {
-        #expect(filter.account == AccountID(7) && filter.from == Timestamp(1) && filter.to == Timestamp(2))
-        #expect(filter.limit == 3 && filter.debits && !filter.credits && filter.isReversed)
+    if case .accountHistory(.accountTransfers, let filter) = decode(
+        "ACCOUNT.TRANSFERS 7 FROM 1 TO 2 LIMIT 3 DEBITS REV")
+    {
+        #expect(
+            filter
+                == QueryFilter(
+                    account: AccountID(7), flags: [.debits, .reversed], limit: 3, timestampMin: Timestamp(1),
+                    timestampMax: Timestamp(2)))
+    } else {
+        Issue.record("not a filter")
+    }
+    if case .accountHistory(.accountBalances, let filter) = decode("account.balances 7 credits") {
+        #expect(filter == QueryFilter(account: AccountID(7), flags: .credits, limit: 100))
     } else {
         Issue.record("not a filter")
     }

@@ -12,10 +12,9 @@ import native_client as native
 
 from .model import (
     ACCOUNT_LINKED, BALANCING_CREDIT, BALANCING_DEBIT, CLOSING_CREDIT, CLOSING_DEBIT, CREDITS_FROZEN, CREDITS_LIMITED,
-    DEBITS_FROZEN, LINKED, MAX, PENDING, POST, VOID, Result)
+    DEBITS_FROZEN, LINKED, MAX, PENDING, POST, READS, VOID, Result)
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
-READS = ("read", "look", "by_id", "cut", "totals")
 SIDES = {"DEBITS": DEBITS_FROZEN, "CREDITS": CREDITS_FROZEN, "BOTH": DEBITS_FROZEN | CREDITS_FROZEN}
 
 
@@ -39,7 +38,7 @@ class Wrong(Exception):
 
 class Step:
     """`kind`: account, account_chain, transfer, chain (bodies: events), freeze (id, side, on), read (id), look
-    (debit, id), by_id (id), cut (ids), totals. `answer`: results for events, records for reads; None until known."""
+    (debit, id), by_id (id), of_account (id), cut (ids), totals. `answer`: results for events, records for reads; None until known."""
 
     def __init__(self, kind, body, open=False):
         self.kind, self.body, self.open = kind, body, open
@@ -117,6 +116,12 @@ def send_native(client, steps):
         ids = [step.body for step in steps] if kind == "read" else steps[0].body
         body = b"".join(id.to_bytes(16, "little") for id in ids)
         return client.send(native.LOOKUP_ACCOUNTS, len(ids), body, flags=1 if kind == "cut" else 0)
+    if kind == "totals":
+        return client.send(native.TOTALS, 0)
+    if kind == "of_account":
+        wanted = dict(account=steps[0].body, limit=8190)
+        return client.send(
+            native.GET_ACCOUNT_TRANSFERS, 1, native.record(native.FILTER_FIELDS, wanted, native.FILTER_WIDTHS))
     keys = [step.body for step in steps] if kind == "look" else [(0, steps[0].body)]
     body = b"".join(debit.to_bytes(16, "little") + id.to_bytes(16, "little") for debit, id in keys)
     return client.send(native.LOOKUP_TRANSFERS, len(keys), body)
@@ -152,8 +157,11 @@ def take_native(client, request_id, steps):
             for step in steps:
                 step.answer = by_id.get(step.body, ())
         return
+    if kind == "totals":
+        steps[0].answer = native.totals(body)
+        return
     found = list(native.records(native.TRANSFER_FIELDS, body))
-    if kind == "by_id":
+    if kind in ("by_id", "of_account"):
         steps[0].answer = found
         return
     by_key = {(t["debit_account_id"], t["id"]): t for t in found}
@@ -256,8 +264,12 @@ def commands_of(step):
         return [["ACCOUNT.FREEZE" if body[2] else "ACCOUNT.UNFREEZE", body[0], body[1]]]
     if kind == "read":
         return [["ACCOUNT.GET", body]]
+    if kind == "cut":
+        return [["ACCOUNT.GET", *body]]
     if kind == "look":
         return [["TRANSFER.GET", body[1], body[0]]]
+    if kind == "of_account":
+        return [["ACCOUNT.TRANSFERS", body, "LIMIT", 8190]]
     return [["TRANSFER.GET", body]] if kind == "by_id" else [["TOTALS"]]
 
 
@@ -282,9 +294,14 @@ def take_resp(connection, step):
         raise Wrong(f"reply {reply} to {step}")
     elif kind == "read":
         step.answer = () if reply is None else parse_map(reply, ACCOUNT_FLAG_NAMES)
+    elif kind == "cut":
+        found = [item and parse_map(item, ACCOUNT_FLAG_NAMES) for item in reply]
+        if len(found) != len(step.body) or any(a and a["id"] != id for a, id in zip(found, step.body)):
+            raise Wrong(f"reply {reply} to {step}")
+        step.answer = {a["id"]: a for a in found if a}
     elif kind == "look":
         step.answer = () if reply is None else parse_map(reply, TRANSFER_FLAG_NAMES)
-    elif kind == "by_id":
+    elif kind in ("by_id", "of_account"):
         step.answer = [parse_map(item, TRANSFER_FLAG_NAMES) for item in reply]
     else:
         ledgers = [parse_map(item, ()) for item in reply]
@@ -375,8 +392,8 @@ class Doors:
         """The accounts of a step."""
         if step.kind in ("totals", "by_id", "cut"):
             return self.world.account_ids
-        if step.kind in ("read", "account"):
-            return {step.body if step.kind == "read" else step.body["id"]}
+        if step.kind in ("read", "of_account", "account"):
+            return {step.body if step.kind != "account" else step.body["id"]}
         if step.kind in ("freeze", "look"):
             return {step.body[0]}
         debits, credits = self._sides(step)

@@ -11,9 +11,8 @@ from .model import (
     BALANCING_CREDIT, BALANCING_DEBIT, CLOSED, CLOSING_CREDIT, CLOSING_DEBIT, CREDITS_FROZEN, CREDITS_LIMITED,
     DEBITS_FROZEN, DEBITS_LIMITED, LINKED, MAX, PENDING, POST, VOID)
 
-FEATURES = ("pending", "expiry", "chains", "balancing", "closing", "freeze", "by_id", "consistent", "totals")
-# Not yet told what they do: ask for them by name.
-LATER = ("account_chains",)
+FEATURES = ("pending", "expiry", "chains", "balancing", "closing", "freeze", "by_id", "of_account", "consistent", "totals",
+            "account_chains")
 ACCOUNT_ZERO = dict.fromkeys(
     ("id", "debits_pending", "debits_posted", "credits_pending", "credits_posted", "user_data_128", "user_data_64",
      "user_data_32", "reserved", "ledger", "code", "flags", "timestamp"), 0)
@@ -23,13 +22,13 @@ TRANSFER_ZERO = dict.fromkeys(
 
 
 def parse_features(text):
-    """`plain`, `all`, or names of FEATURES and LATER with commas between."""
+    """`plain`, `all`, or names of FEATURES with commas between."""
     names = {name for name in text.split(",") if name not in ("", "plain", "all")}
     if "all" in text.split(","):
         names |= set(FEATURES)
-    unknown = names - set(FEATURES) - set(LATER)
+    unknown = names - set(FEATURES)
     if unknown:
-        raise ValueError(f"no such feature: {', '.join(sorted(unknown))}; there are {', '.join(FEATURES + LATER)}")
+        raise ValueError(f"no such feature: {', '.join(sorted(unknown))}; there are {', '.join(FEATURES)}")
     if "expiry" in names or "closing" in names:
         names.add("pending")
     return names
@@ -228,6 +227,8 @@ class Client:
             kinds["totals"] = 2
         if "by_id" in self.features:
             kinds["by_id"] = 3
+        if "of_account" in self.features:
+            kinds["of_account"] = 3
         if "chains" in self.features:
             kinds["chain"] = 5
         kind = r.choices(list(kinds), list(kinds.values()))[0]
@@ -372,8 +373,8 @@ class Client:
     def _read(self, door):
         r, world = self.random, self.world
         ids = [a["id"] for a in world.all] + [world.ghost]
-        if door == "native" and "consistent" in self.features and r.random() < 0.4:
-            return Request("native", "cut", r.sample(ids, r.randint(2, len(ids))))
+        if "consistent" in self.features and r.random() < 0.4:
+            return Request(door, "cut", r.sample(ids, r.randint(2, len(ids))))
         if r.random() < 0.8:
             ids = world.busy
         return Request(door, "read", r.sample(ids, r.randint(1, min(3, len(ids)))))
@@ -386,8 +387,11 @@ class Client:
     def _by_id(self, door):
         return Request(door, "by_id", self.world.slots[self.slot(15)]["id"])
 
+    def _of_account(self, door):
+        return Request(door, "of_account", self.random.choice(self.world.busy + [self.world.late[0]["id"]]))
+
     def _totals(self, door):
-        return Request("resp", "totals", None)
+        return Request(door, "totals", None)
 
 
 def speakable(e):

@@ -37,6 +37,7 @@ ACCOUNT_LINKED, DEBITS_LIMITED, CREDITS_LIMITED, HISTORY, CLOSED, DEBITS_FROZEN,
     1 << bit for bit in range(8))
 CHAIN_MAX = 64
 CHAIN_GROUPS_FIRST = False
+READS = ("read", "look", "by_id", "of_account", "cut", "totals")
 BALANCES = ("debits_pending", "debits_posted", "credits_pending", "credits_posted")
 USER_DATA = ("user_data_128", "user_data_64", "user_data_32")
 TRANSFER_COMPARED = ("flags", "pending_id", "timeout", "credit_account_id", "amount", *USER_DATA, "ledger", "code")
@@ -364,12 +365,12 @@ class Model:
     # Sums.
 
     def totals(self):
-        """Per ledger the four sums over all accounts."""
+        """Per ledger the four sums over all accounts, modulo 2^128."""
         sums = {}
         for account in self.accounts.values():
             into = sums.setdefault(account["ledger"], dict.fromkeys(BALANCES, 0))
             for name in BALANCES:
-                into[name] += account[name]
+                into[name] = (into[name] + account[name]) & MAX
         return sums
 
 

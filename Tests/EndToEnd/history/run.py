@@ -25,7 +25,7 @@ import server as servers  # noqa: E402
 from history import checks, search  # noqa: E402
 from history.doors import Doors, Step, Wrong, ROOT  # noqa: E402
 from history.generator import (  # noqa: E402
-    Client, FEATURES, LATER, Request, World, account_flags, parse_features, transfer_flags)
+    Client, FEATURES, Request, World, account_flags, parse_features, transfer_flags)
 from history.model import Model, deadline, identity_of  # noqa: E402
 
 BALANCES_EVERY = 25
@@ -88,7 +88,7 @@ class Run:
         self.gave_up = False
 
     def command(self):
-        features = ",".join(name for name in FEATURES + LATER if name in self.features) or "plain"
+        features = ",".join(name for name in FEATURES if name in self.features) or "plain"
         return (f"Tests/EndToEnd/history/run.py --features {features} --shards {self.shards} --mode {self.mode} "
                 f"--seed {self.seed} --seeds 1 --operations {self.operations} --clients {self.clients} "
                 f"--burst {self.burst} --kills {self.kills}")

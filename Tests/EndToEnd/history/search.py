@@ -5,7 +5,7 @@ after a set of steps does not depend on their order, so a set of steps is never 
 and changes no balance is taken at once: taking it earlier never spoils an explanation. The rest is tried in the order
 of timestamps. A pending transfer whose deadline has passed may expire at any moment; that is tried when nothing fits."""
 
-from .model import BALANCES, BALANCING_CREDIT, BALANCING_DEBIT, VOID, deadline
+from .model import READS, BALANCES, BALANCING_CREDIT, BALANCING_DEBIT, VOID, deadline
 
 CHAIN_FAULTS = ("linked_event_chain_open", "chain_too_long")
 BALANCING = BALANCING_DEBIT | BALANCING_CREDIT
@@ -95,6 +95,9 @@ def observe(model, step):
     if step.kind == "by_id":
         found = [t for (_, id), t in model.transfers.items() if id == step.body]
         return sorted(found, key=lambda t: t["timestamp"] or 0)
+    if step.kind == "of_account":
+        found = [t for t in model.transfers.values() if step.body in (t["debit_account_id"], t["credit_account_id"])]
+        return sorted(found, key=lambda t: t["timestamp"] or 0)
     if step.kind == "cut":
         return {id: model.accounts[id] for id in step.body if id in model.accounts}
     return model.totals()
@@ -108,6 +111,12 @@ def same_view(step, wanted):
         return False
     if step.kind == "by_id":
         return all(same_record(a, b) for a, b in zip(found, wanted))
+    if step.kind == "of_account":
+        # In order of time, which the model may not know of all.
+        times = [t["timestamp"] for t in found]
+        by_key = {(t["debit_account_id"], t["id"]): t for t in wanted}
+        return times == sorted(times) and all(
+            same_record(t, by_key.get((t["debit_account_id"], t["id"]))) for t in found)
     if step.kind == "cut":
         return all(id in wanted and same_record(a, wanted[id]) for id, a in found.items())
     return all(ledger in wanted and all(sums[name] == wanted[ledger][name] for name in BALANCES)
@@ -234,7 +243,7 @@ class Search:
         def key(i):
             times = [r.timestamp for r in self.steps[i].answer or () if getattr(r, "timestamp", None)]
             return (not times, times[0] if times else self.end[i])
-        changing = [i for i in window if self.steps[i].kind not in ("read", "look", "by_id", "cut", "totals")]
+        changing = [i for i in window if self.steps[i].kind not in READS]
         # An expiry at the moment of the next step: not later than any undone step's end.
         undone = [self.steps[i].wall_end for i in window if not self.steps[i].optional]
         due = self.model.due(min(undone)) if undone else []
@@ -290,7 +299,7 @@ def smallest(model, steps, budget=20_000):
     def key(step):
         if step.kind == "transfer" and not any(r.timestamp for r in step.answer):
             return (step.body["debit_account_id"], step.body["id"])
-        return step if step.kind in ("read", "look", "by_id", "cut", "totals") else None
+        return step if step.kind in READS else None
     groups = {}
     for step in steps:
         if key(step) is not None:
@@ -321,4 +330,4 @@ def smallest(model, steps, budget=20_000):
 def _until(steps, moment):
     """What was answered until a moment; what was sent and changed something may have happened too."""
     return [step for step in steps if step.optional or step.end <= moment or step.start <= moment and
-            step.kind not in ("read", "look", "by_id", "cut", "totals") and any(r.timestamp for r in step.answer or ())]
+            step.kind not in READS and any(r.timestamp for r in step.answer or ())]

@@ -1,0 +1,280 @@
+// Answers questions about the past from the logs alone: passes over the durable part of the shards concerned, on a thread
+// that is not a shard's. Shows what has a timestamp up to `time`, which whoever asks has made sure to be all there is.
+//
+// An account's records are all in its own shard's log, not quite in the order of their timestamps, as credits decided
+// elsewhere come in later. Costs: one pass for transfers (records before the time asked for are skipped by segment where
+// they can be), two for balances and for accounts, whose second begins at the account's creation.
+
+public import SuanpanCore
+internal import SuanpanJournal
+internal import SuanpanLedger
+
+public struct HistoryReader {
+    private let routing: Routing
+    private let time: Timestamp
+    /// Of the shards that the question concerns; see `targets`.
+    private let sources: [HistorySource]
+    private let mustStop: () -> Bool
+
+    /// - Parameters:
+    ///   - time: Every accepted transfer up to it is in the sources, for every shard that it concerns.
+    ///   - mustStop: Asked once per group of records.
+    public init(routing: Routing, time: Timestamp, sources: [HistorySource], mustStop: @escaping () -> Bool) {
+        self.routing = routing
+        self.time = time
+        self.sources = sources
+        self.mustStop = mustStop
+    }
+
+    /// The shards whose logs a question needs, as bits.
+    public static func targets(_ question: HistoryQuestion, _ routing: Routing) -> UInt64 {
+        switch question {
+        case .query(let kind, let filter) where kind.isOfAccount: 1 << UInt64(routing.shard(of: filter.account).value)
+        case .query, .transfers: routing.shardCount == 64 ? .max : (1 << UInt64(routing.shardCount)) - 1
+        }
+    }
+
+    /// - Complexity: O(bytes of the logs concerned); memory O(results), and O(open pending transfers) for balances.
+    public func answer(_ question: HistoryQuestion) throws(HistoryError) -> HistoryAnswer {
+        switch question {
+        case .query(.accountTransfers, let filter): .transfers(try accountTransfers(filter))
+        case .query(.accountBalances, let filter): .balances(try accountBalances(filter))
+        case .query(.transfers, let filter): .transfers(try transfers(filter))
+        case .query(.accounts, let filter): .accounts(try accounts(filter))
+        case .transfers(let keys): .transfers(try transfers(keys))
+        }
+    }
+
+    // MARK: Passes
+
+    /// Calls `body` for every record up to `time` of a source, in the order of its log.
+    private func scan(
+        _ source: HistorySource, since: Timestamp, _ body: (LogRecord) -> Void
+    ) throws(HistoryError) {
+        do throws(JournalError) {
+            let log = try LogScan(source.shard, through: source.bound, since: since)
+            while let group = try log.nextGroup() {
+                if mustStop() { throw JournalError.invalidArgument("stopped") }
+                for i in 0..<group.count {
+                    let record = group.record(i)
+                    if record.timestamp <= time { body(record) }
+                }
+            }
+        } catch {
+            throw mustStop() ? .stopped : .journal(error)
+        }
+    }
+
+    /// The sides of an accepted record whose accounts live in the shard whose log holds it.
+    private func sides(_ record: borrowing LogRecord, in shard: ShardID) -> (debit: Bool, credit: Bool) {
+        switch record.kind {
+        case .transfer: (true, true)
+        case .decision: (true, false)
+        case .credit: (false, true)
+        case .leg:
+            (
+                routing.shard(of: record.body.debitAccountID) == shard,
+                routing.shard(of: record.body.creditAccountID) == shard
+            )
+        default: (false, false)
+        }
+    }
+
+    /// Last timestamp to be shown.
+    private func end(_ filter: QueryFilter) -> Timestamp {
+        filter.timestampMax == .zero ? time : min(time, filter.timestampMax)
+    }
+
+    private func isInTime(_ timestamp: Timestamp, _ filter: QueryFilter) -> Bool {
+        timestamp >= filter.timestampMin && timestamp <= end(filter)
+    }
+
+    // MARK: Transfers
+
+    /// True for the sides of the filter's account that it asks for.
+    private func touches(_ record: borrowing LogRecord, _ filter: QueryFilter) -> Bool {
+        let wanted = filter.flags.intersection([.debits, .credits])
+        if record.body.debitAccountID == filter.account { return wanted != .credits }
+        return record.body.creditAccountID == filter.account && wanted != .debits
+    }
+
+    private func accountTransfers(_ filter: QueryFilter) throws(HistoryError) -> [Transfer] {
+        var page = Page<Transfer>(limit: Int(filter.limit), isReversed: filter.isReversed)
+        for source in sources {
+            try scan(source, since: filter.timestampMin) { record in
+                guard record.isAccepted, touches(record, filter), !record.flags.contains(.expiry),
+                    isInTime(record.timestamp, filter), filter.matches(record.body)
+                else { return }
+                page.offer(record.timestamp, record.transfer)
+            }
+        }
+        return page.take()
+    }
+
+    /// Of all accounts: each transfer by its debit account's shard.
+    private func transfers(_ filter: QueryFilter) throws(HistoryError) -> [Transfer] {
+        var page = Page<Transfer>(limit: Int(filter.limit), isReversed: filter.isReversed)
+        for source in sources {
+            try scan(source, since: filter.timestampMin) { record in
+                guard isInTime(record.timestamp, filter), filter.matches(record.body),
+                    !record.flags.contains(.expiry), sides(record, in: source.shard.shard).debit
+                else { return }
+                page.offer(record.timestamp, record.transfer)
+            }
+        }
+        return page.take()
+    }
+
+    /// In the order of the keys, of each the oldest first.
+    private func transfers(_ keys: [(debit: AccountID, id: TransferID)]) throws(HistoryError) -> [Transfer] {
+        let wanted = Set(keys.map(\.id))
+        var page = Page<Transfer>(limit: Limits.eventsPerRequestMax, isReversed: false)
+        for source in sources {
+            try scan(source, since: .zero) { record in
+                guard wanted.contains(record.body.id), sides(record, in: source.shard.shard).debit,
+                    !record.flags.contains(.expiry)
+                else { return }
+                page.offer(record.timestamp, record.transfer)
+            }
+        }
+        let found = Dictionary(grouping: page.take(), by: \.id)
+        let all = keys.lazy.flatMap { key in
+            (found[key.id] ?? []).filter { key.debit.isZero || key.debit == $0.debitAccountID }
+        }
+        return Array(all.prefix(Limits.eventsPerRequestMax))
+    }
+
+    // MARK: Accounts and balances
+
+    private func accounts(_ filter: QueryFilter) throws(HistoryError) -> [Account] {
+        var page = Page<Account>(limit: Int(filter.limit), isReversed: filter.isReversed)
+        for source in sources {
+            try scan(source, since: filter.timestampMin) { record in
+                guard let account = created(record, in: source.shard.shard), filter.matches(account),
+                    isInTime(account.timestamp, filter)
+                else { return }
+                page.offer(account.timestamp, account)
+            }
+        }
+        var found = page.take()
+        let places = Dictionary(uniqueKeysWithValues: found.enumerated().map { ($1.id, $0) })
+        for source in sources {
+            let here = found.filter { routing.shard(of: $0.id) == source.shard.shard }
+            guard let first = here.map(\.timestamp).min() else { continue }
+            var held = HeldAmounts()
+            try scan(source, since: first) { record in
+                if record.kind == .freeze, let place = places[record.body.debitAccountID] {
+                    found[place].flags = record.accountFlags
+                }
+                let sides = sides(record, in: source.shard.shard)
+                let debit = sides.debit ? places[record.body.debitAccountID] : nil
+                let credit = sides.credit ? places[record.body.creditAccountID] : nil
+                if debit == nil && credit == nil { return }
+                let (debitEffect, creditEffect) = held.effects(record.body)
+                if let debit { found[debit].applyDebit(debitEffect) }
+                if let credit { found[credit].applyCredit(creditEffect) }
+            }
+        }
+        return found
+    }
+
+    /// The account that a record creates in this shard.
+    private func created(_ record: borrowing LogRecord, in shard: ShardID) -> Account? {
+        switch record.kind {
+        case .account: record.account
+        case .accountLeg: routing.shard(of: record.account.id) == shard ? record.account : nil
+        default: nil
+        }
+    }
+
+    /// The balances after each change of an account with `history`, expiries included. First the changes of the page are
+    /// found, then what lies before and between them is added up.
+    private func accountBalances(_ filter: QueryFilter) throws(HistoryError) -> [AccountBalance] {
+        var page = Page<Timestamp>(limit: Int(filter.limit), isReversed: filter.isReversed)
+        for source in sources {
+            try scan(source, since: filter.timestampMin) { record in
+                guard record.isAccepted, touches(record, filter), isInTime(record.timestamp, filter),
+                    filter.matches(record.body)
+                else { return }
+                page.offer(record.timestamp, record.timestamp)
+            }
+        }
+        let times = page.take().sorted()
+        var balances = times.map { AccountBalance(timestamp: $0) }
+        var hasHistory = false
+        for source in sources {
+            var held = HeldAmounts()
+            try scan(source, since: .zero) { record in
+                if let account = created(record, in: source.shard.shard), account.id == filter.account {
+                    hasHistory = account.flags.contains(.history)
+                }
+                let isDebit = record.body.debitAccountID == filter.account
+                guard record.isAccepted, isDebit || record.body.creditAccountID == filter.account else { return }
+                let (debit, credit) = held.effects(record.body)
+                // In the first balance that shows it.
+                let place = times.partitioningIndex { $0 >= record.timestamp }
+                if place < times.count { balances[place].add(isDebit ? debit : credit, isDebit: isDebit) }
+            }
+        }
+        if !hasHistory { return [] }
+        for i in balances.indices.dropFirst() { balances[i].add(balances[i - 1]) }
+        return filter.isReversed ? balances.reversed() : balances
+    }
+}
+
+/// The open pending transfers of some accounts, while their records pass by.
+private struct HeldAmounts {
+    private struct Identity: Hashable {
+        var debit: AccountID
+        var id: TransferID
+    }
+    private var held: [Identity: (amount: Amount, flags: TransferFlags)] = [:]
+
+    /// What an accepted transfer or an expiry does to its two accounts.
+    mutating func effects(_ t: Transfer) -> (debit: Effect, credit: Effect) {
+        var before: (amount: Amount, flags: TransferFlags) = (.zero, [])
+        if t.flags.contains(.pending) {
+            held[Identity(debit: t.debitAccountID, id: t.id)] = (t.amount, t.flags)
+        } else if t.flags.resolves {
+            before = held.removeValue(forKey: Identity(debit: t.debitAccountID, id: t.pendingID)) ?? before
+        }
+        return (
+            Effect(debitOf: t, held: before.amount, heldFlags: before.flags),
+            Effect(creditOf: t, held: before.amount, heldFlags: before.flags)
+        )
+    }
+}
+
+extension AccountBalance {
+    /// A part of the sum may be below zero, so it wraps; the whole sum is not.
+    fileprivate mutating func add(_ e: Effect, isDebit: Bool) {
+        let pending = e.pendingAdd &- e.pendingRelease
+        if isDebit {
+            debitsPending.value &+= pending
+            debitsPosted.value &+= e.posted
+        } else {
+            creditsPending.value &+= pending
+            creditsPosted.value &+= e.posted
+        }
+    }
+
+    fileprivate mutating func add(_ before: AccountBalance) {
+        debitsPending.value &+= before.debitsPending.value
+        debitsPosted.value &+= before.debitsPosted.value
+        creditsPending.value &+= before.creditsPending.value
+        creditsPosted.value &+= before.creditsPosted.value
+    }
+}
+
+extension Array {
+    /// First place from which on `holds`, which holds for all elements behind one for which it does.
+    fileprivate func partitioningIndex(_ holds: (Element) -> Bool) -> Int {
+        var first = 0
+        var behind = count
+        while first < behind {
+            let middle = first + (behind - first) / 2
+            if holds(self[middle]) { behind = middle } else { first = middle + 1 }
+        }
+        return first
+    }
+}

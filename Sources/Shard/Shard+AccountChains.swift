@@ -1,0 +1,193 @@
+// Chains of account creations: all accounts or none. Within one shard a chain is judged and applied at once. Over several
+// it goes through the machine of Shard+Chains and Shard+Locks, its decision and legs of kind `accountLeg`.
+//
+// What it holds are ids that do not exist yet, from its lock to its end: whatever must know whether such an account exists
+// waits, holding nothing. Accounts that exist need no lock, as they never go away. Chains of accounts wait for each other
+// by wait-die, and for chains of transfers that rest on an absence at any age: nobody waits for them with a hold.
+
+internal import SuanpanCore
+public import SuanpanJournal
+internal import SuanpanLedger
+
+/// An account that does not exist, and the participant of a chain for which that matters.
+struct Hold: BitwiseCopyable {
+    enum Kind: UInt8, BitwiseCopyable {
+        /// A chain of transfers rests on the absence.
+        case absent
+        /// A chain of accounts creates it, unless it is let go.
+        case creating
+        /// A chain of accounts waits to.
+        case awaited
+    }
+    var id: AccountID
+    var participant: Int
+    var kind: Kind
+}
+
+extension Shard {
+    // MARK: Submitting
+
+    /// Decides a chain of account creations whose first hashes to this shard. The accounts stand in `chainInput`,
+    /// 0 ..< count, seen as transfers, linked as a chain should be.
+    /// - Returns: As `submitChain`.
+    public mutating func submitAccountChain(_ count: Int, _ origin: Origin) -> Submission {
+        guard againQueue.isEmpty, hasRoom else { return .stalled }
+        scratch.begin(ofAccounts: true)
+        for i in 0..<count {
+            scratch.add(chainInput[i])
+            // No event behind it can be at fault before it.
+            if Account(bits: chainInput[i]).refusalByRequest() != .created { break }
+        }
+        for place in 0..<scratch.accountCount {
+            let account = scratch.account(place).id
+            if routing.shard(of: account) != id {
+                return begin(.accounts, count, origin) != nil ? .deferred : .stalled
+            }
+            if isHeld(account) { return .stalled }
+            if let index = ledger.find(account) { scratch.setAccount(place, ledger.accountAsCreated(index)) }
+        }
+        switch accountChain.judge(&scratch) {
+        case .created:
+            guard ledger.hasRoomForAccount(count + holds.count) && journal.admitsNewWork else {
+                answerAll(count, origin, fault: 0, EventResult(.capacityExhausted), journal.appended)
+                return .deferred
+            }
+            for i in 0..<count {
+                scratch.setTimestamp(i, clock.next())
+                var record = LogRecord(Account(bits: scratch[i].final))
+                if i + 1 < count { record.flags.insert(.chainContinues) }
+                create(record)
+            }
+        case .exists, .refused: break
+        }
+        for i in 0..<count {
+            answer(origin, i, i < scratch.count ? scratch[i].result : EventResult(.linkedEventFailed))
+        }
+        return .deferred
+    }
+
+    // MARK: The coordinator
+
+    /// Every shard has said which of the accounts exist.
+    mutating func judgeAccounts(_ c: Int) {
+        let chain = chainPool[c]
+        guard case .created = accountChain.judge(&chain.view) else { return letGo(c, .ending) }
+        guard !chains[c].lacksRoom && journal.admitsNewWork else {
+            answerAll(
+                Int(chains[c].count), chains[c].origin, fault: 0, EventResult(.capacityExhausted), journal.appended)
+            chains[c].isAnswered = true
+            return letGo(c, .ending)
+        }
+        record(c)
+    }
+
+    /// The log record of one of the chain's accounts.
+    static func accountRecord(_ chain: ChainReference, _ i: Int, peer: ShardID, sequence: UInt64) -> LogRecord {
+        var record = LogRecord(accountLeg: Account(bits: chain.view[i].final), peer: peer, sequence: sequence)
+        if i + 1 < chain.view.count { record.flags.insert(.chainContinues) }
+        return record
+    }
+
+    /// Appends an account leg; creates the account where it lives here.
+    /// - Parameter isInCut: In the copy of the cut that is being taken too.
+    mutating func applyAccount(_ record: LogRecord, isInCut: Bool) {
+        guard routing.shard(of: record.account.id) == id else {
+            _ = journal.append(record)
+            return
+        }
+        create(record)
+        if isInCut { putIntoCut(created: record.account.id) }
+    }
+
+    private mutating func create(_ record: LogRecord) {
+        _ = journal.append(record)
+        guard ledger.apply(account: record.account, lsn: journal.appended) else { stop("out of memory: an account") }
+    }
+
+    // MARK: The shards that take part
+
+    /// Holds the ids of a chain of accounts that live here, says which accounts exist, and votes; or waits, or lets go.
+    mutating func lockAccounts(_ p: Int) {
+        let chain = reference(p)
+        var missing: [AccountID] = []
+        var isFree = true
+        for place in 0..<chain.view.accountCount {
+            let account = chain.view.account(place).id
+            guard routing.shard(of: account) == id else { continue }
+            if let index = ledger.find(account) {
+                chain.view.setAccount(place, ledger.accountAsCreated(index))
+                continue
+            }
+            chain.view.setAbsent(place)
+            missing.append(account)
+            for hold in holds where hold.id == account {
+                if hold.kind != .absent && participants[hold.participant].age < participants[p].age {
+                    return dieBehindHold(p)
+                }
+                if hold.kind != .awaited { isFree = false }
+            }
+        }
+        for account in missing {
+            holds.append(Hold(id: account, participant: p, kind: isFree ? .creating : .awaited))
+        }
+        guard isFree else {
+            participants[p].state = .lockWaiting
+            heldBack.append(p)
+            statistics.waits += 1
+            return
+        }
+        order += 1
+        participants[p].order = order
+        participants[p].state = .locked
+        let code: ResultCode = ledger.hasRoomForAccount(holds.count) ? .created : .capacityExhausted
+        if participants[p].coordinator == id {
+            sendVote(p, code.rawValue)
+        } else {
+            vote(p, code, journal.appended)
+        }
+    }
+
+    /// Tells the coordinator to let go, and to begin again when some hold has ended.
+    mutating func dieBehindHold(_ p: Int) {
+        participants[p].state = .dyingBehindHold
+        heldBack.append(p)
+        statistics.waits += 1
+        answer(p, .letGo)
+    }
+
+    /// The participant waits for no hold any more.
+    mutating func forgetHeldBack(_ p: Int) {
+        heldBack.removeAll { $0 == p }
+        endHolds(p)
+    }
+
+    /// The chain has ended here: those that waited for its holds go on, the oldest first.
+    mutating func endHolds(_ p: Int) {
+        let before = holds.count
+        holds.removeAll { $0.participant == p }
+        guard holds.count < before && !heldBack.isEmpty else { return }
+        let waiting = heldBack.sorted { participants[$0].age < participants[$1].age }
+        heldBack = []
+        for w in waiting {
+            if participants[w].state == .lockWaiting {
+                holds.removeAll { $0.participant == w }
+                lockAccounts(w)
+            } else {
+                participants[w].state = .free
+                answer(w, .again)
+            }
+        }
+    }
+
+    // MARK: Everybody else
+
+    /// Whether the account exists is being decided.
+    @inline(__always)
+    func isBeingCreated(_ account: AccountID) -> Bool {
+        !holds.isEmpty && holds.contains { $0.id == account && $0.kind != .absent }
+    }
+
+    /// The account must not be created now.
+    @inline(__always)
+    func isHeld(_ account: AccountID) -> Bool { !holds.isEmpty && holds.contains { $0.id == account } }
+}

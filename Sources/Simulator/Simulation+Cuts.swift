@@ -1,0 +1,43 @@
+// Consistent cuts: as other reads, one order of all must explain them.
+
+import SuanpanCore
+import SuanpanShard
+
+extension Simulation {
+    func lookAtCuts(_ node: Node, mayMiss: Bool) {
+        if !mayMiss || !dice.chance(cutMisses) { node.shard.joinCut() }
+    }
+
+    /// What shard 0 does for cuts in its turn: begins them and answers.
+    func workCuts(_ node: Node) {
+        node.shard.beginCut(now: time)
+        guard time >= node.shard.clock.now else { return }
+        while let request = node.shard.nextCutAnswer() {
+            guard let event = request.request.map(Int.init), let answer = request.answer else { continue }
+            coverage.cuts += 1
+            let totals = answer.totals.map { sum in
+                var sum = sum
+                sum.timestamp = .zero
+                return sum
+            }
+            answered(event, .cut(answer.accounts, totals))
+        }
+    }
+}
+
+extension Stage {
+    /// Shard 0 begins the cut that was asked for.
+    func beginCut() throws {
+        nodes[0].shard.beginCut(now: nodes[0].shard.clock.now)
+        try settle(0)
+    }
+
+    /// Takes what cuts have answered, and begins again what was late.
+    func workCuts() {
+        nodes[0].shard.beginCut(now: nodes[0].shard.clock.now)
+        while let request = nodes[0].shard.nextCutAnswer() {
+            guard let event = request.request, let answer = request.answer else { continue }
+            noteReply(Int(event), .cut(answer.accounts, answer.totals))
+        }
+    }
+}
