@@ -44,17 +44,18 @@ private let accounts = (UInt128(1)...32).map { Account(id: AccountID($0), ledger
     let folder = try Folder()
     let engine = try folder.engine()
     _ = try await engine.createAccounts(accounts)
-    let answered = Mutex(0)
+    let shared = Shared()
     await withTaskGroup(of: Void.self) { group in
         for _ in 0..<8 {
             group.addTask {
                 while true {
                     do throws(EngineError) {
                         let totals = try await engine.totals()
-                        #expect(totals.allSatisfy(\.isBalanced))
+                        let areBalanced = totals.allSatisfy(\.isBalanced)
+                        #expect(areBalanced)
                         let found = try await engine.accounts(accounts.map(\.id), consistent: true)
-                        #expect(found.allSatisfy { $0 != nil })
-                        answered.withLock { $0 += 1 }
+                        #expect(!found.contains(nil))
+                        shared.outcomes.withLock { $0.answered += 1 }
                     } catch {
                         switch error {
                         case .closed, .interrupted: return
@@ -66,11 +67,11 @@ private let accounts = (UInt128(1)...32).map { Account(id: AccountID($0), ledger
             }
         }
         group.addTask {
-            while answered.withLock({ $0 }) < 50 { await Task.yield() }
+            while shared.outcomes.withLock({ $0.answered }) < 50 { await Task.yield() }
             engine.closeBlocking()
         }
     }
-    #expect(answered.withLock { $0 } >= 50)
+    #expect(shared.outcomes.withLock { $0.answered } >= 50)
 }
 
 /// What became of calls that many tasks made until one was refused.
