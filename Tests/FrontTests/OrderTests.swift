@@ -9,7 +9,7 @@ import Testing
 
 @testable import SuanpanFront
 
-@Test func aCommandBehindALookUpOfManyWaits() throws {
+@Test func aCommandBehindACutWaits() throws {
     var ring = try Ring(entries: 64)
     let requests = LaneOwner(cells: 1024)
     let control = LaneOwner(cells: 1024)
@@ -21,15 +21,19 @@ import Testing
         ring: &ring, requestLanes: [nil, requests.lane], controlLanes: [nil, control.lane])
     front.adopt(socket(AF_INET, CInt(SOCK_STREAM.rawValue), 0), .resp, ring: &ring)
     let c = 0
-    let made = front.makeRequest(.respAccountGetMany, connection: c, count: 2, bytes: 288)
-    let many = try #require(made)
-    front.enqueue(c, many)
-    // On either shard: the look-up may still be on its way to any of its accounts.
-    var held = (0..<2).map { front.mustHold(c, AccountID(5), AccountID(6), ShardID($0)) }
-    #expect(held == [true, true])
-    front.requests[Int(many)].isComplete = true
-    held = (0..<2).map { front.mustHold(c, AccountID(5), AccountID(6), ShardID($0)) }
-    #expect(held == [false, false])
+    // A cut goes alone: nothing behind it is read before it is answered, nothing of it is asked before all is answered.
+    let isTaken = front.startCut(c, .respTotals, accounts: 0)
+    var isAlone = front.connections[c].isAlone
+    #expect(isTaken && isAlone)
+    let questions = front.takeCutRequests()
+    #expect(questions.count == 1 && questions[0].accounts.isEmpty)
+    let again = front.startCut(c, .respTotals, accounts: 0)
+    #expect(!again)
+    let r = try #require(questions[0].request)
+    front.requests[Int(r)].isComplete = true
+    front.replyInOrder(c)
+    isAlone = front.connections[c].isAlone
+    #expect(!isAlone)
 
     // A transfer holds up what concerns its accounts and is decided elsewhere, nothing else.
     let next = front.makeRequest(.respTransfer, connection: c, count: 1, bytes: 144)
@@ -38,7 +42,7 @@ import Testing
     front.requests[Int(one)].firstAccount = AccountID(5)
     front.requests[Int(one)].secondAccount = AccountID(6)
     front.enqueue(c, one)
-    held = (0..<2).map { front.mustHold(c, AccountID(6), AccountID(7), ShardID($0)) }
+    var held = (0..<2).map { front.mustHold(c, AccountID(6), AccountID(7), ShardID($0)) }
     #expect(held == [false, true])
     held = (0..<2).map { front.mustHold(c, AccountID(7), AccountID(8), ShardID($0)) }
     #expect(held == [false, false])
