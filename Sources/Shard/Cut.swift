@@ -78,9 +78,12 @@ public final class CutBoard: Sendable {
     @inline(__always)
     var time: UInt64 { moment.load(ordering: .acquiring) }
 
+    /// In one step: whoever has the cut from `newest`, and whoever gets its marker, sees its time.
     func begin(_ new: Cut) {
-        cut.withLock { $0 = new }
-        moment.store(new.time, ordering: .releasing)
+        cut.withLock {
+            $0 = new
+            moment.store(new.time, ordering: .releasing)
+        }
     }
 
     /// The newest cut. For the shard that has seen `time` change.

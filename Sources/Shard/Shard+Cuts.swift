@@ -174,6 +174,8 @@ extension Shard {
 
     /// A shard's marker: nothing that it decides after this belongs to the cut.
     mutating func takeMarker(_ message: Message) {
+        invariant(message.time <= cutPart.time, "a marker of a cut that was not seen")
+        // Of one that has begun again, or that this shard is late for.
         guard message.time == cutPart.time, cutPart.isOpen else { return }
         let from = Int(message.from)
         invariant(cutPart.lastCommits[from] == nil, "a second marker of shard \(from)")

@@ -39,27 +39,23 @@ private func transfer(_ id: Int) -> Transfer {
 
 private let accounts = (UInt128(1)...32).map { Account(id: AccountID($0), ledger: 1, code: 1) }
 
-private final class Counter: Sendable {
-    let value = Atomic<Int>(0)
-}
-
 /// Calls for cuts end with the engine too: each answered, or refused with a type.
 @Test func cutsEndWithTheEngine() async throws {
     let folder = try Folder()
     let engine = try folder.engine()
     _ = try await engine.createAccounts(accounts)
-    let answered = Counter()
+    let shared = Shared()
     await withTaskGroup(of: Void.self) { group in
         for _ in 0..<8 {
             group.addTask {
                 while true {
                     do throws(EngineError) {
                         let totals = try await engine.totals()
-                        let isBalanced = totals.allSatisfy(\.isBalanced)
-                        #expect(isBalanced)
+                        let areBalanced = totals.allSatisfy(\.isBalanced)
+                        #expect(areBalanced)
                         let found = try await engine.accounts(accounts.map(\.id), consistent: true)
-                        #expect(found.allSatisfy { $0 != nil })
-                        answered.value.add(1, ordering: .relaxed)
+                        #expect(!found.contains(nil))
+                        shared.outcomes.withLock { $0.answered += 1 }
                     } catch {
                         switch error {
                         case .closed, .interrupted: return
@@ -71,11 +67,11 @@ private final class Counter: Sendable {
             }
         }
         group.addTask {
-            while answered.value.load(ordering: .relaxed) < 50 { await Task.yield() }
+            while shared.outcomes.withLock({ $0.answered }) < 50 { await Task.yield() }
             engine.closeBlocking()
         }
     }
-    #expect(answered.value.load(ordering: .relaxed) >= 50)
+    #expect(shared.outcomes.withLock { $0.answered } >= 50)
 }
 
 /// What became of calls that many tasks made until one was refused.

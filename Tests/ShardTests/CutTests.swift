@@ -14,17 +14,22 @@ import Testing
         return accounts.map { a in a.map { [$0.debitsPosted.value, $0.creditsPosted.value] } ?? [] }
     }
 
-    /// An account on either shard, and a transfer between them that is decided and durable at shard 0; its commit is under
-    /// way.
-    private static func committed(_ stage: Stage) throws -> (AccountID, AccountID) {
+    /// An account on either shard, and a transfer between them that shard 1 was asked for.
+    private static func prepared(_ stage: Stage) throws -> (AccountID, AccountID) {
         let a = try stage.account(on: 0)
         let b = try stage.account(on: 1)
         stage.ask(.transfer(stage.transfer(a, b, 5)))
         try stage.settle(0)
         try stage.deliver(0, 1)
+        return (a, b)
+    }
+
+    /// The same, decided and durable at shard 0; its commit is under way.
+    private static func committed(_ stage: Stage) throws -> (AccountID, AccountID) {
+        let accounts = try prepared(stage)
         try stage.deliver(1, 0)
         try stage.sync(0)
-        return (a, b)
+        return accounts
     }
 
     @Test func commitsUnderWayAreInIt() throws {
@@ -43,11 +48,7 @@ import Testing
 
     @Test func decisionsNotYetDurableAreInIt() throws {
         let stage = try Stage()
-        let a = try stage.account(on: 0)
-        let b = try stage.account(on: 1)
-        stage.ask(.transfer(stage.transfer(a, b, 5)))
-        try stage.settle(0)
-        try stage.deliver(0, 1)
+        let (a, b) = try Self.prepared(stage)
         try stage.deliver(1, 0)
         // Decided, not durable: no commit has left.
         let cut = stage.ask(.cut([b, a]))
@@ -61,11 +62,7 @@ import Testing
 
     @Test func whatIsDecidedLaterIsNot() throws {
         let stage = try Stage()
-        let a = try stage.account(on: 0)
-        let b = try stage.account(on: 1)
-        stage.ask(.transfer(stage.transfer(a, b, 5)))
-        try stage.settle(0)
-        try stage.deliver(0, 1)
+        let (a, b) = try Self.prepared(stage)
         let cut = stage.ask(.cut([a, b]))
         try stage.beginCut()
         try stage.finish()
