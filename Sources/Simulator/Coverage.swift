@@ -5,7 +5,8 @@ import SuanpanCore
 struct Coverage {
     var seeds = 0, steps = 0, events = 0, crossings = 0, announced = 0, revocations = 0, waits = 0, restarts = 0,
         crashes = 0, recoveryCrashes = 0
-    var redone = 0, torn = 0, cutChains = 0, lost = 0, stalls = 0, segments = 0, cuts = 0, lateCuts = 0, chains = 0, expiries = 0, freezes = 0
+    var redone = 0, torn = 0, cutChains = 0, lost = 0, stalls = 0, segments = 0, cuts = 0, lateCuts = 0, chains = 0,
+        expiries = 0, freezes = 0
     var diskErrors = 0, shortWrites = 0, fullDisks = 0, flips = 0, flipsRefused = 0, flipsCut = 0
     var searches = 0, undecided = 0, visits = 0
     var codes: [UInt16: Int] = [:]
@@ -27,7 +28,8 @@ struct Coverage {
             \.seeds, \.steps, \.events, \.crossings, \.announced, \.revocations, \.waits, \.restarts, \.crashes,
             \.recoveryCrashes, \.redone,
             \.torn,
-            \.cutChains, \.lost, \.stalls, \.segments, \.cuts, \.lateCuts, \.chains, \.expiries, \.freezes, \.diskErrors, \.shortWrites,
+            \.cutChains, \.lost, \.stalls, \.segments, \.cuts, \.lateCuts, \.chains, \.expiries, \.freezes,
+            \.diskErrors, \.shortWrites,
             \.fullDisks, \.flips, \.flipsRefused, \.flipsCut, \.searches, \.undecided, \.visits,
         ]
     }

@@ -13,11 +13,13 @@ import Testing
     var ring = try Ring(entries: 64)
     let requests = LaneOwner(cells: 1024)
     let control = LaneOwner(cells: 1024)
+    let routing = Routing(key: HashKey(a: 1, b: 2), shardCount: 2)
     var front = try Front(
         core: ShardID(0),
         configuration: FrontConfiguration(
-            routing: Routing(key: HashKey(a: 1, b: 2), shardCount: 2), password: [], connectionsMax: 4,
-            progressTimeoutNanoseconds: 1_000_000_000, board: StatusBoard(coreCount: 2, facts: StatusFacts())),
+            routing: routing, password: [], connectionsMax: 4, progressTimeoutNanoseconds: 1_000_000_000,
+            board: StatusBoard(coreCount: 2, facts: StatusFacts()),
+            history: HistoryDesk(routing: routing, shards: [], callers: [], bells: [])),
         ring: &ring, requestLanes: [nil, requests.lane], controlLanes: [nil, control.lane])
     front.adopt(socket(AF_INET, CInt(SOCK_STREAM.rawValue), 0), .resp, ring: &ring)
     let c = 0

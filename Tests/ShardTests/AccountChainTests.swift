@@ -6,9 +6,8 @@ import SuanpanJournal
 import SuanpanLedger
 import Testing
 
-@testable import SuanpanSimulator
-
 @testable import SuanpanShard
+@testable import SuanpanSimulator
 
 struct AccountChainTests {
     private func account(_ id: AccountID, _ code: UInt16 = 1) -> Account { Account(id: id, ledger: 1, code: code) }

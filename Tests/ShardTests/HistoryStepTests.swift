@@ -4,9 +4,8 @@
 import SuanpanCore
 import Testing
 
-@testable import SuanpanSimulator
-
 @testable import SuanpanShard
+@testable import SuanpanSimulator
 
 struct HistoryStepTests {
     private func hasApplied(_ stage: Stage, _ decided: [UInt64]) -> Bool {
