@@ -176,6 +176,10 @@ public struct Ledger: ~Copyable {
     @inlinable @inline(__always)
     public func prefetch(_ index: AccountIndex) { accounts.prefetch(index.index) }
 
+    /// Asks for the index line of an open pending transfer; then for the transfer, or for the place of a new one.
+    @inlinable public func prefetchPending(hash: UInt64) { pendingTable.prefetch(hash) }
+    @inlinable public func prefetchPendingEntry(hash: UInt64) { pendingTable.prefetchEntry(hash) }
+
     /// Asks for the index lines that replaying a record will touch.
     public func prefetch(_ record: borrowing LogRecord) {
         let debit = record.body.debitAccountID

@@ -80,7 +80,7 @@ public struct PendingTable: ~Copyable {
     @usableFromInline var entries: ChunkedArray<PendingTransfer>
     @usableFromInline var index: HashIndex
     /// Head of the free entries, plus 1.
-    private var freeHead: UInt32 = 0
+    @usableFromInline var freeHead: UInt32 = 0
     @usableFromInline var openCount = 0
     public var count: Int { openCount }
 
@@ -129,6 +129,17 @@ public struct PendingTable: ~Copyable {
 
     /// Asks for the lines that finding an identity will touch.
     @inlinable public func prefetch(_ identityHash: UInt64) { index.prefetch(identityHash) }
+
+    /// The same for the entry itself, or for the next free one.
+    @inlinable
+    public func prefetchEntry(_ identityHash: UInt64) {
+        var step = 0
+        if let value = index.next(identityHash, &step) {
+            entries.prefetch(Int(value - 1))
+        } else if freeHead != 0 {
+            entries.prefetch(Int(freeHead - 1))
+        }
+    }
 
     /// Adds an open transfer; one with a deadline whose debit account lives here goes onto the wheel.
     /// - Complexity: O(1) amortised; allocates when the table grows by a chunk or a part of the index.

@@ -15,6 +15,8 @@ struct Staged: BitwiseCopyable {
     /// Account index plus 1; 0: not guessed.
     var debit: UInt32
     var credit: UInt32
+    /// Of the pending transfer that it opens, posts or voids; 0: it does not.
+    var pendingHash: UInt64
     /// Where the credit account lives.
     var peer: ShardID
 }
@@ -45,6 +47,19 @@ extension Shard {
         } else {
             standingVotes.prefetch(staged[k].creditHash)
         }
+        if !t.flags.isPlain { stagePending(k, t) }
+    }
+
+    private mutating func stagePending(_ k: Int, _ t: borrowing Transfer) {
+        if t.flags.resolves {
+            staged[k].pendingHash = ledger.identityHash(t.debitAccountID, t.pendingID)
+            ledger.prefetchIdentity(hash: staged[k].pendingHash)
+        } else if t.flags.contains(.pending) {
+            staged[k].pendingHash = staged[k].identityHash
+        } else {
+            return
+        }
+        ledger.prefetchPending(hash: staged[k].pendingHash)
     }
 
     /// Second look: guesses the accounts by their hashes and asks for their records.
@@ -58,6 +73,7 @@ extension Shard {
             ledger.prefetch(credit)
             staged[k].credit = credit.value + 1
         }
+        if staged[k].pendingHash != 0 { ledger.prefetchPendingEntry(hash: staged[k].pendingHash) }
     }
 
     /// The hashes of a transfer that nobody looked ahead at.
@@ -66,7 +82,7 @@ extension Shard {
         Staged(
             identityHash: ledger.identityHash(t.debitAccountID, t.id), debitHash: ledger.accountHash(t.debitAccountID),
             creditHash: ledger.accountHash(t.creditAccountID), debit: 0, credit: 0,
-            peer: routing.shard(of: t.creditAccountID))
+            pendingHash: 0, peer: routing.shard(of: t.creditAccountID))
     }
 
     /// The account, by a guess where that is right.

@@ -247,7 +247,11 @@ class Search:
         # An expiry at the moment of the next step: not later than any undone step's end.
         undone = [self.steps[i].wall_end for i in window if not self.steps[i].optional]
         due = self.model.due(min(undone)) if undone else []
-        due.sort(key=lambda identity: deadline(self.model.transfers[identity]))
+        # Those first that a step names: of several orders that fit, one that releases no more than was seen, as the next
+        # steps may show the others still held.
+        named = {(e["debit_account_id"], e["pending_id"]) for i in window if self.steps[i].kind in ("transfer", "chain")
+                 for e in self.steps[i].events}
+        due.sort(key=lambda identity: (identity not in named, deadline(self.model.transfers[identity])))
         return sorted(changing, key=key) + due
 
     def _try(self, choice):
