@@ -365,6 +365,7 @@ extension Front {
                 if operation == .createTransfers {
                     for k in 0..<run { shard.stage(k, part.call.event(Int(part.indices[partCursor + k]))) }
                     for k in 0..<run { shard.stageAccounts(k) }
+                    for k in 0..<run { shard.stageNamed(k) }
                 }
                 let end = partCursor + run
                 while partCursor < end {

@@ -179,6 +179,12 @@ public struct Ledger: ~Copyable {
     /// Asks for the index line of an open pending transfer; then for the transfer, or for the place of a new one.
     @inlinable public func prefetchPending(hash: UInt64) { pendingTable.prefetch(hash) }
     @inlinable public func prefetchPendingEntry(hash: UInt64) { pendingTable.prefetchEntry(hash) }
+    /// And for its credit account.
+    public func prefetchNamed(hash: UInt64) {
+        guard let named = pendingTable.guess(hash) else { return }
+        prefetchAccount(hash: accountHash(pendingTable[named].creditAccountID))
+        if let credit = pendingTable[named].creditIndex { prefetch(credit) }
+    }
 
     /// Asks for the index lines that replaying a record will touch.
     public func prefetch(_ record: borrowing LogRecord) {

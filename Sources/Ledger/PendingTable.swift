@@ -130,12 +130,18 @@ public struct PendingTable: ~Copyable {
     /// Asks for the lines that finding an identity will touch.
     @inlinable public func prefetch(_ identityHash: UInt64) { index.prefetch(identityHash) }
 
+    /// The transfer that probably has this hash.
+    @inlinable
+    public func guess(_ identityHash: UInt64) -> PendingIndex? {
+        var step = 0
+        return index.next(identityHash, &step).map { PendingIndex(UInt32(truncatingIfNeeded: $0 - 1)) }
+    }
+
     /// The same for the entry itself, or for the next free one.
     @inlinable
     public func prefetchEntry(_ identityHash: UInt64) {
-        var step = 0
-        if let value = index.next(identityHash, &step) {
-            entries.prefetch(Int(value - 1))
+        if let known = guess(identityHash) {
+            entries.prefetch(known.index)
         } else if freeHead != 0 {
             entries.prefetch(Int(freeHead - 1))
         }

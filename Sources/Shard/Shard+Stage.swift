@@ -76,6 +76,12 @@ extension Shard {
         if staged[k].pendingHash != 0 { ledger.prefetchPendingEntry(hash: staged[k].pendingHash) }
     }
 
+    /// Third look, at posts and voids that leave their credit account out: asks for that of what they name.
+    @inline(__always)
+    public mutating func stageNamed(_ k: Int) {
+        if staged[k].pendingHash != 0 && staged[k].credit == 0 { ledger.prefetchNamed(hash: staged[k].pendingHash) }
+    }
+
     /// The hashes of a transfer that nobody looked ahead at.
     @inline(__always)
     func hashed(_ t: borrowing Transfer) -> Staged {

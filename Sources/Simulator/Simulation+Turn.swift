@@ -94,6 +94,7 @@ extension Simulation {
                 staged[event] = staged.count
             }
             for k in 0..<staged.count { node.shard.stageAccounts(k) }
+            for k in 0..<staged.count { node.shard.stageNamed(k) }
         }
         while left > 0, let event = queues[i][pipe].first {
             guard try serve(event, node, staged: staged[event]) else {

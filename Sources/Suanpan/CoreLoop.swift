@@ -285,6 +285,7 @@ struct CoreLoop: ~Copyable {
                     run += 1
                 }
                 for k in 0..<run { shard.stageAccounts(k) }
+                for k in 0..<run { shard.stageNamed(k) }
                 // Before their senders' clocks are taken over.
                 shard.joinCut()
                 var k = 0
