@@ -29,7 +29,8 @@ internal import SuanpanJournal
 internal import SuanpanLanes
 internal import SuanpanLedger
 
-/// Standing votes that this shard holds, by the hash of the account; a newer one takes the place of an older.
+/// Standing votes that this shard holds, by the hash of the account: each has two places, side by side in a cache line; a
+/// newer one takes the place of an older.
 struct StandingVotes: ~Copyable {
     struct Vote: BitwiseCopyable {
         var account: AccountID
@@ -40,7 +41,7 @@ struct StandingVotes: ~Copyable {
     private let mask: Int
 
     init(count: Int) {
-        invariant(count & (count - 1) == 0, "\(count) places for standing votes: not a power of two")
+        invariant(count > 1 && count & (count - 1) == 0, "\(count) places for standing votes: not a power of two")
         votes = FixedArray(count: count)
         mask = count - 1
     }
@@ -51,17 +52,23 @@ struct StandingVotes: ~Copyable {
     /// True when the transfer's credit is promised.
     @inline(__always)
     func has(_ t: borrowing Transfer, _ creditHash: UInt64) -> Bool {
-        let i = place(creditHash)
+        var i = place(creditHash)
+        if votes[i].account != t.creditAccountID { i ^= 1 }
         guard votes[i].isHeld, votes[i].account == t.creditAccountID, votes[i].ledger == t.ledger else { return false }
         return t.amount.value <= Limits.standingAmountMax
     }
 
     mutating func add(_ account: AccountID, ledger: UInt32, _ hash: UInt64) {
-        votes[place(hash)] = Vote(account: account, ledger: ledger, isHeld: true)
+        var i = place(hash)
+        if votes[i].isHeld && votes[i].account != account && !votes[i ^ 1].isHeld { i ^= 1 }
+        votes[i] = Vote(account: account, ledger: ledger, isHeld: true)
     }
 
-    /// Forgets the account's, or what has taken its place.
-    mutating func remove(_ hash: UInt64) { votes[place(hash)].isHeld = false }
+    /// Forgets the account's, or what has taken its place, and what stands beside it.
+    mutating func remove(_ hash: UInt64) {
+        votes[place(hash)].isHeld = false
+        votes[place(hash) ^ 1].isHeld = false
+    }
 
     @inline(__always)
     func prefetch(_ hash: UInt64) { votes.prefetch(place(hash)) }

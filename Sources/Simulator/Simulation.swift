@@ -127,7 +127,7 @@ final class Simulation {
         cutMisses = dice.pick([0, 5, 60])
         bounds = ShardBounds(
             slots: slots, openPerPeer: dice.chance(30) ? dice.between(1, 4) : slots,
-            redoPerPeer: dice.chance(20) ? 6 : 64, standingVotes: dice.pick([1, 4, 64]),
+            redoPerPeer: dice.chance(20) ? 6 : 64, standingVotes: dice.pick([2, 4, 64]),
             cutLead: dice.pick([1, 1, 10, 40, 400]))
         isWild = dice.chance(20)
         isTimeSlow = dice.chance(30)
