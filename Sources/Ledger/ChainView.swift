@@ -59,14 +59,18 @@ public struct ChainView: ~Copyable {
     public init() {}
 
     /// Events added.
-    public var count: Int { eventCount }
+    @inlinable public var count: Int { eventCount }
     /// Accounts touched, each once, in order of first mention: places 0 ..< `accountCount`.
-    public var accountCount: Int { placeCount }
-    public subscript(i: Int) -> ChainEvent {
-        invariant(i < eventCount, "event \(i) of \(eventCount)")
-        return events[i]
+    @inlinable public var accountCount: Int { placeCount }
+    @inlinable public subscript(i: Int) -> ChainEvent {
+        @inline(__always) _read {
+            invariant(i < eventCount, "event \(i) of \(eventCount)")
+            yield events[i]
+        }
     }
-    public func account(_ place: Int) -> ChainAccount {
+    /// Where an account that exists and lives here is in the shard's ledger.
+    @inlinable public func index(_ place: UInt16) -> AccountIndex { accounts[Int(place)].index }
+    @inlinable public func account(_ place: Int) -> ChainAccount {
         invariant(place < placeCount, "account \(place) of \(placeCount)")
         return accounts[place]
     }

@@ -125,7 +125,8 @@ extension Shard {
             }
             for i in 0..<scratch.count {
                 scratch.setTimestamp(i, clock.next())
-                apply(scratch.record(i, .transfer))
+                let debit = scratch.index(scratch[i].debitPlace)
+                apply(scratch.record(i, .transfer), debit, scratch.index(scratch[i].creditPlace))
             }
             for i in 0..<count { answer(origin, i, scratch[i].result) }
         case .exists: for i in 0..<count { answer(origin, i, scratch[i].result) }

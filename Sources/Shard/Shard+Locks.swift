@@ -314,13 +314,18 @@ extension Shard {
         let t = record.body
         let debit = routing.shard(of: t.debitAccountID) == id ? ledger.find(t.debitAccountID) : nil
         let credit = routing.shard(of: t.creditAccountID) == id ? ledger.find(t.creditAccountID) : nil
+        apply(record, debit, credit, isInCut: isInCut)
+    }
+
+    /// The same where it is known which of its accounts live here.
+    mutating func apply(_ record: LogRecord, _ debit: AccountIndex?, _ credit: AccountIndex?, isInCut: Bool = false) {
         let position = journal.append(record)
         // A leg of other shards, in the decision of its coordinator.
         if debit == nil && credit == nil { return }
         if isInCut { takeOutOfCut(debit: debit, credit: credit) }
         ledger.apply(record, debit: debit, credit: credit, position: position.value)
         // A void or expiry may have opened an account again.
-        if t.flags.contains(.voidPending) {
+        if record.body.flags.contains(.voidPending) {
             if let debit { ledger.setStatusLSN(debit, journal.appended) }
             if let credit { ledger.setStatusLSN(credit, journal.appended) }
         }
