@@ -35,16 +35,22 @@
             options.crashes = 5
             switch self {
             case .waitWithoutDying, .keepFollowers:
-                // A crash would end the deadlock.
+                // A crash would end the deadlock, which needs no search.
+                options.isBulk = false
+                options.isLaneSlow = false
+                options.looks = 0
                 options.crashes = 0
-                options.eventsMax = 200
+                options.eventsMax = 100
+                options.visitsMax = 50
             case .unlockBeforeCommit, .applyChainInPart, .expireWithoutLock: options.isPlain = false
             case .keepStandingVotes, .keepPromises:
                 options.isPlain = false
                 options.isContended = false
                 options.isSteady = true
+                options.freezes = 15
                 options.crashes = 0
-                options.eventsMax = 200
+                options.eventsMax = 40
+                options.visitsMax = 1_500
             case .readUndecided, .releaseBeforeNoted:
                 options.isContended = false
                 options.isSteady = true
@@ -52,7 +58,12 @@
                 options.looks = 50
                 options.crashes = 0
                 options.eventsMax = 80
-                if self == .releaseBeforeNoted { options.shards = 3 }
+                if self == .releaseBeforeNoted {
+                    options.shards = 3
+                    options.looks = 40
+                    options.eventsMax = 60
+                    options.visitsMax = 4_000
+                }
             case .cutThoughLate, .cutWithoutLanes, .cutWithLaterCommits, .cutBeforeDurable:
                 options.isContended = false
                 options.isSteady = true
@@ -61,7 +72,7 @@
                 options.isLaneSlow = self != .cutBeforeDurable
                 options.isDiskSlow = self == .cutBeforeDurable
                 if self == .cutThoughLate {
-                    options.cutMisses = 60
+                    options.cutMisses = 95
                     options.cutLead = 1
                 }
             case .ignoreFailedWrite: options.isDiskFaulty = true

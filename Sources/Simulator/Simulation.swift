@@ -44,6 +44,8 @@ struct SimulationOptions {
     var isBulk: Bool?
     /// Percent of questions that look at accounts.
     var looks: Int?
+    /// Percent of questions that freeze or unfreeze.
+    var freezes: Int?
     /// The log comes to the end of a segment soon.
     var isSegmentShort: Bool?
     /// Writes may fail.
@@ -172,6 +174,8 @@ final class Simulation {
         workload.hot = dice.between(0, 80)
         let looks = dice.pick([0, 0, 0, 30])
         workload.looks = options.looks ?? looks
+        let freezes = dice.pick([0, 0, 0, 4])
+        workload.freezes = options.freezes ?? freezes
         journalOptions.smallWritesInFlightMax = dice.pick([1, 1, 2, 4, 8])
         if dice.chance(30) { journalOptions.earlyWriteBytes = 400 }
         let crashes = dice.pick(steady ? [0, 0, 1, 2] : [0, 1, 1, 2, 3, 5])

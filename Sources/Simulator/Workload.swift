@@ -16,6 +16,8 @@ struct Workload {
     var hot = 0
     /// Percent of questions that look at accounts, beside those of the usual mix.
     var looks = 0
+    /// Percent of questions that freeze or unfreeze, likewise.
+    var freezes = 0
 
     private(set) var pool: [Account] = []
     private var unknown: [AccountID] = []
@@ -65,6 +67,7 @@ struct Workload {
 
     mutating func question(_ dice: inout Dice) -> Question {
         if dice.chance(looks) { return dice.chance(70) ? .lookupAccount(someAccount(&dice)) : cut(&dice) }
+        if dice.chance(freezes) { return freeze(&dice) }
         if isSteady && dice.chance(88) { return .transfers(transfers(&dice, debit: nil)) }
         switch dice.below(100) {
         case 0..<(isContended ? 85 : 55): return .transfers(transfers(&dice, debit: nil))
@@ -76,9 +79,7 @@ struct Workload {
             if dice.chance(5) { account.flags.formUnion([.debitsMustNotExceedCredits, .creditsMustNotExceedDebits]) }
             return .account(account)
         case 68..<75:
-            guard !isPlain else { return .lookupAccount(someAccount(&dice)) }
-            let sides: AccountFlags = dice.pick([.debitsFrozen, .creditsFrozen, .freezing])
-            return .freeze(someAccount(&dice), sides, lifting: dice.chance(isSteady ? 85 : 60))
+            return freeze(&dice)
         case 75..<89: return .lookupAccount(someAccount(&dice))
         case 89..<93: return cut(&dice)
         default:
@@ -86,6 +87,12 @@ struct Workload {
             let t = dice.pick(used)
             return .lookupTransfer(t.debitAccountID, t.id)
         }
+    }
+
+    private func freeze(_ dice: inout Dice) -> Question {
+        guard !isPlain else { return .lookupAccount(someAccount(&dice)) }
+        let sides: AccountFlags = dice.pick([.debitsFrozen, .creditsFrozen, .freezing])
+        return .freeze(someAccount(&dice), sides, lifting: dice.chance(60))
     }
 
     private func cut(_ dice: inout Dice) -> Question {
