@@ -304,6 +304,24 @@ import Testing
         #expect(open == 0)
     }
 
+    /// A shard whose log was empty ended the process when it was told to forget a standing vote.
+    @Test func anEmptyLogForgetsStandingVotes() throws {
+        let stage = try Stage(shards: 3)
+        let a = try stage.account(on: 0)
+        let b = try stage.account(on: 1)
+        let c = try stage.account(on: 1)
+        stage.ask(.transfer(stage.transfer(a, b, 1)))
+        try stage.finish()
+        let freeze = stage.ask(.freeze(b, .creditsFrozen, lifting: false))
+        try stage.settle(1)
+        let unknown = stage.ask(.transfer(stage.transfer(c, stage.id(on: 2), 1)))
+        try stage.settle(1)
+        #expect(try stage.deliver(1, 2) == [.revoke, .prepare])
+        try stage.finish()
+        #expect(stage.code(freeze) == .created)
+        #expect(stage.code(unknown) == .creditAccountNotFound)
+    }
+
     /// What was due used to expire within one shard when a void named a credit account there that was not its own.
     @Test func whatIsDueExpiresOnBothSides() throws {
         let stage = try Stage()
