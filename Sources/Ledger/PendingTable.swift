@@ -88,8 +88,6 @@ public struct PendingTable: ~Copyable {
     private var wheel = FixedArray<UInt32>(count: PendingTable.seconds)
     /// The next second to look at: all that was due before has been handed out.
     private var hand: UInt64 = 0
-    /// The second of the last look.
-    private var looked: UInt64 = 0
     private var armedCount = 0
 
     private static var seconds: Int { 1 << 16 }
@@ -191,7 +189,6 @@ public struct PendingTable: ~Copyable {
         // No look at the wheel within the second that was looked at last.
         if now.nanoseconds < hand &* Self.second { return nil }
         let current = now.nanoseconds / Self.second
-        looked = current
         if armedCount == 0 {
             hand = current + 1
             return nil
@@ -216,9 +213,9 @@ public struct PendingTable: ~Copyable {
     /// The time from which `nextExpired` may have more to say; nil: nothing will expire.
     public var nextLook: Timestamp? { armedCount == 0 ? nil : Timestamp(hand &* Self.second) }
 
-    /// Puts a transfer that `nextExpired` gave back, to be given again a second later.
+    /// Puts a transfer that `nextExpired` gave back: the next call gives it again.
     public mutating func rearm(_ i: PendingIndex) {
-        if entries[i.index].second == 0 { arm(i, from: looked + 1) }
+        if entries[i.index].second == 0 { arm(i, from: hand) }
     }
 
     private mutating func arm(_ i: PendingIndex, from first: UInt64) {

@@ -498,7 +498,7 @@ extension Shard {
     /// When a pending transfer may be due.
     public var nextExpiry: Timestamp? { ledger.nextExpiryLook }
 
-    /// Expires what is due, some at a time.
+    /// Expires what is due, some at a time. What lacks room is first in the next turn: all that it lacks comes back soon.
     mutating func expire() {
         var left = 64
         while left > 0, let look = ledger.nextExpiryLook, look.nanoseconds <= clock.now, hasRoom, freeChains.count > 1,
@@ -506,7 +506,7 @@ extension Shard {
         {
             left -= 1
             if ledger.pending(due).busy != 0 { continue }
-            if !expire(due) { ledger.rearm(due) }
+            if !expire(due) { return ledger.rearm(due) }
         }
     }
 

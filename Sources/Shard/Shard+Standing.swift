@@ -107,7 +107,8 @@ extension Shard {
     @inline(__always)
     public var released: LSN {
         if decidedQueue.isEmpty || isFaulty(.releaseBeforeNoted) { return journal.acknowledged }
-        return min(journal.acknowledged, LSN(decidedQueue.first.lsn.value - 1))
+        // A `revoked` may stand behind an empty log.
+        return min(journal.acknowledged, LSN(max(decidedQueue.first.lsn.value, 1) - 1))
     }
 
     /// Commits in one message: each is a record that the receiver must have room for.

@@ -24,26 +24,70 @@
             var options = SimulationOptions(seed: seed)
             options.fault = Fault.allCases.first { "\($0)" == rawValue }
             options.harnessFault = HarnessFault(rawValue: rawValue)
-            switch self {
-            case .unlockBeforeCommit, .applyChainInPart, .expireWithoutLock, .keepStandingVotes, .keepPromises:
-                options.isPlain = false
-            case .ignoreFailedWrite: options.isDiskFaulty = true
-            default:
-                if options.fault != nil {
-                    options.isPlain = true
-                    options.isContended = true
-                }
+            options.turnsMax = 20_000
+            options.visitsMax = 2_000
+            if options.fault != nil {
+                options.shards = 2
+                options.isPlain = true
+                options.isContended = true
+                options.isSteady = false
             }
-            if options.fault != nil { options.shards = 2 }
-            // A crash would end the deadlock.
-            options.crashes = self == .waitWithoutDying ? 0 : 5
+            options.crashes = 5
+            switch self {
+            case .waitWithoutDying, .keepFollowers:
+                // A crash would end the deadlock, which needs no search.
+                options.isBulk = false
+                options.isLaneSlow = false
+                options.looks = 0
+                options.crashes = 0
+                options.eventsMax = 100
+                options.visitsMax = 50
+            case .unlockBeforeCommit, .applyChainInPart, .expireWithoutLock: options.isPlain = false
+            case .keepStandingVotes, .keepPromises:
+                options.isPlain = false
+                options.isContended = false
+                options.isSteady = true
+                options.freezes = 15
+                options.crashes = 0
+                options.eventsMax = 40
+                options.visitsMax = 1_500
+            case .readUndecided, .releaseBeforeNoted:
+                options.isContended = false
+                options.isSteady = true
+                options.isLaneSlow = true
+                options.looks = 50
+                options.crashes = 0
+                options.eventsMax = 80
+                if self == .releaseBeforeNoted {
+                    options.shards = 3
+                    options.looks = 40
+                    options.eventsMax = 60
+                    options.visitsMax = 4_000
+                }
+            case .cutThoughLate, .cutWithoutLanes, .cutWithLaterCommits, .cutBeforeDurable:
+                options.isContended = false
+                options.isSteady = true
+                options.looks = 40
+                options.eventsMax = 150
+                options.isLaneSlow = self != .cutBeforeDurable
+                options.isDiskSlow = self == .cutBeforeDurable
+                if self == .cutThoughLate {
+                    options.cutMisses = 95
+                    options.cutLead = 1
+                }
+            case .ignoreFailedWrite: options.isDiskFaulty = true
+            case .acceptTornGroups:
+                options.isBulk = true
+                options.isDiskSlow = true
+            default: break
+            }
             return options
         }
 
-        /// Ends the process by the first seed that notices, if any does.
-        public func sing() {
+        /// Ends the process by the first seed that notices, from `first` on, if any does.
+        public func sing(from first: UInt64 = 1) {
             if self == .acceptTornGroups { RecoveryFault.acceptTornGroups.store(true, ordering: .relaxed) }
-            for seed in 1...Self.seedsMax {
+            for seed in first...Self.seedsMax {
                 do { _ = try Runner.run(options(seed: seed)) } catch {
                     FileHandle.standardError.write(Data("\(error)\n".utf8))
                     exit(1)

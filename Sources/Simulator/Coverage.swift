@@ -14,13 +14,11 @@ struct Coverage {
     var protocolStates: Set<Int> = []
     var ledgerStates: Set<Int> = []
 
-    static func + (a: Coverage, b: Coverage) -> Coverage {
-        var sum = a
-        for path in Self.counts { sum[keyPath: path] += b[keyPath: path] }
-        sum.codes.merge(b.codes, uniquingKeysWith: +)
-        sum.protocolStates.formUnion(b.protocolStates)
-        sum.ledgerStates.formUnion(b.ledgerStates)
-        return sum
+    static func += (sum: inout Coverage, other: Coverage) {
+        for path in Self.counts { sum[keyPath: path] += other[keyPath: path] }
+        sum.codes.merge(other.codes, uniquingKeysWith: +)
+        sum.protocolStates.formUnion(other.protocolStates)
+        sum.ledgerStates.formUnion(other.ledgerStates)
     }
 
     private static var counts: [WritableKeyPath<Coverage, Int>] {

@@ -26,7 +26,7 @@ public enum Runner {
         for seed in first..<first + UInt64(seeds) {
             var options = SimulationOptions(seed: seed)
             options.isTracing = seeds == 1
-            do { coverage = try coverage + run(options).coverage } catch {
+            do { coverage += try run(options).coverage } catch {
                 failures += 1
                 print("\(error)")
                 fflush(nil)

@@ -215,7 +215,7 @@ extension Simulation {
             steps.append(.expiry(identity, timestamp))
         }
         var search = Linearization(
-            steps, from: base, to: state, book, rule: options.rule, stepsMax: Self.visitsMax)
+            steps, from: base, to: state, book, rule: options.rule, stepsMax: options.visitsMax)
         let verdict = search.search()
         coverage.searches += 1
         coverage.visits += search.visits
@@ -225,15 +225,12 @@ extension Simulation {
             coverage.undecided += 1
             self.base = nil
         case .unexplained:
-            var freely = Linearization(steps, from: base, to: state, book, rule: .none, stepsMax: Self.visitsMax)
+            var freely = Linearization(steps, from: base, to: state, book, rule: .none, stepsMax: options.visitsMax)
             let broken =
                 if case .explained = freely.search() { "order within a connection" } else { "real time or answers" }
             throw fail("\(when): no sequential order explains the history (\(broken))\n\(search.report)")
         }
     }
-
-    /// States that one search may try.
-    private static var visitsMax: Int { 20_000 }
 
     /// Its answer was lost, and the logs hold something new that it may have done.
     private func mayHaveHappened(_ e: Event, _ base: ModelLedger, _ book: LogBook) -> Bool {

@@ -18,6 +18,7 @@ extension Simulation {
         for account in workload.pool where workload.isContended || dice.chance(85) { try one(.account(account)) }
         for account in workload.pool where account.ledger == 1 {
             var amount = UInt128(dice.between(0, workload.isContended ? 3 : 10))
+            if workload.isSteady { amount *= 20 }
             if workload.hasWhales && dice.chance(50) { amount = .max - UInt128(dice.between(0, 6)) }
             if account.flags == .debitsMustNotExceedCredits || (amount > 100 && dice.chance(50)) {
                 try one(.transfer(workload.transfer(bank.id, account.id, amount)))

@@ -25,7 +25,9 @@ extension Simulation {
             }
         }
         // 2 control lanes
-        for from in dice.shuffled(Array(0..<shardCount)) where from != i && some(60) { try drain(from, i, isWhole) }
+        for from in dice.shuffled(Array(0..<shardCount)) where from != i && some(isLaneSlow ? 5 : 60) {
+            try drain(from, i, isWhole)
+        }
         try mayCrash()
         if !isWild || some(60) { try node.shard.settle() }
         // 3 what the log allows

@@ -38,15 +38,33 @@ struct SimulationOptions {
     var isContended: Bool?
     /// Plain transfers only.
     var isPlain: Bool?
+    /// Nearly all are plain credits to accounts that take any.
+    var isSteady: Bool?
     /// Long chains and requests.
     var isBulk: Bool?
+    /// Percent of questions that look at accounts.
+    var looks: Int?
+    /// Percent of questions that freeze or unfreeze.
+    var freezes: Int?
     /// The log comes to the end of a segment soon.
     var isSegmentShort: Bool?
     /// Writes may fail.
     var isDiskFaulty: Bool?
+    /// Writes take many turns.
+    var isDiskSlow: Bool?
+    /// Messages take many turns.
+    var isLaneSlow: Bool?
+    /// See `ShardBounds`.
+    var cutLead: UInt64?
+    /// Percent of the turns in which a core does not see the newest cut.
+    var cutMisses: Int?
     var crashes: Int?
     /// What clients do.
     var eventsMax: Int?
+    /// Turns until clients must have asked all.
+    var turnsMax = 200_000
+    /// States that one search may try.
+    var visitsMax = 20_000
 }
 
 struct Client {
@@ -77,6 +95,7 @@ final class Simulation {
     let isWild: Bool
     let isTimeSlow: Bool
     let isDiskSlow: Bool
+    let isLaneSlow: Bool
     /// A write may fail.
     let isDiskFaulty: Bool
     /// The disk has no room for another segment, until clients have asked all.
@@ -113,7 +132,8 @@ final class Simulation {
     init(_ options: SimulationOptions) throws {
         // What can fail comes first: the optimizer does not survive a class that is half made.
         var dice = Dice(seed: options.seed)
-        let drawn = [1, 2, 2, 2, 3, 3, 4, 5][dice.below(8)]
+        let steady = options.isSteady ?? dice.chance(33)
+        let drawn = steady ? dice.between(2, 5) : [1, 2, 2, 2, 3, 3, 4, 5][dice.below(8)]
         let shardCount = options.shards ?? drawn
         let path = "\(simulationRoot)/suanpan-sim-\(getpid())-\(UInt64.random(in: 0 ... .max))"
         let directory = try DataDirectory(path: path, shards: shardCount, segmentBytes: 1 << 20)
@@ -124,14 +144,19 @@ final class Simulation {
         self.path = path
         routing = Routing(key: HashKey(a: dice.next(), b: dice.next()), shardCount: shardCount)
         let slots = dice.chance(30) ? 8 : 64
-        cutMisses = dice.pick([0, 5, 60])
+        let misses = dice.pick([0, 5, 60])
+        cutMisses = options.cutMisses ?? misses
+        let lead = dice.pick([1, 1, 10, 40, 400] as [UInt64])
         bounds = ShardBounds(
             slots: slots, openPerPeer: dice.chance(30) ? dice.between(1, 4) : slots,
-            redoPerPeer: dice.chance(20) ? 6 : 64, standingVotes: dice.pick([2, 4, 64]),
-            cutLead: dice.pick([1, 1, 10, 40, 400]))
+            redoPerPeer: dice.chance(20) ? 6 : 64, standingVotes: dice.pick(steady ? [4, 64] : [2, 4, 64]),
+            cutLead: options.cutLead ?? lead)
         isWild = dice.chance(20)
         isTimeSlow = dice.chance(30)
-        isDiskSlow = dice.chance(15)
+        let slowDisk = dice.chance(15)
+        isDiskSlow = options.isDiskSlow ?? slowDisk
+        let slowLane = dice.chance(15)
+        isLaneSlow = options.isLaneSlow ?? slowLane
         let faulty = dice.chance(10)
         isDiskFaulty = options.isDiskFaulty ?? faulty
         let isNearEnd = dice.chance(8)
@@ -142,13 +167,18 @@ final class Simulation {
         workload.isBulk = options.isBulk ?? bulk
         let contended = dice.chance(20)
         let plain = dice.chance(25)
-        workload.isContended = options.isContended ?? contended
+        workload.isSteady = steady
+        workload.isContended = options.isContended ?? (contended && !steady)
         workload.isPlain = options.isPlain ?? plain
-        workload.hasWhales = dice.chance(15) && !workload.isContended
+        workload.hasWhales = dice.chance(15) && !workload.isContended && !steady
         workload.hot = dice.between(0, 80)
+        let looks = dice.pick([0, 0, 0, 30])
+        workload.looks = options.looks ?? looks
+        let freezes = dice.pick([0, 0, 0, 4])
+        workload.freezes = options.freezes ?? freezes
         journalOptions.smallWritesInFlightMax = dice.pick([1, 1, 2, 4, 8])
         if dice.chance(30) { journalOptions.earlyWriteBytes = 400 }
-        let crashes = dice.pick([0, 1, 1, 2, 3, 5])
+        let crashes = dice.pick(steady ? [0, 0, 1, 2] : [0, 1, 1, 2, 3, 5])
         crashesLeft = options.crashes ?? crashes
         base = ModelLedger(
             reservedTransferFlags: TransferFlags(rawValue: ~TransferFlags.supported.rawValue),
@@ -230,13 +260,14 @@ final class Simulation {
     }
 
     func live() throws {
-        let eventsMax = events.count + (options.eventsMax ?? dice.between(6, workload.isBulk ? 250 : 90))
+        let most = workload.isBulk || workload.isSteady ? 250 : 90
+        let eventsMax = events.count + (options.eventsMax ?? dice.between(6, most))
         var turns = 0
         while events.count < eventsMax {
             step += 1
             turns += 1
             if turns == 20_000 { preparer.failPreparations(errno: 0) }
-            try check(turns < 200_000, "clients cannot go on: \(stuck)")
+            try check(turns < options.turnsMax, "clients cannot go on: \(stuck)")
             advanceTime()
             do {
                 switch dice.below(100) {

@@ -10,8 +10,14 @@ struct Workload {
     var hasWhales = false
     /// Long chains and requests, so that groups have many blocks.
     var isBulk = false
+    /// Mostly plain credits to accounts that take any: standing votes are given, used, and now and then taken back.
+    var isSteady = false
     /// Percent of choices that fall on the first two accounts.
     var hot = 0
+    /// Percent of questions that look at accounts, beside those of the usual mix.
+    var looks = 0
+    /// Percent of questions that freeze or unfreeze, likewise.
+    var freezes = 0
 
     private(set) var pool: [Account] = []
     private var unknown: [AccountID] = []
@@ -32,11 +38,11 @@ struct Workload {
                 if routing.shard(of: id).index == shard { return id }
             }
         }
-        let count = isContended ? dice.between(2, 3) : dice.between(2, 7)
-        let limits = isBulk ? 8 : 20
+        let count = isContended ? dice.between(2, 3) : isSteady ? dice.between(3, 5) : dice.between(2, 7)
+        let limits = isSteady ? 10 : isBulk ? 8 : 20
         for i in 0..<count {
             // The first two live apart, where there is more than one shard.
-            let shard = i < 2 ? i % routing.shardCount : dice.below(routing.shardCount)
+            let shard = i < 2 || isSteady ? i % routing.shardCount : dice.below(routing.shardCount)
             let flags: AccountFlags =
                 switch isContended ? dice.between(6, 16) : dice.below(limits) {
                 case 0..<8: []
@@ -47,8 +53,8 @@ struct Workload {
                 default: .creditsFrozen
                 }
             var account = Account(
-                id: accountID(shard), ledger: !isContended && !isBulk && dice.chance(6) ? 2 : 1, code: 1, flags: flags,
-                userData64: UInt64(dice.below(2)))
+                id: accountID(shard), ledger: !isContended && !isSteady && !isBulk && dice.chance(6) ? 2 : 1, code: 1,
+                flags: flags, userData64: UInt64(dice.below(2)))
             account.code = UInt16(dice.between(1, 2))
             pool.append(account)
         }
@@ -60,6 +66,9 @@ struct Workload {
     // MARK: Questions
 
     mutating func question(_ dice: inout Dice) -> Question {
+        if dice.chance(looks) { return dice.chance(70) ? .lookupAccount(someAccount(&dice)) : cut(&dice) }
+        if dice.chance(freezes) { return freeze(&dice) }
+        if isSteady && dice.chance(88) { return .transfers(transfers(&dice, debit: nil)) }
         switch dice.below(100) {
         case 0..<(isContended ? 85 : 55): return .transfers(transfers(&dice, debit: nil))
         case 55..<68:
@@ -70,11 +79,9 @@ struct Workload {
             if dice.chance(5) { account.flags.formUnion([.debitsMustNotExceedCredits, .creditsMustNotExceedDebits]) }
             return .account(account)
         case 68..<75:
-            guard !isPlain else { return .lookupAccount(someAccount(&dice)) }
-            let sides: AccountFlags = dice.pick([.debitsFrozen, .creditsFrozen, .freezing])
-            return .freeze(someAccount(&dice), sides, lifting: dice.chance(60))
+            return freeze(&dice)
         case 75..<89: return .lookupAccount(someAccount(&dice))
-        case 89..<93: return .cut((0..<dice.between(0, 4)).map { _ in someAccount(&dice) })
+        case 89..<93: return cut(&dice)
         default:
             guard !used.isEmpty else { return .lookupAccount(someAccount(&dice)) }
             let t = dice.pick(used)
@@ -82,9 +89,19 @@ struct Workload {
         }
     }
 
+    private func freeze(_ dice: inout Dice) -> Question {
+        guard !isPlain else { return .lookupAccount(someAccount(&dice)) }
+        let sides: AccountFlags = dice.pick([.debitsFrozen, .creditsFrozen, .freezing])
+        return .freeze(someAccount(&dice), sides, lifting: dice.chance(60))
+    }
+
+    private func cut(_ dice: inout Dice) -> Question {
+        .cut((0..<dice.between(0, 4)).map { _ in someAccount(&dice) })
+    }
+
     /// One transfer, or a chain of some.
     mutating func transfers(_ dice: inout Dice, debit: AccountID?) -> [Transfer] {
-        if isPlain || dice.chance(80) { return [someTransfer(&dice, debit: debit)] }
+        if isPlain || dice.chance(isSteady ? 99 : 80) { return [someTransfer(&dice, debit: debit)] }
         if !usedChains.isEmpty && dice.chance(20) {
             var again = dice.pick(usedChains)
             if dice.chance(40) {
@@ -128,12 +145,12 @@ struct Workload {
 
     /// - Parameter isSound: Likely to be accepted.
     private mutating func someTransfer(_ dice: inout Dice, debit: AccountID?, isSound: Bool = false) -> Transfer {
-        if !used.isEmpty && !isSound && dice.chance(isContended ? 6 : 14) {
+        if !used.isEmpty && !isSound && dice.chance(isContended || isSteady ? 6 : 14) {
             var again = dice.pick(used)
             again.flags.remove(.linked)
             return dice.chance(50) ? again : changed(&dice, again)
         }
-        if !isPlain && !reserved.isEmpty && dice.chance(isSound ? 3 : 30) {
+        if !isPlain && !reserved.isEmpty && dice.chance(isSteady ? 1 : isSound ? 3 : 30) {
             let t = resolving(&dice, dice.pick(reserved))
             used.append(t)
             return t
@@ -147,9 +164,11 @@ struct Workload {
         var t = transfer(
             from, to, UInt128(dice.pick(isContended ? [0, 1, 1, 1, 2, 2, 3] : [0, 1, 1, 2, 2, 3, 4, 5, 7, 12])))
         if hasWhales && dice.chance(15) { t.amount = Amount(.max - UInt128(dice.below(12))) }
+        // Just too large for a standing vote.
+        if isSteady && dice.chance(1) { t.amount = Amount(Limits.standingAmountMax + UInt128(dice.between(0, 1))) }
         if !isSound && dice.chance(2) { t.ledger = 2 }
         if !isSound && dice.chance(1) { t.code = 0 }
-        if !isPlain && dice.chance(isBulk ? 10 : 45) { shape(&dice, &t) }
+        if !isPlain && dice.chance(isSteady ? 1 : isBulk ? 10 : 45) { shape(&dice, &t) }
         used.append(t)
         return t
     }

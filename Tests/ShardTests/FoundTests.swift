@@ -277,13 +277,49 @@ import Testing
         let first = stage.ask(.transfer(post))
         try stage.finish()
         #expect(stage.code(first) == .busy)
-        stage.wait(seconds: 1)
         let held = stage.ask(.lookupAccount(a))
         try stage.finish()
         let second = stage.ask(.transfer(post))
         try stage.finish()
         #expect(stage.code(second) == .pendingTransferExpired)
         #expect(stage.balances(held) == [0, 0])
+    }
+
+    /// Of those due together only as many as there were credits used to expire each second.
+    @Test func allThatIsDueExpiresInItsSecond() throws {
+        let stage = try Stage(bounds: ShardBounds(slots: 8, openPerPeer: 1, redoPerPeer: 64))
+        let a = try stage.account(on: 0)
+        let b = try stage.account(on: 1)
+        for _ in 0..<8 {
+            var reserve = stage.transfer(a, b, 5)
+            reserve.flags = .pending
+            reserve.timeout = 1
+            stage.ask(.transfer(reserve))
+            try stage.finish()
+        }
+        stage.wait(seconds: 3)
+        stage.ask(.lookupAccount(a))
+        try stage.finish()
+        let open = stage.nodes[0].shard.ledger.openPendingCount
+        #expect(open == 0)
+    }
+
+    /// A shard whose log was empty ended the process when it was told to forget a standing vote.
+    @Test func anEmptyLogForgetsStandingVotes() throws {
+        let stage = try Stage(shards: 3)
+        let a = try stage.account(on: 0)
+        let b = try stage.account(on: 1)
+        let c = try stage.account(on: 1)
+        stage.ask(.transfer(stage.transfer(a, b, 1)))
+        try stage.finish()
+        let freeze = stage.ask(.freeze(b, .creditsFrozen, lifting: false))
+        try stage.settle(1)
+        let unknown = stage.ask(.transfer(stage.transfer(c, stage.id(on: 2), 1)))
+        try stage.settle(1)
+        #expect(try stage.deliver(1, 2) == [.revoke, .prepare])
+        try stage.finish()
+        #expect(stage.code(freeze) == .created)
+        #expect(stage.code(unknown) == .creditAccountNotFound)
     }
 
     /// What was due used to expire within one shard when a void named a credit account there that was not its own.

@@ -19,7 +19,7 @@ import Testing
         var coverage = Coverage()
         var failures: [String] = []
         for seed in first..<first + seeds where failures.count < 10 {
-            do { coverage = try coverage + Runner.run(SimulationOptions(seed: seed)).coverage } catch {
+            do { coverage += try Runner.run(SimulationOptions(seed: seed)).coverage } catch {
                 failures.append("\(error)")
             }
         }

@@ -1,5 +1,5 @@
 // usage: suanpan-simulator SEEDS FIRST_SEED
-//        suanpan-simulator canary NAME          debug builds: one rule broken, until a seed notices
+//        suanpan-simulator canary NAME [SEED]   debug builds: one rule broken, until a seed from SEED on notices
 
 import Foundation
 import SuanpanSimulator
@@ -8,8 +8,8 @@ import SuanpanSimulator
     static func main() {
         let arguments = Array(CommandLine.arguments.dropFirst())
         #if SUANPAN_FAILPOINTS
-            if arguments.count == 2, arguments[0] == "canary", let canary = Canary(rawValue: arguments[1]) {
-                return canary.sing()
+            if arguments.count >= 2, arguments[0] == "canary", let canary = Canary(rawValue: arguments[1]) {
+                return canary.sing(from: arguments.dropFirst(2).first.flatMap { UInt64($0) } ?? 1)
             }
         #endif
         guard arguments.count == 2, let seeds = Int(arguments[0]), let first = UInt64(arguments[1]) else {
