@@ -28,8 +28,10 @@ public final class HistoryCall: @unchecked Sendable {
     let asker: (core: ShardID, request: UInt32)?
     private let ended: @Sendable (HistoryCall) -> Void
     fileprivate(set) var time = Timestamp.zero
-    fileprivate var bounds: [LSN]
-    public fileprivate(set) var answer: HistoryAnswer?
+    /// By shard: the end of its log that counts. Cores set theirs at the same time.
+    fileprivate let bounds: Mutex<[LSN]>
+    private let given = Mutex<HistoryAnswer?>(nil)
+    public var answer: HistoryAnswer? { given.withLock { $0 } }
     fileprivate let partsLeft = Atomic<Int>(0)
     private let hasEnded = Atomic<Bool>(false)
 
@@ -41,7 +43,7 @@ public final class HistoryCall: @unchecked Sendable {
         self.asker = asker
         self.ended = ended
         targets = HistoryReader.targets(question, routing)
-        bounds = Array(repeating: .zero, count: routing.shardCount)
+        bounds = Mutex(Array(repeating: .zero, count: routing.shardCount))
     }
 
     fileprivate func isLastPart() -> Bool { partsLeft.subtract(1, ordering: .acquiringAndReleasing).newValue == 0 }
@@ -49,6 +51,7 @@ public final class HistoryCall: @unchecked Sendable {
     /// True for the first to end it.
     fileprivate func end() -> Bool { !hasEnded.exchange(true, ordering: .acquiringAndReleasing) }
     fileprivate func tell() { ended(self) }
+    fileprivate func give(_ answer: HistoryAnswer) { given.withLock { $0 = answer } }
 }
 
 /// A step of a call at one core.
@@ -139,7 +142,7 @@ public final class HistoryDesk: Sendable {
 
     /// A shard's log is durable up to here, with everything in it that the call may show.
     func bounded(_ call: HistoryCall, _ shard: ShardID, _ lsn: LSN) {
-        call.bounds[shard.index] = lsn
+        call.bounds.withLock { $0[shard.index] = lsn }
         guard call.isLastPart() else { return }
         queue.withLock { $0.append(call) }
         bell.ring()
@@ -173,12 +176,13 @@ public final class HistoryDesk: Sendable {
     }
 
     private func answer(_ call: HistoryCall) throws(JournalError) {
+        let bounds = call.bounds.withLock { $0 }
         let sources = shards.indices.filter { call.targets >> UInt64($0) & 1 == 1 }
-            .map { HistorySource(shards[$0], through: call.bounds[$0]) }
+            .map { HistorySource(shards[$0], through: bounds[$0]) }
         let reader = HistoryReader(routing: routing, time: call.time, sources: sources) {
             self.stopping.load(ordering: .relaxed)
         }
-        do throws(HistoryError) { call.answer = try reader.answer(call.question) } catch {
+        do throws(HistoryError) { call.give(try reader.answer(call.question)) } catch {
             if case .journal(let error) = error { throw error }
         }
         end(call)
