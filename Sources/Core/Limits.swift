@@ -19,8 +19,7 @@ public enum Limits {
     /// Shards of one engine: lanes grow with the square of it.
     public static let shardsMax = 64
     /// Crossing transfers under way that one shard coordinates with one peer: what two cores decide in the time of a few
-    /// syncs. Bounds the protocol lanes: each such
-    /// transfer has at most two messages under way in one direction.
+    /// syncs. Bounds the protocol lanes: each such transfer has at most two messages under way in one direction.
     public static let openPerPeerMax = 4096
     /// Crossing decisions not yet known durable at the peer, per peer: what a crash may have to send again.
     public static let redoPerPeerMax = 1 << 16

@@ -76,11 +76,11 @@ extension Front {
     {
         let record = lane.peekRecord()
         let isAlone =
-            switch Operation(rawValue: message.operation) {
-            case .createTransfers: Shard.needsNoChain(record)
-            // The flag stands at the same place in both records.
-            case .createAccounts: !record.flags.contains(.linked)
-            default: true
+            if message.operation == Operation.createTransfers.rawValue {
+                Shard.needsNoChain(record)
+            } else {
+                // The flag stands at the same place in both records.
+                message.operation != Operation.createAccounts.rawValue || !record.flags.contains(.linked)
             }
         if isAlone {
             return try serve(message, record, staged: k, &shard) ? 1 : 0

@@ -108,7 +108,7 @@ extension Front {
             bytes = count * ResultPool.recordStride
         case .getAccountTransfers, .getAccountBalances, .queryAccounts, .queryTransfers:
             kind = .nativeHistory
-            if count > 0, let refusal = filterRefusal(c, operation, count) {
+            if count > 0, let refusal = filterRefusal(c, operation) {
                 reply(c, .invalidFilter, header, text: refusal.rawValue)
                 return connections[c].input.removeFirst(frameBytes)
             }
@@ -160,7 +160,7 @@ extension Front {
     }
 
     /// What is wrong with the filter of a request for history.
-    private func filterRefusal(_ c: Int, _ operation: Operation, _ count: Int) -> FilterRefusal? {
+    private func filterRefusal(_ c: Int, _ operation: Operation) -> FilterRefusal? {
         guard let kind = queryKind(operation) else { return nil }
         return load(QueryFilter.self, c, FrameHeader.bytes).refusal(kind)
     }

@@ -19,9 +19,8 @@ internal import Synchronization
 /// A question under way.
 @safe
 public final class HistoryCall: @unchecked Sendable {
-    // SAFETY of Sendable: `time` is written by the core that begins, before anybody else gets a part; `bounds` at each
-    // shard's place by that shard; `answer` by the reader. The lanes and the countdown (release by each part, acquire by
-    // the last) order these.
+    // SAFETY of Sendable: `time` is written by the core that begins, before anybody else gets a part, which the lanes order.
+    // All else that changes is atomic, or behind a lock.
     public let question: HistoryQuestion
     let targets: UInt64
     /// Of a front's request; nil: an embedding caller's, told by `ended`.

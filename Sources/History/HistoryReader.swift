@@ -51,18 +51,19 @@ public struct HistoryReader {
     private func scan(
         _ source: HistorySource, since: Timestamp, _ body: (LogRecord) -> Void
     ) throws(HistoryError) {
+        var isStopped = false
         do throws(JournalError) {
             let log = try LogScan(source.shard, through: source.bound, since: since)
             while let group = try log.nextGroup() {
-                if mustStop() { throw JournalError.invalidArgument("stopped") }
+                isStopped = mustStop()
+                if isStopped { break }
                 for i in 0..<group.count {
                     let record = group.record(i)
                     if record.timestamp <= time { body(record) }
                 }
             }
-        } catch {
-            throw mustStop() ? .stopped : .journal(error)
-        }
+        } catch { throw .journal(error) }
+        if isStopped { throw .stopped }
     }
 
     /// The sides of an accepted record whose accounts live in the shard whose log holds it.

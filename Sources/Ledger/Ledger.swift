@@ -16,8 +16,8 @@ public import SuanpanCore
 
 /// What a shard keeps of an account beside the record, and does not need to decide.
 @frozen public struct AccountState: BitwiseCopyable, Sendable {
-    /// Bits 0–55: the LSN of the creation, or of a later change that opened the account or lifted a freeze; bits 56–58: closed, debits frozen, credits frozen at the creation;
-    /// bits 59–63: of the shard, while it runs.
+    /// Bits 0–55: the LSN of the creation, or of a later change that opened the account or lifted a freeze; bits 56–58:
+    /// closed, debits frozen, credits frozen at the creation; bits 59–63: of the shard, while it runs.
     @usableFromInline var packed: UInt64
 
     @inlinable public init(statusLSN: LSN, flags: AccountFlags) {

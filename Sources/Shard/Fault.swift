@@ -50,10 +50,15 @@ public enum Fault: UInt8, CaseIterable, Sendable {
     internal import Glibc
 
     extension Fault {
-        /// The one that SUANPAN_FAULT names, by its case; nil: none.
-        public static let armed: Fault? = unsafe getenv("SUANPAN_FAULT").flatMap { raw in
-            let name = unsafe String(cString: raw)
-            return allCases.first { "\($0)" == name }
+        /// By the name of its case; nil: there is none.
+        public init?(named name: String) {
+            guard let fault = Self.allCases.first(where: { "\($0)" == name }) else { return nil }
+            self = fault
+        }
+
+        /// The one that SUANPAN_FAULT names; nil: none.
+        public static let armed: Fault? = unsafe getenv("SUANPAN_FAULT").flatMap {
+            Fault(named: unsafe String(cString: $0))
         }
     }
 #endif

@@ -224,18 +224,9 @@ extension Shard {
     }
 
     private mutating func addSlot(_ c: Int, _ peer: ShardID) {
-        peers[peer.index].open += 1
-        let slot = freeSlots.take()
+        let slot = takeSlot(chains[c].origin, peer, age: chains[c].age)
         let i = Int(slot)
-        slots[i].origin = chains[c].origin
         slots[i].identityHash = 0
-        slots[i].age = chains[c].age
-        slots[i].peer = peer
-        slots[i].next = 0
-        slots[i].previous = 0
-        slots[i].afterHead = 0
-        slots[i].afterTail = 0
-        slots[i].isCautious = false
         slots[i].state = .parked
         slots[i].chain = UInt32(c) + 1
         slots[i].chainNext = 0

@@ -12,15 +12,8 @@ internal import SuanpanLedger
 extension Shard {
     /// The coordinator wants all accounts of a chain that live here.
     mutating func lock(_ message: Message) {
-        let p = Int(message.slot) + Int(message.from) * slotCount
-        invariant(participants[p].state == .free, "a lock for a slot that is in use")
+        let p = begin(message)
         participants[p].chain = message.sequence
-        participants[p].age = message.time
-        participants[p].coordinator = ShardID(message.from)
-        participants[p].slot = message.slot
-        participants[p].next = 0
-        participants[p].previous = 0
-        participants[p].voteSent = false
         order += 1
         participants[p].order = order
         let chain = reference(p)

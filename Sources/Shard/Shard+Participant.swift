@@ -41,7 +41,8 @@ extension Shard {
 
     /// D asks for the credit of a transfer.
     mutating func prepare(_ message: Message, _ transfer: TransferReference) {
-        let p = begin(message, transfer)
+        let p = begin(message)
+        participants[p].transfer = transfer
         guard let credit = ledger.find(transfer.value.creditAccountID, hash: message.sequence) else {
             if isBeingCreated(transfer.value.creditAccountID) { return dieBehindHold(p) }
             return voteNo(p, .creditAccountNotFound, .zero)
@@ -77,12 +78,11 @@ extension Shard {
         }
     }
 
-    /// Fills the participant of a single transfer.
+    /// Fills a participant, that of a single transfer unless it is given a chain.
     @inline(__always)
-    mutating func begin(_ message: Message, _ transfer: TransferReference) -> Int {
+    mutating func begin(_ message: Message) -> Int {
         let p = Int(message.slot) + Int(message.from) * slotCount
-        invariant(participants[p].state == .free, "a prepare for a slot that is in use")
-        participants[p].transfer = transfer
+        invariant(participants[p].state == .free, "a transfer or a chain for a slot that is in use")
         participants[p].age = message.time
         participants[p].coordinator = ShardID(message.from)
         participants[p].slot = message.slot

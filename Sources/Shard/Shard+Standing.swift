@@ -124,16 +124,11 @@ extension Shard {
     ) -> Submission {
         let p = peer.index
         guard hasCredit(p) else { return .stalled }
-        peers[p].open += 1
-        let slot = freeSlots.take()
-        let i = Int(slot)
         let timestamp = clock.next()
+        let slot = takeSlot(origin, peer, age: timestamp.nanoseconds)
+        let i = Int(slot)
         transfers[i] = copy t
         transfers[i].timestamp = timestamp
-        slots[i].origin = origin
-        slots[i].peer = peer
-        slots[i].chain = 0
-        slots[i].isCautious = false
         statistics.crossings += 1
         statistics.announced += 1
         peers[p].announced += 1
@@ -195,7 +190,8 @@ extension Shard {
     /// D has decided on our standing vote: reserves the credit.
     mutating func note(_ message: Message, _ transfer: TransferReference) {
         let from = Int(message.from)
-        let p = begin(message, transfer)
+        let p = begin(message)
+        participants[p].transfer = transfer
         participants[p].age = transfer.value.timestamp.nanoseconds
         guard let credit = ledger.find(transfer.value.creditAccountID, hash: message.sequence) else {
             stop("an announcement for an account that is not here")
@@ -212,36 +208,29 @@ extension Shard {
         from * openPerPeerMax + Int(truncatingIfNeeded: sequence % UInt64(truncatingIfNeeded: openPerPeerMax))
     }
 
+    /// The participant of a decision that was announced.
+    @inline(__always)
+    private func announced(_ from: Int, _ sequence: UInt64) -> Int { Int(announcedHere[place(from, sequence)]) }
+
     /// D's decisions up to a number are durable, all of them announced: records and applies them.
     mutating func commitAnnounced(_ message: Message) {
         let from = Int(message.from)
         clock.observe(message.time)
         let first = peers[from].applied + 1
-        invariant(message.sequence < first + UInt64(Self.commitsMax), "commits from \(first) to \(message.sequence)")
+        let last = message.sequence
+        invariant(last >= first && last < first + UInt64(Self.commitsMax), "commits from \(first) to \(last)")
         // Three looks, as everywhere: the participants, their accounts, what is undecided on those.
-        var sequence = first
-        while sequence <= message.sequence {
-            participants.prefetch(Int(announcedHere[place(from, sequence)]))
-            sequence += 1
-        }
-        sequence = first
-        while sequence <= message.sequence {
-            let p = Int(announcedHere[place(from, sequence)])
+        for sequence in first...last { participants.prefetch(announced(from, sequence)) }
+        for sequence in first...last {
+            let p = announced(from, sequence)
             participants[p].transfer.prefetch()
             ledger.prefetch(participants[p].account)
-            sequence += 1
         }
-        sequence = first
-        while sequence <= message.sequence {
-            let u = ledger.undecided(participants[Int(announcedHere[place(from, sequence)])].account)
+        for sequence in first...last {
+            let u = ledger.undecided(participants[announced(from, sequence)].account)
             if u != 0 { undecided.prefetch(Int(u - 1)) }
-            sequence += 1
         }
-        sequence = first
-        while sequence <= message.sequence {
-            commit(Int(announcedHere[place(from, sequence)]), sequence, from)
-            sequence += 1
-        }
+        for sequence in first...last { commit(announced(from, sequence), sequence, from) }
     }
 
     /// Whether the yes that is being sent stands for all credits to come; notes that it does.

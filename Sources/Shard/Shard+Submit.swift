@@ -81,8 +81,7 @@ extension Shard {
             return park(t, origin, hash, debit, peer)
         }
 
-        // Group 7, here or at the peer.
-        // Those that hold a debit keep their place before it.
+        // Group 7, here or at the peer; behind those that hold a debit, which keep their place.
         if hasOpen { return open(t, origin, hash, debit, peer) }
         guard peer == id else {
             let isPromised = standingVotes.has(t, found.creditHash)
@@ -272,14 +271,26 @@ extension Shard {
     ) -> UInt32? {
         let p = peer.index
         guard hasCredit(p) else { return nil }
-        peers[p].open += 1
-        let slot = freeSlots.take()
+        let slot = takeSlot(origin, peer, age: clock.next().nanoseconds)
         let i = Int(slot)
         transfers[i] = copy t
-        slots[i].origin = origin
         slots[i].identityHash = hash
-        slots[i].age = clock.next().nanoseconds
         slots[i].debit = debit
+        let bucket = Int(truncatingIfNeeded: hash) & (slotCount - 1)
+        slots[i].identityNext = identityHeads[bucket]
+        identityHeads[bucket] = slot + 1
+        openIdentityCount += 1
+        return slot
+    }
+
+    /// A free slot, made a single transfer's in no list; its peer has credit for it.
+    @inline(__always)
+    mutating func takeSlot(_ origin: Origin, _ peer: ShardID, age: UInt64) -> UInt32 {
+        peers[peer.index].open += 1
+        let slot = freeSlots.take()
+        let i = Int(slot)
+        slots[i].origin = origin
+        slots[i].age = age
         slots[i].peer = peer
         slots[i].next = 0
         slots[i].previous = 0
@@ -287,10 +298,6 @@ extension Shard {
         slots[i].afterTail = 0
         slots[i].isCautious = false
         slots[i].chain = 0
-        let bucket = Int(truncatingIfNeeded: hash) & (slotCount - 1)
-        slots[i].identityNext = identityHeads[bucket]
-        identityHeads[bucket] = slot + 1
-        openIdentityCount += 1
         return slot
     }
 

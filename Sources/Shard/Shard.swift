@@ -71,11 +71,10 @@ struct PeerState: BitwiseCopyable {
     var durableHere: UInt64 = 0
     /// The last `applied` said to the peer.
     var toldApplied: UInt64 = 0
-    /// Decisions up to this number can be sent as `commits`, and have not been; 0: none. The last one's timestamp.
+    /// Decisions that can be sent as `commits` and have not been: how many, the last one's number and its timestamp.
+    var commitsCount = 0
     var commitsThrough: UInt64 = 0
     var commitsTime: UInt64 = 0
-    /// How many they are.
-    var commitsCount = 0
     /// As participant: the peer's announcements noted, and the last number of them said to it.
     var noted: UInt64 = 0
     var toldNoted: UInt64 = 0

@@ -22,7 +22,7 @@
 
         func options(seed: UInt64) -> SimulationOptions {
             var options = SimulationOptions(seed: seed)
-            options.fault = Fault.allCases.first { "\($0)" == rawValue }
+            options.fault = Fault(named: rawValue)
             options.harnessFault = HarnessFault(rawValue: rawValue)
             options.turnsMax = 20_000
             options.visitsMax = 2_000
