@@ -52,13 +52,19 @@ public struct FreeList: ~Copyable {
         for i in 0..<count { stack[i] = UInt32(count - 1 - i) }
     }
 
-    @inlinable public mutating func take() -> UInt32 {
+    @inlinable @inline(__always)
+    public mutating func take() -> UInt32 {
         invariant(free > 0, "a table is full")
         free -= 1
         return stack[free]
     }
 
-    @inlinable public mutating func give(_ index: UInt32) {
+    /// The index that will be taken after `count` others when none is given back before; nil: there are not so many.
+    @inlinable @inline(__always)
+    public func next(after count: Int) -> UInt32? { free > count ? stack[free - 1 - count] : nil }
+
+    @inlinable @inline(__always)
+    public mutating func give(_ index: UInt32) {
         stack[free] = index
         free += 1
     }

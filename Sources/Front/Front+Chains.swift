@@ -77,13 +77,13 @@ extension Front {
         let record = lane.peekRecord()
         let isAlone =
             if message.operation == Operation.createTransfers.rawValue {
-                Shard.needsNoChain(record)
+                Shard.needsNoChain(record.value)
             } else {
                 // The flag stands at the same place in both records.
-                message.operation != Operation.createAccounts.rawValue || !record.flags.contains(.linked)
+                message.operation != Operation.createAccounts.rawValue || !record.value.flags.contains(.linked)
             }
         if isAlone {
-            return try serve(message, record, staged: k, &shard) ? 1 : 0
+            return try serve(message, record.value, staged: k, &shard) ? 1 : 0
         }
         var count = 0
         while true {
@@ -91,7 +91,7 @@ extension Front {
             guard count < Limits.eventsPerChainMax, lane.peek(ahead: count * Lane.recordCells) != nil else {
                 stop("a chain that does not end, from the front of shard \(message.from)")
             }
-            shard.chainInput[count] = lane.record(ahead: count * Lane.recordCells)
+            shard.chainInput[count] = lane.record(ahead: count * Lane.recordCells).value
             count += 1
             if !shard.chainInput[count - 1].flags.contains(.linked) { break }
         }

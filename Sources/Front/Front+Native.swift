@@ -242,7 +242,7 @@ extension Front {
                 if targets[k] == core { shard.stage(k, t) }
             }
             for k in 0..<run where targets[k] == core { shard.stageAccounts(k) }
-            for k in 0..<run where targets[k] == core { shard.stageNamed(k) }
+            for k in 0..<run where targets[k] == core { shard.stageUndecided(k) }
             let start = i
             while i < start + run {
                 let t = load(Transfer.self, c, FrameHeader.bytes + i * 128)

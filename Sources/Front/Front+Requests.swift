@@ -93,7 +93,7 @@ extension Front {
         let submission: Submission
         switch operation {
         case .createTransfers: submission = try shard.submit(record, origin)
-        case .createAccounts: submission = shard.submit(Account(bits: record), origin)
+        case .createAccounts: submission = shard.submit(Account(bits: copy record), origin)
         case .freezeAccounts, .unfreezeAccounts: submission = try shard.submitFreeze(record, origin)
         case .lookupAccounts:
             switch shard.lookup(record.debitAccountID, origin) {
@@ -121,7 +121,7 @@ extension Front {
     /// Takes a request of another core's front that is no chain. Returns false when the shard must be asked again later.
     /// - Parameter k: Its place in the run that the shard has staged.
     static func serve(
-        _ message: Message, _ record: Transfer, staged k: Int, _ shard: inout Shard
+        _ message: Message, _ record: borrowing Transfer, staged k: Int, _ shard: inout Shard
     ) throws(JournalError) -> Bool {
         let origin = Origin(
             core: message.from, operation: message.operation, request: message.request, index: message.index,
@@ -129,7 +129,7 @@ extension Front {
         let submission: Submission
         switch Operation(rawValue: message.operation) {
         case .createTransfers: submission = try shard.submit(record, origin, staged: k)
-        case .createAccounts: submission = shard.submit(Account(bits: record), origin)
+        case .createAccounts: submission = shard.submit(Account(bits: copy record), origin)
         case .freezeAccounts, .unfreezeAccounts: submission = try shard.submitFreeze(record, origin)
         case .lookupAccounts:
             switch shard.lookup(record.debitAccountID, origin) {
@@ -365,7 +365,7 @@ extension Front {
                 if operation == .createTransfers {
                     for k in 0..<run { shard.stage(k, part.call.event(Int(part.indices[partCursor + k]))) }
                     for k in 0..<run { shard.stageAccounts(k) }
-                    for k in 0..<run { shard.stageNamed(k) }
+                    for k in 0..<run { shard.stageUndecided(k) }
                 }
                 let end = partCursor + run
                 while partCursor < end {

@@ -80,10 +80,7 @@ public struct Lane: BitwiseCopyable, @unchecked Sendable {
         invariant(room(atLeast: 3), "a lane is full: a sender had no credit")
         let at = unsafe producer.pointee.position
         unsafe cell(at).storeBytes(of: message, as: Message.self)
-        unsafe withUnsafeBytes(of: record) { bytes in
-            unsafe cell(at &+ 1).copyMemory(from: bytes.baseAddress.unsafelyUnwrapped, byteCount: 64)
-            unsafe cell(at &+ 2).copyMemory(from: bytes.baseAddress.unsafelyUnwrapped + 64, byteCount: 64)
-        }
+        unsafe cell(at &+ 1).storeBytes(of: record, as: Transfer.self)
         unsafe producer.pointee.position &+= 3
     }
 
@@ -110,27 +107,22 @@ public struct Lane: BitwiseCopyable, @unchecked Sendable {
         return unsafe cell(position).load(as: Message.self)
     }
 
-    /// The record of the message just peeked.
+    /// The record of the message just peeked, in place: until `release`.
     @inlinable @inline(__always)
-    public func peekRecord() -> Transfer {
+    public func peekRecord() -> TransferReference {
         unsafe record(consumer.pointee.position &+ 1)
     }
 
+    /// A record that begins in the ring's last cell ends in the one behind it: see `LaneOwner`.
     @inlinable @inline(__always)
-    func record(_ at: UInt64) -> Transfer {
-        if at & mask < mask { return unsafe cell(at).load(as: Transfer.self) }
-        return unsafe withUnsafeTemporaryAllocation(of: Transfer.self, capacity: 1) { buffer in
-            let target = unsafe UnsafeMutableRawPointer(buffer.baseAddress.unsafelyUnwrapped)
-            unsafe target.copyMemory(from: cell(at), byteCount: 64)
-            unsafe (target + 64).copyMemory(from: cell(at &+ 1), byteCount: 64)
-            return unsafe buffer[0]
-        }
+    func record(_ at: UInt64) -> TransferReference {
+        unsafe TransferReference(UnsafePointer(cell(at).assumingMemoryBound(to: Transfer.self)))
     }
 
     /// The record of the `k`-th message from the front of a lane on which every message carries one; nil: not there yet.
     /// For looking ahead only: nothing is taken.
     @inlinable @inline(__always)
-    public func peekRecord(ahead k: Int) -> Transfer? {
+    public func peekRecord(ahead k: Int) -> TransferReference? {
         let at = unsafe consumer.pointee.position &+ UInt64(k * Self.recordCells)
         guard unsafe consumer.pointee.other &- consumer.pointee.position > UInt64(k * Self.recordCells) else {
             return nil
@@ -148,7 +140,9 @@ public struct Lane: BitwiseCopyable, @unchecked Sendable {
 
     /// The record of the message `cells` behind the front.
     @inlinable @inline(__always)
-    public func record(ahead cells: Int) -> Transfer { unsafe record(consumer.pointee.position &+ UInt64(cells + 1)) }
+    public func record(ahead cells: Int) -> TransferReference {
+        unsafe record(consumer.pointee.position &+ UInt64(cells + 1))
+    }
 
     /// Takes the message just peeked. Its cells go back to the producer with `release`.
     @inlinable @inline(__always)
@@ -196,11 +190,13 @@ public struct LaneOwner: ~Copyable {
     private let bytes: Int
     private let page: UnsafeMutableRawPointer
 
+    /// One more cell stands behind the ring, so that the two of a record are always side by side. The first one is then
+    /// left out: its position in the sequence is the one behind.
     /// - Parameter cells: Rounded up to a power of two.
     public init(cells: Int) {
         var capacity = 64
         while capacity < cells { capacity *= 2 }
-        bytes = capacity * Lane.cellBytes
+        bytes = (capacity + 1) * Lane.cellBytes
         guard let memory = unsafe sp_map(bytes, bytes >= 2 << 20 ? 1 : 0) else {
             stop("out of memory: \(capacity * Lane.cellBytes) bytes for a lane")
         }

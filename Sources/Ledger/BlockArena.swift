@@ -12,6 +12,10 @@ struct BlockArena: ~Copyable {
     private var pages: [UInt] = []
     /// By shift: addresses of free blocks.
     private var free: [Set<UInt>] = Array(repeating: [], count: 22)
+    private let stock: PageStock?
+
+    /// - Parameter stock: Where pages come from while it has some.
+    init(_ stock: PageStock?) { self.stock = stock }
 
     deinit {
         // SAFETY: pages that `allocate` mapped.
@@ -31,7 +35,7 @@ struct BlockArena: ~Copyable {
         let block: UInt
         var isFresh = false
         if shift == Self.pageShift {
-            guard let page = unsafe sp_map(1 << Self.pageShift, 1) else { return nil }
+            guard let page = unsafe stock?.take() ?? sp_map(PageStock.pageBytes, 1) else { return nil }
             block = UInt(bitPattern: page)
             pages.append(block)
             isFresh = true

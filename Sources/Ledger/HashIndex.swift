@@ -31,7 +31,7 @@ struct HashTablePart: BitwiseCopyable {
 @safe
 public struct HashIndex: ~Copyable {
     @usableFromInline let parts: UnsafeMutablePointer<HashTablePart>
-    private var arena = BlockArena()
+    private var arena: BlockArena
     @usableFromInline let shift: UInt64
     private let partCount: Int
     @usableFromInline var entryCount = 0
@@ -43,8 +43,11 @@ public struct HashIndex: ~Copyable {
 
     private static var initialCapacity: Int { 256 }
 
-    /// - Parameter partBits: Base-2 logarithm of the number of parts.
-    public init(partBits: Int, bytesMax: Int) {
+    /// - Parameters:
+    ///   - partBits: Base-2 logarithm of the number of parts.
+    ///   - stock: Of memory that is ready; nil: all of it is mapped when it is needed.
+    public init(partBits: Int, bytesMax: Int, stock: PageStock? = nil) {
+        arena = BlockArena(stock)
         partCount = 1 << partBits
         shift = UInt64(64 - partBits)
         self.bytesMax = bytesMax
@@ -82,11 +85,15 @@ public struct HashIndex: ~Copyable {
 
     // SAFETY of the accesses: a place is masked into its part's entries.
 
+    /// Where a look-up begins: with the first of the four entries of a cache line, so that most end in the same line.
+    @inlinable @inline(__always)
+    static func begin(_ hash: UInt64, _ mask: Int) -> Int { Int(truncatingIfNeeded: hash) & mask & ~3 }
+
     /// Asks for the line where a look-up of `hash` begins.
     @inlinable @inline(__always)
     public func prefetch(_ hash: UInt64) {
         let part = unsafe parts[Int(hash >> shift)]
-        unsafe sp_prefetch(part.entries + (Int(truncatingIfNeeded: hash) & (part.capacity - 1)))
+        unsafe sp_prefetch(part.entries + Self.begin(hash, part.capacity - 1))
     }
 
     /// The value of the first entry with this hash at or after `step` (0 to begin), which moves past it; nil: no more.
@@ -95,8 +102,9 @@ public struct HashIndex: ~Copyable {
     public func next(_ hash: UInt64, _ step: inout Int) -> UInt64? {
         let part = unsafe parts[Int(hash >> shift)]
         let mask = part.capacity - 1
+        let begin = Self.begin(hash, mask)
         while true {
-            let entry = unsafe part.entries[(Int(truncatingIfNeeded: hash) &+ step) & mask]
+            let entry = unsafe part.entries[(begin &+ step) & mask]
             if entry.value == 0 { return nil }
             step += 1
             if entry.hash == hash { return entry.value }
@@ -115,7 +123,7 @@ public struct HashIndex: ~Copyable {
         if unsafe parts[i].count >= parts[i].growAt, !grow(i) { return false }
         let part = unsafe parts[i]
         let mask = part.capacity - 1
-        var at = Int(truncatingIfNeeded: hash) & mask
+        var at = Self.begin(hash, mask)
         while unsafe part.entries[at].value != 0 { at = (at + 1) & mask }
         unsafe part.entries[at] = IndexEntry(hash: hash, value: value)
         unsafe parts[i].count += 1
@@ -137,7 +145,7 @@ public struct HashIndex: ~Copyable {
             let entry = unsafe part.entries[at]
             if entry.value == 0 { break }
             // It may go back as far as the place where looking for it begins.
-            let begin = Int(truncatingIfNeeded: entry.hash) & mask
+            let begin = Self.begin(entry.hash, mask)
             if (at &- begin) & mask >= (at &- hole) & mask {
                 unsafe part.entries[hole] = entry
                 hole = at
@@ -161,7 +169,7 @@ public struct HashIndex: ~Copyable {
     private func place(_ hash: UInt64, _ value: UInt64) -> Int? {
         let part = unsafe parts[Int(hash >> shift)]
         let mask = part.capacity - 1
-        var at = Int(truncatingIfNeeded: hash) & mask
+        var at = Self.begin(hash, mask)
         while true {
             let entry = unsafe part.entries[at]
             if entry.value == 0 { return nil }
@@ -181,7 +189,7 @@ public struct HashIndex: ~Copyable {
         for k in 0..<old.capacity {
             let entry = unsafe old.entries[k]
             if entry.value == 0 { continue }
-            var at = Int(truncatingIfNeeded: entry.hash) & mask
+            var at = Self.begin(entry.hash, mask)
             while unsafe new.entries[at].value != 0 { at = (at + 1) & mask }
             unsafe new.entries[at] = entry
         }

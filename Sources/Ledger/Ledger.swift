@@ -98,7 +98,8 @@ public struct Ledger: ~Copyable {
     /// - Parameters:
     ///   - key: Key of the in-memory tables; not the routing's, so that no client can aim at a bucket.
     ///   - memoryBytes: Bound for accounts (3/8), pending transfers (1/8) and remembered ids (1/2) together.
-    public init(key: HashKey, memoryBytes: Int) {
+    ///   - stock: Of memory that is ready for the remembered ids; nil: it is mapped when it is needed.
+    public init(key: HashKey, memoryBytes: Int, stock: PageStock? = nil) {
         self.key = key
         let accountBytes = MemoryLayout<Account>.stride + MemoryLayout<AccountState>.stride + 32
         let accountsMax = min(Int(UInt32.max) - 1, max(1024, memoryBytes * 3 / 8 / accountBytes))
@@ -107,7 +108,7 @@ public struct Ledger: ~Copyable {
         accountIndex = HashIndex(partBits: 6, bytesMax: max(1 << 20, memoryBytes / 8))
         // A thousand parts make growth smooth; a ledger of a few megabytes has no growth to feel.
         let partBits = memoryBytes < 64 << 20 ? 4 : 10
-        identities = HashIndex(partBits: partBits, bytesMax: max(8 << 20, memoryBytes / 2))
+        identities = HashIndex(partBits: partBits, bytesMax: max(8 << 20, memoryBytes / 2), stock: stock)
         totalsTable = ChunkedArray(capacity: accountsMax, chunkShift: 8)
         totalsIndex = HashIndex(partBits: 0, bytesMax: max(1 << 20, memoryBytes / 16))
         pendingTable = PendingTable(bytesMax: max(1 << 20, memoryBytes / 8))

@@ -28,11 +28,11 @@ public struct LedgerReplay: ~Copyable, RecordVisitor {
         var position: LogPosition
     }
 
-    public init(id: ShardID, routing: Routing, key: HashKey, memoryBytes: Int) {
+    public init(id: ShardID, routing: Routing, key: HashKey, memoryBytes: Int, stock: PageStock? = nil) {
         self.id = id
         self.routing = routing
         let shardCount = routing.shardCount
-        ledger = Ledger(key: key, memoryBytes: memoryBytes)
+        ledger = Ledger(key: key, memoryBytes: memoryBytes, stock: stock)
         pairs = Array(repeating: PairNumbers(), count: shardCount)
         decisions = Array(repeating: [], count: shardCount)
         credits = Array(repeating: [], count: shardCount)

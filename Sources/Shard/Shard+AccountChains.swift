@@ -6,7 +6,7 @@
 // by wait-die, and for chains of transfers that rest on an absence at any age: nobody waits for them with a hold.
 
 internal import SuanpanCore
-public import SuanpanJournal
+internal import SuanpanJournal
 internal import SuanpanLedger
 
 /// An account that does not exist, and the participant of a chain for which that matters.

@@ -117,11 +117,11 @@ extension Shard {
         let p = peer.index
         invariant(sequence <= peers[p].decided, "decision \(sequence) of \(peers[p].decided) is applied")
         while peers[p].appliedThere < sequence {
-            let slot = peers[p].decidedHead - 1
-            let i = Int(slot)
-            peers[p].decidedHead = slots[i].next
-            if slots[i].next != 0 { slots.prefetch(Int(slots[i].next - 1)) } else { peers[p].decidedTail = 0 }
             peers[p].appliedThere += 1
+            let slot = decidedSlots[pairPlaces.place(p, peers[p].appliedThere)]
+            let i = Int(slot)
+            // Past the last one stands another slot or none, and asking for its memory does no harm.
+            slots.prefetch(Int(decidedSlots[pairPlaces.place(p, peers[p].appliedThere &+ UInt64(Self.entriesAhead))]))
             if slots[i].chain != 0 {
                 chainApplied(slot)
                 continue
@@ -206,13 +206,7 @@ extension Shard {
         let peer = slots[i].peer
         slots[i].state = .decided
         slots[i].age = timestamp.nanoseconds
-        slots[i].next = 0
-        if peers[peer.index].decidedTail != 0 {
-            slots[Int(peers[peer.index].decidedTail - 1)].next = slot + 1
-        } else {
-            peers[peer.index].decidedHead = slot + 1
-        }
-        peers[peer.index].decidedTail = slot + 1
+        decidedSlots[pairPlaces.place(peer.index, peers[peer.index].decided)] = slot
         decidedQueue.append(
             DecidedItem(
                 slot: slot, peer: peer, lsn: journal.appended, timestamp: timestamp,
@@ -270,7 +264,7 @@ extension Shard {
 
     /// Takes the slot out of the table of open identities: the log knows its id now.
     mutating func endIdentity(_ slot: UInt32) {
-        let bucket = Int(truncatingIfNeeded: slots[Int(slot)].identityHash) & (slotCount - 1)
+        let bucket = identityBucket(slots[Int(slot)].identityHash)
         let after = slots[Int(slot)].identityNext
         openIdentityCount -= 1
         if identityHeads[bucket] == slot + 1 {

@@ -147,18 +147,22 @@ extension Shard {
             .credit, participants[p].transfer.value, timestamp: timestamp, peer: ShardID(from), sequence: sequence)
         peers[from].appliedLSN = journal.appended.value
         failpoint(.credited)
-        showToReads(p, timestamp.nanoseconds)
+        let entry = undecidedEntry(participants[p].account)
+        showToReads(p, entry, timestamp.nanoseconds)
         let isInCut = isInCut(time: timestamp.nanoseconds, sequence, from: from)
         if isInCut { takeOutOfCut(debit: nil, credit: participants[p].account) }
         ledger.applyCredit(participants[p].account, kept(participants[p].transfer.value.amount))
         if isInCut { putIntoCut(debit: nil, credit: participants[p].account) }
-        releaseCredit(p)
+        releaseCredit(p, entry)
     }
 
     /// The credit is no longer reserved: decided, or let go.
     mutating func releaseCredit(_ p: Int) {
-        let account = participants[p].account
-        let entry = undecidedEntry(account)
+        releaseCredit(p, undecidedEntry(participants[p].account))
+    }
+
+    @inline(__always)
+    mutating func releaseCredit(_ p: Int, _ entry: Int) {
         undecided[entry].reservedCredits -= participants[p].transfer.value.amount.value
         Self.remove(p, from: &undecided[entry].creditList, in: &participants)
         participants[p].state = .free

@@ -167,8 +167,8 @@ extension Shard {
     }
 
     /// A credit was decided at its coordinator: reads that began later show it.
-    mutating func showToReads(_ p: Int, _ timestamp: UInt64) {
-        let entry = Int(ledger.undecided(participants[p].account) - 1)
+    @inline(__always)
+    mutating func showToReads(_ p: Int, _ entry: Int, _ timestamp: UInt64) {
         guard undecided[entry].readGroupTail != 0, participants[p].order < readGroups[entry].barrier,
             timestamp <= readGroups[entry].time
         else { return }
@@ -207,6 +207,7 @@ extension Shard {
         let u = ledger.undecided(account)
         if u != 0 { return Int(u - 1) }
         let entry = Int(freeUndecided.take())
+        if let later = freeUndecided.next(after: Self.entriesAhead) { undecided.prefetch(Int(later)) }
         invariant(undecided[entry].openHead == 0 && undecided[entry].parkedHead == 0, "an entry freed in use")
         undecided[entry].account = account
         undecided[entry].isUsed = true

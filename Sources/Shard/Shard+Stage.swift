@@ -35,6 +35,8 @@ struct StagedMessage: BitwiseCopyable {
 extension Shard {
     /// Transfers looked ahead at together.
     public static var stagedMax: Int { 32 }
+    /// How far ahead the memory of table entries is asked for that are taken or ended one after the other.
+    static var entriesAhead: Int { 8 }
 
     /// First look at the `k`-th transfer of a run: asks for the index lines.
     @inline(__always)
@@ -47,6 +49,7 @@ extension Shard {
         } else {
             standingVotes.prefetch(staged[k].creditHash)
         }
+        if openIdentityCount > 0 { identityHeads.prefetch(identityBucket(staged[k].identityHash)) }
         if !t.flags.isPlain { stagePending(k, t) }
     }
 
@@ -76,10 +79,14 @@ extension Shard {
         if staged[k].pendingHash != 0 { ledger.prefetchPendingEntry(hash: staged[k].pendingHash) }
     }
 
-    /// Third look, at posts and voids that leave their credit account out: asks for that of what they name.
+    /// Third look: asks for what is undecided on the debit account; and where a post or a void leaves its credit account
+    /// out, for that of what it names.
     @inline(__always)
-    public mutating func stageNamed(_ k: Int) {
+    public mutating func stageUndecided(_ k: Int) {
         if staged[k].pendingHash != 0 && staged[k].credit == 0 { ledger.prefetchNamed(hash: staged[k].pendingHash) }
+        guard shardCount > 1, staged[k].debit != 0 else { return }
+        let u = ledger.undecided(AccountIndex(staged[k].debit - 1))
+        if u != 0 { undecided.prefetch(Int(u - 1)) }
     }
 
     /// The hashes of a transfer that nobody looked ahead at.

@@ -200,17 +200,14 @@ extension Shard {
         participants[p].voteSent = true
         reserveCredit(p)
         peers[from].noted += 1
-        announcedHere[place(from, message.time)] = UInt32(truncatingIfNeeded: p)
-    }
-
-    @inline(__always)
-    private func place(_ from: Int, _ sequence: UInt64) -> Int {
-        from * openPerPeerMax + Int(truncatingIfNeeded: sequence % UInt64(truncatingIfNeeded: openPerPeerMax))
+        announcedHere[pairPlaces.place(from, message.time)] = UInt32(truncatingIfNeeded: p)
     }
 
     /// The participant of a decision that was announced.
     @inline(__always)
-    private func announced(_ from: Int, _ sequence: UInt64) -> Int { Int(announcedHere[place(from, sequence)]) }
+    private func announced(_ from: Int, _ sequence: UInt64) -> Int {
+        Int(announcedHere[pairPlaces.place(from, sequence)])
+    }
 
     /// D's decisions up to a number are durable, all of them announced: records and applies them.
     mutating func commitAnnounced(_ message: Message) {

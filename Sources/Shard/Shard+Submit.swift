@@ -276,7 +276,7 @@ extension Shard {
         transfers[i] = copy t
         slots[i].identityHash = hash
         slots[i].debit = debit
-        let bucket = Int(truncatingIfNeeded: hash) & (slotCount - 1)
+        let bucket = identityBucket(hash)
         slots[i].identityNext = identityHeads[bucket]
         identityHeads[bucket] = slot + 1
         openIdentityCount += 1
@@ -288,6 +288,10 @@ extension Shard {
     mutating func takeSlot(_ origin: Origin, _ peer: ShardID, age: UInt64) -> UInt32 {
         peers[peer.index].open += 1
         let slot = freeSlots.take()
+        if let later = freeSlots.next(after: Self.entriesAhead) {
+            slots.prefetch(Int(later))
+            transfers.prefetchForWriting(Int(later))
+        }
         let i = Int(slot)
         slots[i].origin = origin
         slots[i].age = age
@@ -308,11 +312,14 @@ extension Shard {
             && peers[p].decided &- peers[p].durableThere &+ UInt64(peers[p].open) < UInt64(redoPerPeerMax)
     }
 
+    @inline(__always)
+    func identityBucket(_ hash: UInt64) -> Int { Int(truncatingIfNeeded: hash) & (slotCount - 1) }
+
     /// The slot that is deciding this identity now.
     func openSlot(_ hash: UInt64, _ t: borrowing Transfer) -> UInt32? {
         let id = t.id
         let debit = t.debitAccountID
-        var link = identityHeads[Int(truncatingIfNeeded: hash) & (slotCount - 1)]
+        var link = identityHeads[identityBucket(hash)]
         while link != 0 {
             let i = Int(link - 1)
             if slots[i].identityHash == hash && transfers[i].id == id && transfers[i].debitAccountID == debit {

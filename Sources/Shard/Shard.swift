@@ -54,9 +54,6 @@ struct PeerState: BitwiseCopyable {
     var durableThere: UInt64 = 0
     /// The highest of them that the peer has applied.
     var appliedThere: UInt64 = 0
-    /// Slots of those above it, in the order of their numbers, linked by `next`.
-    var decidedHead: UInt32 = 0
-    var decidedTail: UInt32 = 0
     /// Slots alive whose credit side is this peer.
     var open = 0
     /// Of the decisions, those taken by a standing vote of the peer; and how many of them it has noted.
@@ -159,7 +156,10 @@ public struct Shard: ~Copyable {
 
     /// Standing votes of other shards.
     var standingVotes: StandingVotes
-    /// By peer, then by the number of the decision (modulo `openPerPeerMax`): participants of announced transfers.
+    /// By the peer and the number of the decision (`PairPlaces`): own slots whose commits the peer has not
+    /// applied, and participants of announced transfers.
+    let pairPlaces: PairPlaces
+    var decidedSlots: FixedArray<UInt32>
     var announcedHere: FixedArray<UInt32>
     /// Own ones that are being taken back.
     var revocations = Revocations()
@@ -258,6 +258,7 @@ public struct Shard: ~Copyable {
         let chainCount = min(Self.chainsMax, bounds.slots)
         let chainEntries = min(2 * Self.chainPlacesMax, chainCount * Limits.accountsPerChainMax)
         let entries = bounds.slots * 2 + (bounds.openPerPeer + chainEntries) * count
+        let places = PairPlaces(open: bounds.openPerPeer)
         var laneTable = FixedArray<Lane>(count: count)
         for (i, lane) in lanes.enumerated() { if let lane { laneTable[i] = lane } }
         var peerTable = FixedArray<PeerState>(count: count)
@@ -288,7 +289,9 @@ public struct Shard: ~Copyable {
         readGroups = FixedArray(count: entries)
         freeUndecided = FreeList(count: entries)
         standingVotes = StandingVotes(count: bounds.standingVotes)
-        announcedHere = FixedArray(count: bounds.openPerPeer * count)
+        pairPlaces = places
+        decidedSlots = FixedArray(count: places.perPeer * count)
+        announcedHere = FixedArray(count: places.perPeer * count)
         waiters = FixedArray(count: bounds.slots)
         freeWaiters = FreeList(count: bounds.slots)
     }

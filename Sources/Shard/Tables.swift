@@ -78,6 +78,22 @@ struct Slot: BitwiseCopyable {
     var isCautious: Bool
 }
 
+/// Where what is open between two shards stands in a table by peer and by the decision's number: so many are open at
+/// most that no two meet.
+struct PairPlaces: BitwiseCopyable {
+    let perPeer: Int
+    init(open: Int) {
+        var places = 1
+        while places < open { places *= 2 }
+        perPeer = places
+    }
+
+    @inline(__always)
+    func place(_ peer: Int, _ sequence: UInt64) -> Int {
+        peer * perPeer + Int(truncatingIfNeeded: sequence) & (perPeer - 1)
+    }
+}
+
 enum ParticipantState: UInt8, BitwiseCopyable {
     case free
     /// Holds the credit; the vote waits for its facts to be durable, or has been sent.

@@ -96,7 +96,7 @@ extension Simulation {
                 staged[event] = staged.count
             }
             for k in 0..<staged.count { node.shard.stageAccounts(k) }
-            for k in 0..<staged.count { node.shard.stageNamed(k) }
+            for k in 0..<staged.count { node.shard.stageUndecided(k) }
         }
         while left > 0, let event = queues[i][pipe].first {
             guard try serve(event, node, staged: staged[event]) else {

@@ -251,7 +251,7 @@ struct CoreLoop: ~Copyable {
             guard let message = lane.peek() else { return taken }
             switch message.kind {
             case .result: front.receiveResult(message)
-            case .record: front.receiveRecord(message, lane.peekRecord())
+            case .record: front.receiveRecord(message, lane.peekRecord().value)
             case .adopt:
                 guard let door = Door(rawValue: message.operation) else {
                     SuanpanCore.stop("door \(message.operation)")
@@ -281,11 +281,11 @@ struct CoreLoop: ~Copyable {
                 // In runs that the shard looks ahead at. Every message on this lane carries a record.
                 var run = 0
                 while run < Shard.stagedMax, let t = lane.peekRecord(ahead: run) {
-                    shard.stage(run, t)
+                    shard.stage(run, t.value)
                     run += 1
                 }
                 for k in 0..<run { shard.stageAccounts(k) }
-                for k in 0..<run { shard.stageNamed(k) }
+                for k in 0..<run { shard.stageUndecided(k) }
                 // Before their senders' clocks are taken over.
                 shard.joinCut()
                 var k = 0

@@ -67,11 +67,13 @@ enum CoreThread {
     /// The thread's body. Ends the process when the core fails after it has started to serve.
     static func run(_ setup: CoreSetup) {
         unsafe sp_name_thread("suanpan-\(setup.id.value)")
+        let pages = PageThread(cpu: setup.cpu, memoryBytes: setup.memoryBytes)
+        defer { pages?.stop() }
         if let cpu = setup.cpu { _ = sp_pin_to_cpu(CInt(cpu)) }
         // Memory of this thread comes from its own node, whatever the process was started with.
         if numa_available() >= 0 { numa_set_localalloc() }
         do throws(EngineError) {
-            var loop = try make(setup)
+            var loop = try make(setup, pages?.stock)
             setup.start.state.withLock { $0.readyCount += 1 }
             do throws(CoreError) { try loop.run() } catch {
                 stopProcess("shard \(setup.id.value): \(error)")
@@ -93,11 +95,11 @@ enum CoreThread {
 
     // MARK: Starting
 
-    private static func make(_ setup: CoreSetup) throws(EngineError) -> CoreLoop {
+    private static func make(_ setup: CoreSetup, _ stock: PageStock?) throws(EngineError) -> CoreLoop {
         var replayed: ReplaySummary
         var replay: LedgerReplay
         do throws(EngineError) {
-            replay = newReplay(setup)
+            replay = newReplay(setup, stock)
             replayed = try run(setup, &replay, upTo: nil)
             publish(setup, replay, replayed)
         } catch {
@@ -115,7 +117,7 @@ enum CoreThread {
             try setup.barrier.wait()
             if let limit {
                 do throws(EngineError) {
-                    replay = newReplay(setup)
+                    replay = newReplay(setup, stock)
                     replayed = try run(setup, &replay, upTo: limit)
                     publish(setup, replay, replayed)
                 } catch {
@@ -133,9 +135,10 @@ enum CoreThread {
         return loop
     }
 
-    private static func newReplay(_ setup: CoreSetup) -> LedgerReplay {
+    private static func newReplay(_ setup: CoreSetup, _ stock: PageStock?) -> LedgerReplay {
         LedgerReplay(
-            id: setup.id, routing: setup.routing, key: setup.key, memoryBytes: setup.memoryBytes)
+            id: setup.id, routing: setup.routing, key: setup.key, memoryBytes: setup.memoryBytes,
+            stock: stock)
     }
 
     private static func run(

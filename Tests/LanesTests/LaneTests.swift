@@ -93,7 +93,9 @@ private final class LaneBox: Sendable {
                         if message.sequence != n || message.clock != n &* 7 || message.hasRecord != (n % 3 == 0) {
                             wrong.add(1, ordering: .relaxed)
                         }
-                        if message.hasRecord, lane.peekRecord() != Self.record(n) { wrong.add(1, ordering: .relaxed) }
+                        if message.hasRecord, lane.peekRecord().value != Self.record(n) {
+                            wrong.add(1, ordering: .relaxed)
+                        }
                         lane.take(message)
                         n += 1
                         if n % 4 == 0 { lane.release() }

@@ -1,0 +1,40 @@
+// The thread beside each core that keeps memory ready for its ledger: see PageStock.
+
+internal import CNuma
+internal import CSupport
+internal import Glibc
+internal import SuanpanLedger
+
+/// A core's stock of pages and the thread that fills it.
+struct PageThread {
+    let stock: PageStock
+    private let thread: pthread_t
+
+    /// Pages kept ready for a ledger: 128 MiB, and no more than a thirty-second of what it may use.
+    private static var pagesMax: Int { 64 }
+    /// It does not compete with those who serve; when it comes too late they map for themselves.
+    private static var niceness: CInt { 10 }
+
+    /// Starts the thread on the CPUs near `cpu` (nil: on any). Call it before the own thread is pinned, which it would inherit.
+    /// - Returns: Nil where the ledger is too small to need a stock.
+    init?(cpu: Int?, memoryBytes: Int) {
+        let pages = min(Self.pagesMax, memoryBytes / 32 / PageStock.pageBytes)
+        guard pages > 0 else { return nil }
+        let stock = PageStock(pages: pages)
+        self.stock = stock
+        thread = Thread.start {
+            unsafe sp_name_thread("suanpan-pages")
+            // On Linux the niceness is the thread's own.
+            setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, Self.niceness)
+            // First touched on the node of the core, memory lies there.
+            if let cpu, numa_available() >= 0 { numa_run_on_node(numa_node_of_cpu(CInt(cpu))) }
+            stock.run()
+        }
+    }
+
+    /// Ends the thread and waits for it: milliseconds.
+    func stop() {
+        stock.stop()
+        pthread_join(thread, nil)
+    }
+}
