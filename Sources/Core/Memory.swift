@@ -44,11 +44,13 @@ extension FixedArray where Element: BitwiseCopyable {
         guard UInt(bitPattern: index) < UInt(bitPattern: count) else { return }
         // SAFETY: the element is within the array; a prefetch reads nothing.
         let element = unsafe UnsafeRawPointer(base + index)
-        var line = 0
-        while line < MemoryLayout<Element>.size {
-            unsafe sp_prefetch_write(element + line)
-            line += 64
+        var byte = 0
+        while byte < MemoryLayout<Element>.size {
+            unsafe sp_prefetch_write(element + byte)
+            byte += 64
         }
+        // One that is not aligned to lines may end in one more.
+        if MemoryLayout<Element>.stride & 63 != 0 { unsafe sp_prefetch_write(element + MemoryLayout<Element>.size - 1) }
     }
 }
 

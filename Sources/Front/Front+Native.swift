@@ -236,13 +236,17 @@ extension Front {
         defer { connections[c].cursor = i }
         while i < count {
             let run = min(Shard.stagedMax, count - i)
+            var staged = 0
             for k in 0..<run {
                 let t = load(Transfer.self, c, FrameHeader.bytes + (i + k) * 128)
                 targets[k] = routing.shard(of: t.debitAccountID)
-                if targets[k] == core { shard.stage(k, t) }
+                places[k] = staged
+                if targets[k] == core {
+                    shard.stage(staged, t)
+                    staged += 1
+                }
             }
-            for k in 0..<run where targets[k] == core { shard.stageAccounts(k) }
-            for k in 0..<run where targets[k] == core { shard.stageUndecided(k) }
+            shard.lookAhead(staged: staged)
             let start = i
             while i < start + run {
                 let t = load(Transfer.self, c, FrameHeader.bytes + i * 128)
@@ -254,7 +258,7 @@ extension Front {
                     continue
                 }
                 if targets[k] == core {
-                    guard try handStaged(k, t, r, i, &shard) else { return false }
+                    guard try handStaged(places[k], t, r, i, &shard) else { return false }
                 } else {
                     guard try hand(.createTransfers, t, to: targets[k], r, i, stream: 0, &shard) else { return false }
                 }

@@ -364,8 +364,7 @@ extension Front {
                 let run = min(Shard.stagedMax, part.indices.count - partCursor)
                 if operation == .createTransfers {
                     for k in 0..<run { shard.stage(k, part.call.event(Int(part.indices[partCursor + k]))) }
-                    for k in 0..<run { shard.stageAccounts(k) }
-                    for k in 0..<run { shard.stageUndecided(k) }
+                    shard.lookAhead(staged: run)
                 }
                 let end = partCursor + run
                 while partCursor < end {

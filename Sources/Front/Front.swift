@@ -97,6 +97,8 @@ public struct Front: ~Copyable {
     public var latency = DurationHistogram()
     /// The shards of a run of transfers that is being handed in.
     var targets = FixedArray<ShardID>(count: Shard.stagedMax)
+    /// And where those of the own one are staged.
+    var places = FixedArray<Int>(count: Shard.stagedMax)
     var nextCore = 0
     public internal(set) var statistics = FrontStatistics()
     /// The tick's time, monotonic nanoseconds.

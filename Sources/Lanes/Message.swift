@@ -4,7 +4,7 @@
 public import SuanpanCore
 
 /// Numbers live in memory only; nothing of this reaches a disk or a wire.
-public enum MessageKind: UInt8, BitwiseCopyable, Sendable {
+@frozen public enum MessageKind: UInt8, BitwiseCopyable, Sendable {
     // Requests, front → shard (the lane that may be left undrained).
     /// An event or a look-up, its record or ids in the body.
     case request = 1
@@ -60,7 +60,7 @@ public enum MessageKind: UInt8, BitwiseCopyable, Sendable {
 }
 
 @frozen public struct Message: BitwiseCopyable, Sendable {
-    public var rawKind: UInt8
+    public var kind: MessageKind
     /// Requests: the operation. Adopt: the protocol.
     public var operation: UInt8
     /// The sending core.
@@ -90,7 +90,7 @@ public enum MessageKind: UInt8, BitwiseCopyable, Sendable {
     public var transfer: TransferReference?
 
     @inlinable public init(_ kind: MessageKind, from: ShardID, slot: UInt32 = 0) {
-        rawKind = kind.rawValue
+        self.kind = kind
         operation = 0
         self.from = from.value
         rawCode = 0
@@ -106,8 +106,5 @@ public enum MessageKind: UInt8, BitwiseCopyable, Sendable {
         transfer = nil
     }
 
-    @inlinable public var kind: MessageKind? { MessageKind(rawValue: rawKind) }
-    @inlinable public var hasRecord: Bool {
-        rawKind == MessageKind.request.rawValue || rawKind == MessageKind.record.rawValue
-    }
+    @inlinable public var hasRecord: Bool { kind == .request || kind == .record }
 }

@@ -93,7 +93,9 @@ public struct HashIndex: ~Copyable {
     @inlinable @inline(__always)
     public func prefetch(_ hash: UInt64) {
         let part = unsafe parts[Int(hash >> shift)]
-        unsafe sp_prefetch(part.entries + Self.begin(hash, part.capacity - 1))
+        let line = unsafe UnsafeRawPointer(part.entries + Self.begin(hash, part.capacity - 1))
+        unsafe sp_prefetch(line)
+        unsafe sp_prefetch(line + 64)
     }
 
     /// The value of the first entry with this hash at or after `step` (0 to begin), which moves past it; nil: no more.

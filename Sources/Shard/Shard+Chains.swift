@@ -294,7 +294,7 @@ extension Shard {
             invariant(state == .aborting, "released in state \(state)")
             slots[i].state = .parked
             isReleased(c)
-        default: stop("message \(message.rawKind) is not an answer to a chain")
+        default: stop("message \(message.kind) is not an answer to a chain")
         }
     }
 

@@ -108,7 +108,7 @@ extension Shard {
             slots[i].state = .parked
             markDirty(slots[i].debit)
         default:
-            stop("message \(message.rawKind) is not an answer")
+            stop("message \(message.kind) is not an answer")
         }
     }
 

@@ -12,7 +12,7 @@ extension Shard {
     /// Handles a protocol message from another shard.
     public mutating func receive(_ message: Message) {
         // Before its sender's clock is taken over, which may lie beyond the cut.
-        if message.rawKind == MessageKind.marker.rawValue { joinCut() }
+        if message.kind == .marker { joinCut() }
         clock.observe(message.clock)
         let from = Int(message.from)
         if message.durableSequence > peers[from].durableThere { peers[from].durableThere = message.durableSequence }

@@ -38,11 +38,33 @@ extension Shard {
     /// How far ahead the memory of table entries is asked for that are taken or ended one after the other.
     static var entriesAhead: Int { 8 }
 
-    /// First look at the `k`-th transfer of a run: asks for the index lines.
+    /// Takes the `k`-th transfer of a run down, to be looked ahead at with the others.
     @inline(__always)
     public mutating func stage(_ k: Int, _ t: borrowing Transfer) {
         staged[k] = hashed(t)
-        ledger.prefetchIdentity(hash: staged[k].identityHash)
+        if !t.flags.isPlain { stagePending(k, t) }
+    }
+
+    private mutating func stagePending(_ k: Int, _ t: borrowing Transfer) {
+        if t.flags.resolves {
+            staged[k].pendingHash = ledger.identityHash(t.debitAccountID, t.pendingID)
+        } else if t.flags.contains(.pending) {
+            staged[k].pendingHash = staged[k].identityHash
+        }
+    }
+
+    /// Asks for the memory that deciding the first `count` staged transfers will touch: three looks, each at what the one
+    /// before has brought near. Each does little else, so that the processor has many under way at once.
+    public mutating func lookAhead(staged count: Int) {
+        for k in 0..<count { ledger.prefetchIdentity(hash: staged[k].identityHash) }
+        for k in 0..<count { lookForAccounts(k) }
+        for k in 0..<count { stageAccounts(k) }
+        for k in 0..<count { stageUndecided(k) }
+    }
+
+    /// First look: the lines of the indices.
+    @inline(__always)
+    private func lookForAccounts(_ k: Int) {
         ledger.prefetchAccount(hash: staged[k].debitHash)
         if staged[k].peer == id {
             ledger.prefetchAccount(hash: staged[k].creditHash)
@@ -50,24 +72,15 @@ extension Shard {
             standingVotes.prefetch(staged[k].creditHash)
         }
         if openIdentityCount > 0 { identityHeads.prefetch(identityBucket(staged[k].identityHash)) }
-        if !t.flags.isPlain { stagePending(k, t) }
-    }
-
-    private mutating func stagePending(_ k: Int, _ t: borrowing Transfer) {
-        if t.flags.resolves {
-            staged[k].pendingHash = ledger.identityHash(t.debitAccountID, t.pendingID)
-            ledger.prefetchIdentity(hash: staged[k].pendingHash)
-        } else if t.flags.contains(.pending) {
-            staged[k].pendingHash = staged[k].identityHash
-        } else {
-            return
+        if staged[k].pendingHash != 0 {
+            if staged[k].pendingHash != staged[k].identityHash { ledger.prefetchIdentity(hash: staged[k].pendingHash) }
+            ledger.prefetchPending(hash: staged[k].pendingHash)
         }
-        ledger.prefetchPending(hash: staged[k].pendingHash)
     }
 
     /// Second look: guesses the accounts by their hashes and asks for their records.
     @inline(__always)
-    public mutating func stageAccounts(_ k: Int) {
+    private mutating func stageAccounts(_ k: Int) {
         if let debit = ledger.guess(hash: staged[k].debitHash) {
             ledger.prefetch(debit)
             staged[k].debit = debit.value + 1
@@ -79,14 +92,14 @@ extension Shard {
         if staged[k].pendingHash != 0 { ledger.prefetchPendingEntry(hash: staged[k].pendingHash) }
     }
 
-    /// Third look: asks for what is undecided on the debit account; and where a post or a void leaves its credit account
-    /// out, for that of what it names.
+    /// Third look: what is undecided on the accounts; and where a post or a void leaves its credit account out, that
+    /// of what it names.
     @inline(__always)
-    public mutating func stageUndecided(_ k: Int) {
+    private func stageUndecided(_ k: Int) {
         if staged[k].pendingHash != 0 && staged[k].credit == 0 { ledger.prefetchNamed(hash: staged[k].pendingHash) }
-        guard shardCount > 1, staged[k].debit != 0 else { return }
-        let u = ledger.undecided(AccountIndex(staged[k].debit - 1))
-        if u != 0 { undecided.prefetch(Int(u - 1)) }
+        guard shardCount > 1 else { return }
+        if staged[k].debit != 0 { prefetchUndecided(staged[k].debit - 1) }
+        if staged[k].credit != 0 { prefetchUndecided(staged[k].credit - 1) }
     }
 
     /// The hashes of a transfer that nobody looked ahead at.
@@ -155,9 +168,12 @@ extension Shard {
     /// Third look: what is undecided on them.
     @inline(__always)
     public func lookClosest(_ k: Int) {
-        let account = stagedMessages[k].account
-        if account == 0 { return }
-        let u = ledger.undecided(AccountIndex(account - 1))
+        if stagedMessages[k].account != 0 { prefetchUndecided(stagedMessages[k].account - 1) }
+    }
+
+    @inline(__always)
+    private func prefetchUndecided(_ account: UInt32) {
+        let u = ledger.undecided(AccountIndex(account))
         if u != 0 { undecided.prefetch(Int(u - 1)) }
     }
 }

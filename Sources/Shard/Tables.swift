@@ -167,6 +167,8 @@ struct UndecidedAccount: BitwiseCopyable {
     var nextFree: UInt32
     var isDirty: Bool
     var isUsed: Bool
+    /// Two cache lines in all.
+    private var padding: (UInt64, UInt64)
 }
 
 /// Reads that will be answered with `account`, as it stood at `time`, once all credits that were undecided then (before

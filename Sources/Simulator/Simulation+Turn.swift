@@ -67,7 +67,7 @@ extension Simulation {
         guard let lane = lanes[from][i] else { return }
         var left = isWhole ? 1000 : dice.pick([1, 1, 2, 3, 1000])
         while left > 0, let message = lane.peek(), node.shard.canReceive {
-            trace("shard \(i) gets \(message.kind.map { "\($0)" } ?? "?") of slot \(message.slot) from \(from)")
+            trace("shard \(i) gets \(message.kind) of slot \(message.slot) from \(from)")
             if dice.chance(30) {
                 node.shard.lookAhead(0, message)
                 node.shard.lookCloser(0)
@@ -95,8 +95,7 @@ extension Simulation {
                 node.shard.stage(staged.count, t)
                 staged[event] = staged.count
             }
-            for k in 0..<staged.count { node.shard.stageAccounts(k) }
-            for k in 0..<staged.count { node.shard.stageUndecided(k) }
+            node.shard.lookAhead(staged: staged.count)
         }
         while left > 0, let event = queues[i][pipe].first {
             guard try serve(event, node, staged: staged[event]) else {
@@ -261,7 +260,7 @@ extension Simulation {
                 guard let lane = lanes[from][to] else { continue }
                 var ahead = 0
                 while let message = lane.peek(ahead: ahead) {
-                    hasher.combine(message.rawKind)
+                    hasher.combine(message.kind)
                     ahead += 1
                 }
                 hasher.combine(255 as UInt8)

@@ -191,7 +191,7 @@ final class Stage {
         while kinds.count < count, let message = lane.peek() {
             nodes[to].shard.receive(message)
             lane.take(message)
-            if let kind = message.kind { kinds.append(kind) }
+            kinds.append(message.kind)
         }
         lane.release()
         try settle(to)

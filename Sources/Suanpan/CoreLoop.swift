@@ -284,8 +284,7 @@ struct CoreLoop: ~Copyable {
                     shard.stage(run, t.value)
                     run += 1
                 }
-                for k in 0..<run { shard.stageAccounts(k) }
-                for k in 0..<run { shard.stageUndecided(k) }
+                shard.lookAhead(staged: run)
                 // Before their senders' clocks are taken over.
                 shard.joinCut()
                 var k = 0
