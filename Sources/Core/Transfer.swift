@@ -26,6 +26,12 @@
 
     /// Moves money at once and nothing else, alone or in a chain.
     @inlinable @inline(__always) public var isPlain: Bool { rawValue & 0x1FE == 0 }
+    /// Pending, a post or a void, and nothing else beside it.
+    @inlinable @inline(__always) public var isSimplyPending: Bool {
+        let flags = rawValue & 0x1FE
+        return flags == Self.pending.rawValue || flags == Self.postPending.rawValue
+            || flags == Self.voidPending.rawValue
+    }
     /// Posts or voids a pending transfer.
     @inlinable @inline(__always) public var resolves: Bool { rawValue & 0x0C != 0 }
     /// Reduces its amount to what an account has left.

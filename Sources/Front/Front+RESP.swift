@@ -85,7 +85,8 @@ extension Front {
         switch command {
         case .nothing:
             return true
-        case .transfer(let t) where !Shard.needsNoChain(t):
+        // A post or void does not say which accounts it concerns.
+        case .transfer(let t) where !Shard.needsNoChain(t) || t.flags.resolves:
             shard.chainInput[0] = t
             return try startChain(c, .respTransfer, 1, &shard)
         case .accountFreeze(let id, let sides, let freezes):

@@ -61,7 +61,8 @@ public import SuanpanCore
 
 @frozen public struct Message: BitwiseCopyable, Sendable {
     public var kind: MessageKind
-    /// Requests: the operation. Adopt: the protocol.
+    /// Requests: the operation. Adopt: the protocol. Announce: the flags of its record. Applied, yes: 1: pending transfers
+    /// may be announced.
     public var operation: UInt8
     /// The sending core.
     public var from: UInt16

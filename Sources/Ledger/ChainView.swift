@@ -197,6 +197,11 @@ extension Ledger {
     /// What this ledger's table of open pending transfers says about the one that event `i` names; nil: not open here,
     /// the remembered id and its record know more.
     public func openPendingFact(_ t: borrowing Transfer) -> PendingFact? {
-        findPending(t.debitAccountID, t.pendingID).map { PendingFact(pending($0)) }
+        openPendingFact(t, hash: identityHash(t.debitAccountID, t.pendingID))
+    }
+
+    /// The same where the hash of that identity is known.
+    public func openPendingFact(_ t: borrowing Transfer, hash: UInt64) -> PendingFact? {
+        pendingTable.find(hash, t.debitAccountID, t.pendingID).map { PendingFact(pending($0)) }
     }
 }

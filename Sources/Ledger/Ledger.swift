@@ -118,6 +118,8 @@ public struct Ledger: ~Copyable {
     public var hasRoomForTransfer: Bool { identities.hasRoom }
     /// The same for `n` more pending transfers with an account here, on either side.
     public func hasRoomForPending(_ n: Int = 1) -> Bool { pendingTable.hasRoom(for: n) }
+    /// Pending transfers that may be open at most.
+    public var pendingsMax: Int { pendingTable.capacity }
     /// The same for `n` more accounts.
     public func hasRoomForAccount(_ n: Int = 1) -> Bool {
         accounts.count + n <= accounts.capacity && accountIndex.hasRoom && totalsIndex.hasRoom
@@ -274,27 +276,30 @@ public struct Ledger: ~Copyable {
         accounts[index.index].creditRefusal(t.ledger, e, bounds)
     }
 
-    /// The same for a plain transfer.
+    /// The same for a transfer that is plain or pending.
     /// - Parameters:
-    ///   - reservedDebits: Undecided debits assumed to be accepted.
-    ///   - expectedCredits: Undecided credits assumed to be accepted.
+    ///   - reservedDebits: Undecided debits assumed to be accepted; of pending ones too, as if they were posted: the bounds
+    ///     are wider for it, never narrower.
+    ///   - expectedCredits: Undecided credits assumed to be accepted; likewise.
     @inlinable @inline(__always)
     public func debitRefusal(
-        _ index: AccountIndex, _ t: borrowing Transfer, reservedDebits: UInt128, expectedCredits: UInt128
+        _ index: AccountIndex, _ t: borrowing Transfer, reservedDebits: UInt128, expectedCredits: UInt128,
+        now: Timestamp
     ) -> ResultCode {
-        debitRefusal(
-            index, t, .plain(t.amount),
-            UndecidedBounds(added: reservedDebits, addedPosted: reservedDebits, otherPosted: expectedCredits),
-            now: .zero)
+        let bounds = UndecidedBounds(
+            added: reservedDebits, addedPosted: reservedDebits, otherPosted: expectedCredits)
+        if !t.flags.isPlain { return debitRefusal(index, t, Effect(debitOf: t), bounds, now: now) }
+        return debitRefusal(index, t, .plain(t.amount), bounds, now: .zero)
     }
 
     @inlinable @inline(__always)
     public func creditRefusal(
         _ index: AccountIndex, _ t: borrowing Transfer, reservedCredits: UInt128, expectedDebits: UInt128
     ) -> ResultCode {
-        creditRefusal(
-            index, t, .plain(t.amount),
-            UndecidedBounds(added: reservedCredits, addedPosted: reservedCredits, otherPosted: expectedDebits))
+        let bounds = UndecidedBounds(
+            added: reservedCredits, addedPosted: reservedCredits, otherPosted: expectedDebits)
+        if !t.flags.isPlain { return creditRefusal(index, t, Effect(creditOf: t), bounds) }
+        return creditRefusal(index, t, .plain(t.amount), bounds)
     }
 
     /// Whether a post or void with this ledger (0: not given) may be one of the account: group 6, before the pending

@@ -104,6 +104,7 @@ public struct PendingTable: ~Copyable {
     /// False: the memory allowed is used; a new pending transfer answers `capacity_exhausted`.
     public var hasRoom: Bool { hasRoom(for: 1) }
     /// The same for several.
+    public var capacity: Int { entries.capacity }
     public func hasRoom(for n: Int) -> Bool { openCount + n <= entries.capacity && index.hasRoom }
     public var bytes: Int { entries.count * MemoryLayout<PendingTransfer>.stride + index.bytes }
 

@@ -17,12 +17,18 @@ extension Shard {
     /// - Returns: `deferred`: the answers come by `answers`, one for each event; `stalled`: nothing happened.
     public mutating func submitChain(_ count: Int, _ origin: Origin) throws(JournalError) -> Submission {
         guard againQueue.isEmpty, hasRoom else { return .stalled }
+        if count == 1 && Self.needsNoChain(chainInput[0]) { return try submit(chainInput[0], origin) }
         scratch.begin()
         for i in 0..<count {
             scratch.add(chainInput[i])
             // No event behind it can be at fault before it.
             if chainInput[i].refusalByRequest() != .created { break }
         }
+        return try submitScratch(count, origin)
+    }
+
+    /// The same for the events in `scratch`.
+    mutating func submitScratch(_ count: Int, _ origin: Origin) throws(JournalError) -> Submission {
         if try decideAtOnce(count, origin) { return .deferred }
         return begin(.transfers, count, origin) != nil ? .deferred : .stalled
     }
@@ -141,7 +147,7 @@ extension Shard {
     }
 
     private func hasRoomForChain(_ count: Int) -> Bool {
-        ledger.hasRoomForTransfer && journal.admitsNewWork && ledger.hasRoomForPending(count)
+        ledger.hasRoomForTransfer && journal.admitsNewWork && hasRoomForPending(count)
     }
 
     mutating func answer(_ origin: Origin, _ i: Int, _ result: EventResult, _ lsn: LSN? = nil) {

@@ -16,6 +16,7 @@ extension Shard {
         slots[i].order = order
         slots[i].state = .preparing
         undecided[entry].reservedDebits += transfers[i].amount.value
+        countPending(transfers[i].flags, 1)
         // Last of the open list.
         slots[i].previous = undecided[entry].openTail
         slots[i].next = 0
@@ -40,6 +41,7 @@ extension Shard {
     mutating func unreserve(_ slot: UInt32, _ entry: Int) {
         let i = Int(slot)
         undecided[entry].reservedDebits -= transfers[i].amount.value
+        countPending(transfers[i].flags, -1)
         let next = slots[i].next
         let previous = slots[i].previous
         if next != 0 { slots[Int(next - 1)].previous = previous } else { undecided[entry].openTail = previous }
@@ -66,6 +68,7 @@ extension Shard {
             guard state == .preparing || state == .waitingAtPeer else { return expectAborting(state, "yes") }
             slots[i].state = .voted
             if message.index != 0 { remember(standing: transfers[i]) }
+            peers[Int(message.from)].grantsPendings = message.operation != 0
             failpoint(.voted)
             let entry = undecidedEntry(slots[i].debit)
             if undecided[entry].openHead == message.slot + 1 && slots[i].next == 0 && canReceive {
@@ -80,7 +83,8 @@ extension Shard {
             guard let code = ResultCode(rawValue: message.rawCode) else { stop("a vote with code \(message.rawCode)") }
             let entry = undecidedEntry(slots[i].debit)
             unreserve(message.slot, entry)
-            let result = refuse(transfers[i], slots[i].identityHash, code)
+            let isFinal = code.isFinalRefusal
+            let result = isFinal ? refuse(transfers[i], slots[i].identityHash, code) : EventResult(code)
             finish(message.slot, result, journal.appended)
             markDirty(slots[i].debit)
             failpoint(.refused)
@@ -130,6 +134,7 @@ extension Shard {
                 Answer(
                     origin: slots[i].origin, result: EventResult(.created, timestamp: Timestamp(slots[i].age)),
                     lsn: .zero))
+            if slots[i].isPendingOut { peers[p].pendingsOut -= 1 }
             free(slot)
             failpoint(.answered)
         }
@@ -168,13 +173,17 @@ extension Shard {
         let timestamp = clock.next()
         transfers[i].timestamp = timestamp
         if peer == id {
-            let amount = transfers[i].amount
-            let position = journal.append(.transfer, transfers[i], timestamp: timestamp)
-            ledger.applyDebit(slots[i].debit, amount)
             let participant = Int(slot) + id.index * slotCount
             let credit = participants[participant].account
-            ledger.applyCredit(credit, amount)
-            ledger.rememberCreated(slots[i].identityHash, position: position.value)
+            if transfers[i].flags.isPlain {
+                let amount = transfers[i].amount
+                let position = journal.append(.transfer, transfers[i], timestamp: timestamp)
+                ledger.applyDebit(slots[i].debit, amount)
+                ledger.applyCredit(credit, amount)
+                ledger.rememberCreated(slots[i].identityHash, position: position.value)
+            } else {
+                apply(LogRecord(.transfer, transfers[i]), slots[i].debit, credit)
+            }
             releaseCredit(participant)
             finish(slot, EventResult(.created, timestamp: timestamp), journal.appended)
         } else {
@@ -187,16 +196,27 @@ extension Shard {
     }
 
     /// Appends and applies the decision of a crossing transfer whose timestamp is set.
-    /// - Parameter announced: Its number among those announced to the peer; 0: the peer has voted on it.
+    /// - Parameters:
+    ///   - flags: Of its record.
+    ///   - announced: Its number among those announced to the peer; 0: the peer has voted on it.
     @inline(__always)
-    mutating func recordDecision(_ slot: UInt32, _ debit: AccountIndex, _ hash: UInt64, announced: UInt64 = 0) {
+    mutating func recordDecision(
+        _ slot: UInt32, _ debit: AccountIndex, _ hash: UInt64, _ flags: LogRecordFlags = [], announced: UInt64 = 0
+    ) {
         let i = Int(slot)
         let peer = slots[i].peer
         peers[peer.index].decided += 1
-        let position = journal.append(
-            .decision, transfers[i], timestamp: transfers[i].timestamp, peer: peer, sequence: peers[peer.index].decided)
-        ledger.applyDebit(debit, transfers[i].amount)
-        ledger.rememberCreated(hash, position: position.value)
+        let sequence = peers[peer.index].decided
+        if transfers[i].flags.isPlain {
+            let position = journal.append(
+                .decision, transfers[i], timestamp: transfers[i].timestamp, peer: peer, sequence: sequence)
+            ledger.applyDebit(debit, transfers[i].amount)
+            ledger.rememberCreated(hash, position: position.value)
+        } else {
+            var record = LogRecord(.decision, transfers[i], peer: peer, sequence: sequence)
+            record.flags = flags
+            apply(record, debit, nil)
+        }
         awaitCommit(slot, transfers[i].timestamp, announced: announced)
     }
 
@@ -352,13 +372,14 @@ extension Shard {
             finish(slot, known, journal.appended)
             return true
         }
+        let now = Timestamp(clock.now)
         let worst = ledger.debitRefusal(
-            debit, t, reservedDebits: undecided[entry].reservedDebits, expectedCredits: 0)
+            debit, t, reservedDebits: undecided[entry].reservedDebits, expectedCredits: 0, now: now)
         if worst != .created {
             // All undecided credits count, later ones too: each may be decided already, and something seen here, or by a
             // client, may have followed from it. They end, and what they bring stays, so this waits but a little longer.
             let best = ledger.debitRefusal(
-                debit, t, reservedDebits: 0, expectedCredits: undecided[entry].reservedCredits)
+                debit, t, reservedDebits: 0, expectedCredits: undecided[entry].reservedCredits, now: now)
             if best == worst || isFaulty(.refuseInsteadOfWait) {
                 removeParkedHead(entry)
                 finish(slot, refuse(t, slots[i].identityHash, worst), journal.appended)

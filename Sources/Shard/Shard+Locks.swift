@@ -40,7 +40,8 @@ extension Shard {
                 continue
             }
             let u = ledger.undecided(account)
-            if u != 0 && hasOlder(Int(u - 1), than: participants[p].age) && !isFaulty(.waitWithoutDying) {
+            guard u != 0, !isFaulty(.waitWithoutDying) else { continue }
+            if hasOlder(Int(u - 1), than: participants[p].age, besideCredits: besidesCredits(chain)) {
                 return die(p, Int(u - 1), barrier: order + 1)
             }
         }
@@ -58,11 +59,18 @@ extension Shard {
         return routing.shard(of: account) == id ? ledger.find(account) : nil
     }
 
+    /// True for a post or void alone, which moves what is held already: undecided credits make no difference to it, nor does
+    /// it to them, and none is promised in vain. It stands aside for other chains, and for debits, whose order it keeps.
+    private func besidesCredits(_ chain: ChainReference) -> Bool {
+        guard chain.view.count == 1, !chain.view.isOfAccounts else { return false }
+        let flags = chain.view[0].asked.flags
+        return flags.isSimplyPending && flags.resolves && !chain.view[0].asked.id.isZero
+    }
+
     /// Something on the account stands before the participant's lock.
-    private func isTaken(_ entry: Int, for p: Int) -> Bool {
-        if undecided[entry].openHead | undecided[entry].creditList.head | undecided[entry].waitList.head != 0 {
-            return true
-        }
+    private func isTaken(_ entry: Int, for p: Int, besideCredits: Bool) -> Bool {
+        if undecided[entry].openHead != 0 { return true }
+        if !besideCredits && undecided[entry].creditList.head | undecided[entry].waitList.head != 0 { return true }
         if undecided[entry].lock != 0 { return true }
         let mark = undecided[entry].mark
         return mark != 0 && mark != UInt32(p) + 1 && participants[Int(mark - 1)].age < participants[p].age
@@ -71,8 +79,9 @@ extension Shard {
     /// Locks all accounts of a chain when none of them is taken; else marks them and waits.
     mutating func takeLocks(_ p: Int) {
         let chain = reference(p)
+        let besideCredits = besidesCredits(chain)
         var isFree = true
-        for place in 0..<chain.view.accountCount {
+        for place in 0..<chain.view.accountCount where !besideCredits {
             guard let account = accountHere(chain, place) else { continue }
             if !isUnpromised(account) {
                 revokeStanding(account)
@@ -82,7 +91,7 @@ extension Shard {
         for place in 0..<chain.view.accountCount where isFree {
             guard let account = accountHere(chain, place) else { continue }
             let u = ledger.undecided(account)
-            if u != 0 && isTaken(Int(u - 1), for: p) { isFree = false }
+            if u != 0 && isTaken(Int(u - 1), for: p, besideCredits: besideCredits) { isFree = false }
         }
         if !isFree && participants[p].state == .lockWaiting { return }
         for place in 0..<chain.view.accountCount {
@@ -127,7 +136,7 @@ extension Shard {
                 holds.append(Hold(id: account, participant: p, kind: .absent))
             }
         }
-        let code: ResultCode = ledger.hasRoomForPending(opens) ? .created : .capacityExhausted
+        let code: ResultCode = hasRoomForPending(opens) ? .created : .capacityExhausted
         if participants[p].coordinator == id {
             // Whatever the decision rests on here stands before it in the same log.
             sendVote(p, code.rawValue)

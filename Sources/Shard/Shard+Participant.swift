@@ -29,6 +29,7 @@ extension Shard {
         case .lock: lock(message)
         case .applied:
             peers[from].notedThere = message.time
+            peers[from].grantsPendings = message.operation != 0
             applied(message.sequence, at: ShardID(message.from))
         case .revoke: forgetStanding(message)
         case .revoked: revoked(Int(message.index))
@@ -48,6 +49,9 @@ extension Shard {
             return voteNo(p, .creditAccountNotFound, .zero)
         }
         participants[p].account = credit
+        if transfer.value.flags.contains(.pending) && !hasRoomForPending(1) {
+            return voteNo(p, .capacityExhausted, .zero)
+        }
 
         // Seldom has any account been opened so lately that its own line must be asked.
         let opened = ledger.lastStatusLSN <= journal.acknowledged ? .zero : ledger.statusLSN(credit)
@@ -89,6 +93,7 @@ extension Shard {
         participants[p].next = 0
         participants[p].previous = 0
         participants[p].voteSent = false
+        participants[p].recordFlags = []
         participants[p].chain = 0
         return p
     }
@@ -142,6 +147,7 @@ extension Shard {
         invariant(participants[p].state == .reserved && participants[p].voteSent, "a commit without a vote")
         invariant(sequence == peers[from].applied + 1, "commit \(sequence) after \(peers[from].applied)")
         peers[from].applied = sequence
+        if !participants[p].transfer.value.flags.isPlain { return commitPending(p, sequence, from) }
         let timestamp = participants[p].transfer.value.timestamp
         journal.append(
             .credit, participants[p].transfer.value, timestamp: timestamp, peer: ShardID(from), sequence: sequence)
@@ -164,6 +170,7 @@ extension Shard {
     @inline(__always)
     mutating func releaseCredit(_ p: Int, _ entry: Int) {
         undecided[entry].reservedCredits -= participants[p].transfer.value.amount.value
+        countPending(participants[p].transfer.value.flags, -1)
         Self.remove(p, from: &undecided[entry].creditList, in: &participants)
         participants[p].state = .free
         ended(entry)
@@ -184,6 +191,7 @@ extension Shard {
         participants[p].order = order
         participants[p].state = .reserved
         undecided[entry].reservedCredits += participants[p].transfer.value.amount.value
+        countPending(participants[p].transfer.value.flags, 1)
         Self.append(p, to: &undecided[entry].creditList, in: &participants)
     }
 
@@ -214,6 +222,7 @@ extension Shard {
         let coordinator = participants[p].coordinator
         if participants[p].chain == 0 {
             if rawCode != 0 { participants[p].state = .free } else if stands(p) { message.index = 1 }
+            if grantsPendings { message.operation = 1 }
         }
         send(message, to: coordinator)
         failpoint(.voteSent)
@@ -238,7 +247,8 @@ extension Shard {
     // MARK: Waiting
 
     /// True when anything undecided on the account, or queued there, is older.
-    func hasOlder(_ entry: Int, than age: UInt64) -> Bool {
+    /// - Parameter besideCredits: Credits aside.
+    func hasOlder(_ entry: Int, than age: UInt64, besideCredits: Bool = false) -> Bool {
         var link = undecided[entry].openHead
         while link != 0 {
             if slots[Int(link - 1)].age < age { return true }
@@ -247,6 +257,7 @@ extension Shard {
         for chain in [undecided[entry].lock, undecided[entry].mark] where chain != 0 {
             if participants[Int(chain - 1)].age < age { return true }
         }
+        if besideCredits { return false }
         for head in [undecided[entry].creditList.head, undecided[entry].waitList.head] {
             link = head
             while link != 0 {

@@ -68,6 +68,7 @@ extension Shard {
                 var message = Message(.applied, from: id)
                 message.sequence = peers[p].applied
                 message.time = peers[p].noted
+                if grantsPendings { message.operation = 1 }
                 peers[p].toldApplied = peers[p].applied
                 peers[p].toldNoted = peers[p].noted
                 send(message, to: ShardID(p))
@@ -173,6 +174,16 @@ extension Shard {
             timestamp <= readGroups[entry].time
         else { return }
         readGroups[entry].account.creditsPosted.value &+= participants[p].transfer.value.amount.value
+    }
+
+    /// The same for one that is not plain: what it has changed.
+    mutating func showToReads(_ p: Int, _ entry: Int, _ timestamp: UInt64, _ before: Account, _ after: Account) {
+        guard undecided[entry].readGroupTail != 0, participants[p].order < readGroups[entry].barrier,
+            timestamp <= readGroups[entry].time
+        else { return }
+        let pending = after.creditsPending.value &- before.creditsPending.value
+        readGroups[entry].account.creditsPending.value &+= pending
+        readGroups[entry].account.creditsPosted.value &+= after.creditsPosted.value &- before.creditsPosted.value
     }
 
     /// Answers the reads for which every credit has ended that may be earlier; those that came meanwhile are next.

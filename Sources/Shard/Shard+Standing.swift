@@ -55,6 +55,7 @@ struct StandingVotes: ~Copyable {
         var i = place(creditHash)
         if votes[i].account != t.creditAccountID { i ^= 1 }
         guard votes[i].isHeld, votes[i].account == t.creditAccountID, votes[i].ledger == t.ledger else { return false }
+        if t.flags.resolves { return true }
         return t.amount.value <= Limits.standingAmountMax
     }
 
@@ -117,10 +118,13 @@ extension Shard {
     // MARK: D
 
     /// Decides a crossing transfer that its debit side accepts and whose credit is promised.
+    /// - Parameters:
+    ///   - t: As it comes out.
+    ///   - flags: Of its record.
     @inline(__always)
     mutating func decideStanding(
-        _ t: borrowing Transfer, _ origin: Origin, _ hash: UInt64, _ debit: AccountIndex, _ peer: ShardID,
-        _ creditHash: UInt64
+        _ t: borrowing Transfer, _ flags: LogRecordFlags, _ origin: Origin, _ hash: UInt64, _ debit: AccountIndex,
+        _ peer: ShardID, _ creditHash: UInt64
     ) -> Submission {
         let p = peer.index
         guard hasCredit(p) else { return .stalled }
@@ -131,14 +135,20 @@ extension Shard {
         transfers[i].timestamp = timestamp
         statistics.crossings += 1
         statistics.announced += 1
+        if !t.flags.isPlain { statistics.announcedPending += 1 }
         peers[p].announced += 1
-        recordDecision(slot, debit, hash, announced: peers[p].announced)
+        if t.flags.contains(.pending) {
+            slots[i].isPendingOut = true
+            peers[p].pendingsOut += 1
+        }
+        recordDecision(slot, debit, hash, flags, announced: peers[p].announced)
         markDirty(debit)
 
         var message = Message(.announce, from: id, slot: slot)
         message.time = peers[p].decided
         message.transfer = transfers.reference(i)
         message.sequence = creditHash
+        message.operation = flags.rawValue
         send(message, to: peer)
         failpoint(.announced)
         return .deferred
@@ -198,6 +208,7 @@ extension Shard {
         }
         participants[p].account = credit
         participants[p].voteSent = true
+        participants[p].recordFlags = LogRecordFlags(rawValue: message.operation)
         reserveCredit(p)
         peers[from].noted += 1
         announcedHere[pairPlaces.place(from, message.time)] = UInt32(truncatingIfNeeded: p)

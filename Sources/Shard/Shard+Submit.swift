@@ -5,10 +5,13 @@ public import SuanpanJournal
 internal import SuanpanLedger
 
 extension Shard {
-    /// True for a transfer that needs no chain: what most of them are. All others go by `submitChain`.
+    /// True for a transfer that needs no chain: plain, pending, a post or a void, as most of them are. All others go by
+    /// `submitChain`.
     @inline(__always)
     public static func needsNoChain(_ t: borrowing Transfer) -> Bool {
-        guard t.flags.isPlain, !t.flags.contains(.linked) else { return false }
+        let flags = t.flags
+        guard flags.isPlain || flags.isSimplyPending, !flags.contains(.linked) else { return false }
+        if flags.resolves { return true }
         return t.amount.value <= Limits.standingAmountMax
     }
 
@@ -58,6 +61,10 @@ extension Shard {
             if isHeld(t.debitAccountID) { return .stalled }
             return .answered(refuse(t, hash, .debitAccountNotFound))
         }
+        if !t.flags.isPlain {
+            if t.flags.resolves { return try admitResolving(t, origin, found, debit) }
+            if !hasRoomForPending(1) { return .answered(EventResult(.capacityExhausted)) }
+        }
         let peer = found.peer
         let u = ledger.undecided(debit)
         var reservedDebits: UInt128 = 0
@@ -72,9 +79,10 @@ extension Shard {
             reservedCredits = undecided[entry].reservedCredits
             hasOpen = undecided[entry].openHead != 0
         }
-        let worst = ledger.debitRefusal(debit, t, reservedDebits: reservedDebits, expectedCredits: 0)
+        let now = Timestamp(clock.now)
+        let worst = ledger.debitRefusal(debit, t, reservedDebits: reservedDebits, expectedCredits: 0, now: now)
         if worst != .created {
-            let best = ledger.debitRefusal(debit, t, reservedDebits: 0, expectedCredits: reservedCredits)
+            let best = ledger.debitRefusal(debit, t, reservedDebits: 0, expectedCredits: reservedCredits, now: now)
             // Refused whatever becomes of the undecided, and for the same reason.
             if best == worst { return .answered(refuse(t, hash, worst)) }
             if isFaulty(.refuseInsteadOfWait) { return .answered(refuse(t, hash, worst)) }
@@ -84,9 +92,10 @@ extension Shard {
         // Group 7, here or at the peer; behind those that hold a debit, which keep their place.
         if hasOpen { return open(t, origin, hash, debit, peer) }
         guard peer == id else {
-            let isPromised = standingVotes.has(t, found.creditHash)
-            return isPromised
-                ? decideStanding(t, origin, hash, debit, peer, found.creditHash) : open(t, origin, hash, debit, peer)
+            if standingVotes.has(t, found.creditHash), mayAnnounce(t.flags, peer.index) {
+                return decideStanding(t, [], origin, hash, debit, peer, found.creditHash)
+            }
+            return open(t, origin, hash, debit, peer)
         }
         switch creditVerdict(t, found) {
         case .refused(let code): return .answered(refuse(t, hash, code))
@@ -246,6 +255,7 @@ extension Shard {
     mutating func accept(_ t: borrowing Transfer, _ hash: UInt64, _ debit: AccountIndex, _ credit: AccountIndex)
         -> Timestamp
     {
+        if !t.flags.isPlain { return acceptPending(t, debit, credit) }
         let timestamp = clock.next()
         let position = journal.append(.transfer, t, timestamp: timestamp)
         ledger.applyDebit(debit, t.amount)
@@ -301,6 +311,7 @@ extension Shard {
         slots[i].afterHead = 0
         slots[i].afterTail = 0
         slots[i].isCautious = false
+        slots[i].isPendingOut = false
         slots[i].chain = 0
         return slot
     }

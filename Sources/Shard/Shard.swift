@@ -36,8 +36,9 @@ public import SuanpanLedger
 
 public struct ShardStatistics: BitwiseCopyable, Sendable {
     public var crossings: UInt64 = 0
-    /// Of the crossings, those decided on a standing vote; and standing votes taken back.
+    /// Of the crossings, those decided on a standing vote; of these, those that are not plain; and standing votes taken back.
     public var announced: UInt64 = 0
+    public var announcedPending: UInt64 = 0
     public var revocations: UInt64 = 0
     public var waits: UInt64 = 0
     public var restarts: UInt64 = 0
@@ -59,6 +60,9 @@ struct PeerState: BitwiseCopyable {
     /// Of the decisions, those taken by a standing vote of the peer; and how many of them it has noted.
     var announced: UInt64 = 0
     var notedThere: UInt64 = 0
+    /// Of those not applied there, the pending transfers; and whether the peer has room for more.
+    var pendingsOut = 0
+    var grantsPendings = false
     /// As participant: number of the last commit applied from this peer.
     var applied: UInt64 = 0
     var appliedLSN: UInt64 = 0
@@ -116,6 +120,10 @@ public struct Shard: ~Copyable {
     let openPerPeerMax: Int
     let redoPerPeerMax: Int
     let cutLead: UInt64
+    /// Pending transfers that may be announced to a peer and not be applied there.
+    let pendingWindow: Int
+    /// Places of pending transfers that are being decided, on either side.
+    var pendingsUnderWay = 0
 
     var slots: FixedArray<Slot>
     /// By slot; participants read it in place.
@@ -264,6 +272,8 @@ public struct Shard: ~Copyable {
         var peerTable = FixedArray<PeerState>(count: count)
         for (i, pair) in pairs.enumerated() { peerTable[i] = PeerState(pair) }
 
+        let window = min(bounds.openPerPeer, ledger.pendingsMax / (16 * count))
+
         self.id = id
         self.routing = routing
         shardCount = count
@@ -272,6 +282,7 @@ public struct Shard: ~Copyable {
         self.clock = clock
         cutBoard = cuts ?? CutBoard()
         cutLead = bounds.cutLead
+        pendingWindow = window
         slotCount = bounds.slots
         openPerPeerMax = bounds.openPerPeer
         redoPerPeerMax = bounds.redoPerPeer

@@ -76,6 +76,8 @@ struct Slot: BitwiseCopyable {
     var peer: ShardID
     var state: SlotState
     var isCautious: Bool
+    /// A pending transfer that was announced: one of the peer's `pendingsOut`.
+    var isPendingOut: Bool
 }
 
 /// Where what is open between two shards stands in a table by peer and by the decision's number: so many are open at
@@ -132,6 +134,8 @@ struct Participant: BitwiseCopyable {
     var coordinator: ShardID
     var state: ParticipantState
     var voteSent: Bool
+    /// Of the record that D has written.
+    var recordFlags: LogRecordFlags
 }
 
 /// First and last of a doubly linked list of participants.

@@ -3,8 +3,8 @@
 import SuanpanCore
 
 struct Coverage {
-    var seeds = 0, steps = 0, events = 0, crossings = 0, announced = 0, revocations = 0, waits = 0, restarts = 0,
-        crashes = 0, recoveryCrashes = 0
+    var seeds = 0, steps = 0, events = 0, crossings = 0, announced = 0, announcedPending = 0, revocations = 0,
+        waits = 0, restarts = 0, crashes = 0, recoveryCrashes = 0
     var redone = 0, torn = 0, cutChains = 0, lost = 0, stalls = 0, segments = 0, cuts = 0, lateCuts = 0, chains = 0,
         expiries = 0, freezes = 0
     var diskErrors = 0, shortWrites = 0, fullDisks = 0, flips = 0, flipsRefused = 0, flipsCut = 0
@@ -23,7 +23,8 @@ struct Coverage {
 
     private static var counts: [WritableKeyPath<Coverage, Int>] {
         [
-            \.seeds, \.steps, \.events, \.crossings, \.announced, \.revocations, \.waits, \.restarts, \.crashes,
+            \.seeds, \.steps, \.events, \.crossings, \.announced, \.announcedPending, \.revocations, \.waits,
+            \.restarts, \.crashes,
             \.recoveryCrashes, \.redone,
             \.torn,
             \.cutChains, \.lost, \.stalls, \.segments, \.cuts, \.lateCuts, \.chains, \.expiries, \.freezes,
@@ -37,7 +38,7 @@ struct Coverage {
     var summary: String {
         """
         seeds \(seeds), steps \(steps), questions \(events)
-          crossing \(crossings) (\(announced) on standing votes, \(revocations) of them revoked), waits \(waits), restarts \(restarts), stalls \(stalls), chains \(chains), \
+          crossing \(crossings) (\(announced) on standing votes, \(announcedPending) of these not plain; \(revocations) votes revoked), waits \(waits), restarts \(restarts), stalls \(stalls), chains \(chains), \
         cuts \(cuts) (\(lateCuts) begun again), expiries \(expiries), freezes \(freezes)
           crashes \(crashes + recoveryCrashes) (\(recoveryCrashes) of them in recovery), torn writes \(torn), \
         redone commits \(redone), chains cut \(cutChains), answers lost \(lost), segments begun \(segments)

@@ -69,10 +69,16 @@ extension Question {
         }
     }
 
+    /// Several transfers, or one that goes the way of a chain.
+    var isChain: Bool {
+        guard case .transfers(let events) = self else { return false }
+        return events.count > 1 || !Shard.needsNoChain(events[0])
+    }
+
     /// A connection of a text protocol sends it after all replies before it and before all commands behind it.
     var goesAlone: Bool {
         switch self {
-        case .transfers(let events): events.count > 1 || !Shard.needsNoChain(events[0])
+        case .transfers(let events): isChain || events[0].flags.resolves
         case .freeze, .cut: true
         default: false
         }

@@ -103,6 +103,7 @@ extension Simulation {
         let s = node.shard.statistics
         coverage.crossings += Int(s.crossings)
         coverage.announced += Int(s.announced)
+        coverage.announcedPending += Int(s.announcedPending)
         coverage.revocations += Int(s.revocations)
         coverage.waits += Int(s.waits)
         coverage.restarts += Int(s.restarts)

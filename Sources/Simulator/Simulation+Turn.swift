@@ -91,7 +91,7 @@ extension Simulation {
         var staged: [Int: Int] = [:]
         if dice.chance(60) {
             for event in queues[i][pipe].prefix(Shard.stagedMax) {
-                guard let t = events[event].question.single, t.flags.isPlain else { continue }
+                guard let t = events[event].question.single, Shard.needsNoChain(t) else { continue }
                 node.shard.stage(staged.count, t)
                 staged[event] = staged.count
             }
@@ -112,11 +112,12 @@ extension Simulation {
     private func serve(_ event: Int, _ node: Node, staged: Int?) throws -> Bool {
         let e = events[event]
         let origin = Origin(
-            core: UInt16(clients[e.client].front), operation: 1, request: UInt32(event), index: 0, stream: e.stream)
+            core: UInt16(clients[e.client].front), operation: 1, request: UInt32(event), index: 0,
+            stream: e.question.goesAlone ? 0 : e.stream)
         let submission: Submission
         switch e.question {
         case .transfers(let asked):
-            if e.question.goesAlone {
+            if e.question.isChain || (e.question.goesAlone && e.stream != 0) {
                 for (k, t) in asked.enumerated() { node.shard.chainInput[k] = t }
                 submission = try node.shard.submitChain(asked.count, origin)
             } else if let staged {

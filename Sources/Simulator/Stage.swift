@@ -28,8 +28,8 @@ final class Stage {
     private var nextID: UInt128 = 1
     private var time: UInt64 = 1000
 
-    init(shards: Int = 2, bounds: ShardBounds? = nil) throws {
-        directory = try DataDirectory(path: path, shards: shards, segmentBytes: 1 << 20)
+    init(shards: Int = 2, bounds: ShardBounds? = nil, segmentBytes: Int = 1 << 20) throws {
+        directory = try DataDirectory(path: path, shards: shards, segmentBytes: segmentBytes)
         preparer = try SegmentPreparer(directory)
         routing = Routing(key: HashKey(a: 1, b: 2), shardCount: shards)
         lanes = Array(repeating: Array(repeating: nil, count: shards), count: shards)

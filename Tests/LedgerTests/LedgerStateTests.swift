@@ -28,7 +28,7 @@ import Testing
             id: TransferID(1), debit: AccountID(7), credit: AccountID(8), amount: Amount(c.amount), ledger: c.ledger,
             code: 1)
         return isDebit
-            ? ledger.debitRefusal(index, t, reservedDebits: c.reserved, expectedCredits: c.expected)
+            ? ledger.debitRefusal(index, t, reservedDebits: c.reserved, expectedCredits: c.expected, now: .zero)
             : ledger.creditRefusal(index, t, reservedCredits: c.reserved, expectedDebits: c.expected)
     }
 

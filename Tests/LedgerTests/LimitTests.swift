@@ -17,7 +17,7 @@ private func debit(
     var transfer = soundTransfer
     transfer.amount = Amount(amount)
     transfer.ledger = ledger
-    return state.debitRefusal(index, transfer, reservedDebits: reserved, expectedCredits: expected)
+    return state.debitRefusal(index, transfer, reservedDebits: reserved, expectedCredits: expected, now: .zero)
 }
 
 private func credit(

@@ -101,7 +101,7 @@ struct AccountChainTests {
         let payer = try stage.account(on: 0)
         let (a, b) = (stage.id(on: 0), stage.id(on: 1))
         var reserve = stage.transfer(payer, b, 5)
-        reserve.flags = .pending
+        reserve.flags = [.pending, .balancingDebit]
         let transfer = stage.ask(.transfer(reserve))
         try stage.settle(0)
         try stage.deliver(0, 1)

@@ -250,7 +250,7 @@ import Testing
         linked.flags = .linked
         var reserve = linked
         reserve.creditAccountID = try stage.account(on: 1)
-        reserve.flags = .pending
+        reserve.flags = [.pending, .balancingDebit]
         var plain = linked
         plain.flags = []
         let chain = stage.ask(.transfers([linked, stage.transfer(a, b, 1)]))

@@ -1,0 +1,178 @@
+// Pending transfers, posts and voids over two shards: which way each goes, and that none holds more than there is room for.
+
+import SuanpanCore
+import SuanpanLanes
+import SuanpanShard
+import Testing
+
+@testable import SuanpanSimulator
+
+@Suite struct PendingTests {
+    private func pending(_ stage: Stage, _ a: AccountID, _ b: AccountID, _ amount: UInt128) -> Transfer {
+        var t = stage.transfer(a, b, amount)
+        t.flags = .pending
+        return t
+    }
+
+    /// A post or void that leaves out what may be left out.
+    private func resolve(_ stage: Stage, _ held: Transfer, _ flags: TransferFlags, _ amount: UInt128) -> Transfer {
+        var t = stage.transfer(held.debitAccountID, AccountID(0), amount)
+        t.flags = flags
+        t.pendingID = held.id
+        t.ledger = 0
+        t.code = 0
+        return t
+    }
+
+    /// The kinds of messages that a shard sends now.
+    private func sent(_ stage: Stage, _ from: Int, _ to: Int) throws -> Set<MessageKind> {
+        try stage.settle(from)
+        return Set(try stage.deliver(from, to))
+    }
+
+    /// Pending and posted: debits of an account of shard 0, or credits of one of shard 1.
+    private func sums(_ stage: Stage, _ shard: Int, _ id: AccountID) throws -> [UInt128] {
+        let found = stage.nodes[shard].shard.ledger.find(id)
+        let index = try #require(found)
+        let account = stage.nodes[shard].shard.ledger.account(index)
+        return shard == 0
+            ? [account.debitsPending.value, account.debitsPosted.value]
+            : [account.creditsPending.value, account.creditsPosted.value]
+    }
+
+    @Test func theFirstIsVotedOnAndTheOthersAreAnnounced() throws {
+        let stage = try Stage()
+        let a = try stage.account(on: 0)
+        let b = try stage.account(on: 1)
+        let first = pending(stage, a, b, 3)
+        let created = stage.ask(.transfer(first))
+        #expect(try sent(stage, 0, 1).contains(.prepare))
+        try stage.finish()
+        let held = pending(stage, a, b, 4)
+        let second = stage.ask(.transfer(held))
+        #expect(try sent(stage, 0, 1).contains(.announce))
+        // Before its credit is applied.
+        let post = stage.ask(.transfer(resolve(stage, held, .postPending, 3)))
+        #expect(try sent(stage, 0, 1).isDisjoint(with: [.prepare, .lock]))
+        let void = stage.ask(.transfer(resolve(stage, first, .voidPending, 0)))
+        #expect(try sent(stage, 0, 1).isDisjoint(with: [.prepare, .lock]))
+        let late = stage.ask(.transfer(resolve(stage, held, .voidPending, 0)))
+        try stage.finish()
+        for event in [created, second, post, void] { #expect(stage.code(event) == .created) }
+        #expect(stage.code(late) == .pendingTransferAlreadyPosted)
+        #expect(try sums(stage, 0, a) == [0, 3])
+        #expect(try sums(stage, 1, b) == [0, 3])
+        let statistics = stage.nodes[0].shard.statistics
+        #expect(statistics.announced == 3 && statistics.announcedPending == 3)
+        let isQuiet = stage.nodes[0].shard.isQuiet && stage.nodes[1].shard.isQuiet
+        #expect(isQuiet)
+    }
+
+    /// The same record comes of it, whichever way it goes: what the request left out is known at the credit's shard too.
+    @Test func theCreditKnowsWhatTheRequestLeftOut() throws {
+        let stage = try Stage()
+        let a = try stage.account(on: 0)
+        let b = try stage.account(on: 1)
+        let held = pending(stage, a, b, 4)
+        stage.ask(.transfer(held))
+        try stage.finish()
+        let post = resolve(stage, held, .postPending, .max)
+        #expect(stage.code(try finished(stage, post)) == .created)
+        #expect(stage.code(try finished(stage, post)) == .exists)
+        var other = post
+        other.creditAccountID = b
+        #expect(stage.code(try finished(stage, other)) == .existsWithDifferentCreditAccountID)
+        other = post
+        other.amount = Amount(4)
+        #expect(stage.code(try finished(stage, other)) == .existsWithDifferentAmount)
+    }
+
+    private func finished(_ stage: Stage, _ t: Transfer) throws -> Int {
+        let event = stage.ask(.transfer(t))
+        try stage.finish()
+        return event
+    }
+
+    /// What is held can be posted or voided beside undecided debits of its account, but not before them.
+    @Test func aPostQueuesBehindUndecidedDebits() throws {
+        let stage = try Stage()
+        let a = try stage.account(on: 0)
+        let b = try stage.account(on: 1)
+        let c = try stage.account(on: 1, .creditsMustNotExceedDebits)
+        let held = pending(stage, a, b, 4)
+        stage.ask(.transfer(held))
+        try stage.finish()
+        // Waits for c's shard to refuse it.
+        let refused = stage.ask(.transfer(stage.transfer(a, c, 1)))
+        let post = stage.ask(.transfer(resolve(stage, held, .postPending, 4)))
+        try stage.settle(0)
+        #expect(stage.code(post) == nil)
+        try stage.finish()
+        #expect(stage.code(refused) == .exceedsDebits && stage.code(post) == .created)
+        #expect(try sums(stage, 1, b) == [0, 4])
+    }
+
+    /// A post that goes by locks, as nobody has promised its credit, takes no promise of others back.
+    @Test func aPostByLocksLeavesPromisesAlone() throws {
+        let stage = try Stage(shards: 3)
+        let a = try stage.account(on: 0)
+        let b = try stage.account(on: 1)
+        let held = pending(stage, a, b, 4)
+        stage.ask(.transfer(held))
+        try stage.finish()
+        // Frozen and unfrozen, the account has no promise left; shard 2 gets a new one.
+        for lifting in [false, true] {
+            stage.ask(.freeze(b, .creditsFrozen, lifting: lifting))
+            try stage.finish()
+        }
+        let payer = try stage.account(on: 2)
+        for _ in 0..<10 { _ = try finished(stage, stage.transfer(payer, b, 1)) }
+        let before = stage.nodes[1].shard.statistics.revocations
+        let announced = stage.nodes[2].shard.statistics.announced
+        #expect(announced > 0)
+        let post = stage.ask(.transfer(resolve(stage, held, .postPending, 4)))
+        #expect(try sent(stage, 0, 1).contains(.lock))
+        // Beneath the lock.
+        let plain = stage.ask(.transfer(stage.transfer(payer, b, 1)))
+        #expect(try sent(stage, 2, 1).contains(.announce))
+        try stage.finish()
+        #expect(stage.code(post) == .created && stage.code(plain) == .created)
+        #expect(try sums(stage, 1, b) == [0, 15])
+        #expect(stage.nodes[1].shard.statistics.revocations == before)
+    }
+
+    /// Other shards announce no more than the credit's shard has room for, whose own stop before.
+    @Test func aFullTableTakesNoMore() throws {
+        let stage = try Stage(segmentBytes: 8 << 20)
+        let a = try stage.account(on: 0)
+        let b = try stage.account(on: 1)
+        let local = try stage.account(on: 1)
+        let max = stage.nodes[1].shard.ledger.pendingsMax
+        var codes: [Int] = []
+        // Full but for what is kept for the other shard.
+        while true {
+            for _ in 0..<64 { codes.append(stage.ask(.transfer(pending(stage, local, b, 1)))) }
+            try stage.sync(1)
+            if stage.code(codes[codes.count - 1]) == .capacityExhausted { break }
+        }
+        let own = codes.filter { stage.code($0) == .created }.count
+        #expect(own < max && own > max * 3 / 4)
+        var held: [Transfer] = []
+        codes = []
+        for _ in 0..<20 {
+            for _ in 0..<64 {
+                held.append(pending(stage, a, b, 1))
+                codes.append(stage.ask(.transfer(held[held.count - 1])))
+            }
+            try stage.finish()
+        }
+        let created = codes.indices.filter { stage.code(codes[$0]) == .created }
+        #expect(codes.allSatisfy { [.created, .capacityExhausted].contains(stage.code($0)) })
+        #expect(created.count < codes.count && own + created.count <= max)
+        // Room again, and nothing remembered of those that found none.
+        for i in created { stage.ask(.transfer(resolve(stage, held[i], .voidPending, 0))) }
+        for i in created.prefix(1) { #expect(stage.code(try finished(stage, held[i])) == .exists) }
+        let again = try finished(stage, held[held.count - 1])
+        #expect(try sums(stage, 1, b)[0] == UInt128(own) + (stage.code(again) == .created ? 1 : 0))
+    }
+}
