@@ -75,6 +75,8 @@ extension ChainView {
         accounts[debit].record.applyDebit(effect)
         accounts[credit].record.applyCredit(creditEffect)
         events[i].final = final
+        // One that left it out, and names a transfer of this chain, had none.
+        events[i].creditPlace = UInt16(credit)
         return EventResult(.created)
     }
 

@@ -20,7 +20,8 @@ public import SuanpanCore
     public var pending: PendingFact
     /// After the evaluation.
     public var result: EventResult
-    /// Places of its accounts. The credit account of a post or void that leaves it out has one once `pending` is set.
+    /// Places of its accounts. The credit account of a post or void that leaves it out has one once `pending` is set, or
+    /// the event was evaluated as created.
     public var debitPlace: UInt16
     public var creditPlace: UInt16
 }

@@ -353,4 +353,22 @@ import Testing
         stage.wait(seconds: 3)
         return reserve
     }
+
+    /// A void in one chain with what it voids, its credit account left out: the place of that account was not known when
+    /// the chain was applied, and the process ended.
+    @Test func aChainVoidsWhatItHasReserved() throws {
+        for shards in [1, 2] {
+            let stage = try Stage(shards: shards)
+            let a = try stage.account(on: 0)
+            let b = try stage.account(on: shards - 1)
+            var reserve = stage.transfer(a, b, 3)
+            reserve.flags = [.linked, .pending]
+            var void = stage.transfer(a, AccountID(0), .max)
+            void.flags = .voidPending
+            void.pendingID = reserve.id
+            let chain = stage.ask(.transfers([reserve, void]))
+            try stage.finish()
+            #expect(stage.codes(chain) == [.created, .created])
+        }
+    }
 }
