@@ -260,6 +260,9 @@ extension Front {
         }
     }
 
+    /// Replies or reads of history wait for the log.
+    public var awaitsLog: Bool { !awaiting.isEmpty || !historyParts.isEmpty }
+
     /// True when `release` would find something.
     public func canRelease(_ shard: borrowing Shard) -> Bool {
         let released = shard.released

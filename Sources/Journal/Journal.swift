@@ -318,6 +318,11 @@ public struct Journal: ~Copyable {
             && unsent == opened && failure == nil && hasRoom(records: 1)
     }
 
+    /// Records wait to be written, fewer than a write that goes out beside others has.
+    public var mayGather: Bool {
+        isOpen && unsent + 1 == opened && writeOffset - Self.slot(unsent) * Self.groupBytesMax < options.earlyWriteBytes
+    }
+
     /// Lets `nextWrite` put out an empty group that carries the durable LSN and the clock ceiling; when records are
     /// waiting, their group carries them instead.
     public mutating func sealIdle() {

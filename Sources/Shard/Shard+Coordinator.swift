@@ -116,7 +116,7 @@ extension Shard {
         }
     }
 
-    /// The peer has applied our decisions up to `sequence`: they are answered.
+    /// The peer has applied our decisions up to `sequence`: they are answered, those by its vote now.
     mutating func applied(_ sequence: UInt64, at peer: ShardID) {
         let p = peer.index
         invariant(sequence <= peers[p].decided, "decision \(sequence) of \(peers[p].decided) is applied")
@@ -130,10 +130,12 @@ extension Shard {
                 chainApplied(slot)
                 continue
             }
-            answers.append(
-                Answer(
-                    origin: slots[i].origin, result: EventResult(.created, timestamp: Timestamp(slots[i].age)),
-                    lsn: .zero))
+            if !slots[i].isAnnounced {
+                answers.append(
+                    Answer(
+                        origin: slots[i].origin, result: EventResult(.created, timestamp: Timestamp(slots[i].age)),
+                        lsn: .zero))
+            }
             if slots[i].isPendingOut { peers[p].pendingsOut -= 1 }
             free(slot)
             failpoint(.answered)
@@ -230,7 +232,7 @@ extension Shard {
         decidedQueue.append(
             DecidedItem(
                 slot: slot, peer: peer, lsn: journal.appended, timestamp: timestamp,
-                sequence: peers[peer.index].decided, announced: announced))
+                sequence: peers[peer.index].decided, announced: announced, origin: slots[i].origin))
     }
 
     /// Sends the commits of decisions that have become durable, in the order of the log.
@@ -248,6 +250,11 @@ extension Shard {
             failpoint(.durable)
             decidedQueue.removeFirst()
             if decision.announced != 0 {
+                // Whoever knows the answer and asks there finds the credit reserved, and waits for it.
+                answers.append(
+                    Answer(
+                        origin: decision.origin, result: EventResult(.created, timestamp: decision.timestamp),
+                        lsn: .zero))
                 sendCommit(announced: decision)
             } else {
                 sendAnnouncedCommits(decision.peer)

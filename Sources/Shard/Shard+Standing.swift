@@ -9,7 +9,7 @@
 //     append the decision
 //     … being written …            ── announce ──►  reserve the credit
 //                                  ◄── noted n ──
-//     … durable, and noted …       ── commit n ──►  append, apply
+//     … durable, and noted: answer ── commit n ──►  append, apply
 //
 //     forget                       ◄── revoke ──    before the account is locked, frozen or closed, and before a credit
 //     … commits sent …             ── revoked ──►   so large that others might overflow
@@ -137,6 +137,7 @@ extension Shard {
         statistics.announced += 1
         if !t.flags.isPlain { statistics.announcedPending += 1 }
         peers[p].announced += 1
+        slots[i].isAnnounced = true
         if t.flags.contains(.pending) {
             slots[i].isPendingOut = true
             peers[p].pendingsOut += 1
@@ -165,7 +166,7 @@ extension Shard {
         decidedQueue.append(
             DecidedItem(
                 slot: message.index, peer: ShardID(message.from), lsn: journal.appended, timestamp: .zero, sequence: 0,
-                announced: 0))
+                announced: 0, origin: Origin(core: 0, operation: 0, request: 0, index: 0, stream: 0)))
     }
 
     /// A decision's commit may leave: with others, as one message.

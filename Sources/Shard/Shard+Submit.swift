@@ -311,6 +311,7 @@ extension Shard {
         slots[i].afterHead = 0
         slots[i].afterTail = 0
         slots[i].isCautious = false
+        slots[i].isAnnounced = false
         slots[i].isPendingOut = false
         slots[i].chain = 0
         return slot

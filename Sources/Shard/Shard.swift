@@ -208,6 +208,8 @@ public struct Shard: ~Copyable {
         var sequence: UInt64
         /// Number of the announcement; 0: not announced.
         var announced: UInt64
+        /// Of an announced one: where its answer goes.
+        var origin: Origin
     }
     struct DelayedVote: BitwiseCopyable {
         var participant: UInt32
@@ -332,6 +334,13 @@ public struct Shard: ~Copyable {
 
     /// A request of another core would not be turned away for lack of room.
     public var acceptsRequests: Bool { hasRoom && againQueue.isEmpty }
+
+    /// Somebody waits for what is in the log to be durable: an answer, a vote, a commit, a cut. Nobody does for credits of
+    /// other shards' decisions, which stand in their logs.
+    public var awaitsLog: Bool {
+        !(answers.isEmpty && recordAnswers.isEmpty && decidedQueue.isEmpty && voteQueue.isEmpty && releaseQueue.isEmpty)
+            || cutPart.isOpen || !isDeskEmpty
+    }
 
     /// Nothing is under way: every slot is free and nothing waits.
     public var isQuiet: Bool {

@@ -46,7 +46,7 @@ enum SlotState: UInt8, BitwiseCopyable {
     case suspended
     /// Holds nothing here; the peer has been told to let go.
     case aborting
-    /// In the log; when that is durable the commit leaves, and the peer's `applied` ends it.
+    /// In the log; when that is durable the commit leaves (and on a standing vote the answer), and the peer's `applied` ends it.
     case decided
 }
 
@@ -76,6 +76,8 @@ struct Slot: BitwiseCopyable {
     var peer: ShardID
     var state: SlotState
     var isCautious: Bool
+    /// Decided on a standing vote: answered as soon as that is durable and noted.
+    var isAnnounced: Bool
     /// A pending transfer that was announced: one of the peer's `pendingsOut`.
     var isPendingOut: Bool
 }

@@ -170,6 +170,8 @@ final class Simulation {
         workload.isSteady = steady
         workload.isContended = options.isContended ?? (contended && !steady)
         workload.isPlain = options.isPlain ?? plain
+        // Canaries, which choose whether it is steady, are seen by seeds without.
+        workload.isReserving = steady && options.isSteady == nil && !workload.isPlain && options.seed & 1 == 0
         workload.hasWhales = dice.chance(15) && !workload.isContended && !steady
         workload.hot = dice.between(0, 80)
         let looks = dice.pick([0, 0, 0, 30])

@@ -12,6 +12,8 @@ struct Workload {
     var isBulk = false
     /// Mostly plain credits to accounts that take any: standing votes are given, used, and now and then taken back.
     var isSteady = false
+    /// Of these, a good part pending, and posted or voided.
+    var isReserving = false
     /// Percent of choices that fall on the first two accounts.
     var hot = 0
     /// Percent of questions that look at accounts, beside those of the usual mix.
@@ -150,8 +152,8 @@ struct Workload {
             again.flags.remove(.linked)
             return dice.chance(50) ? again : changed(&dice, again)
         }
-        if !isPlain && !reserved.isEmpty && dice.chance(isSteady ? 1 : isSound ? 3 : 30) {
-            let t = resolving(&dice, dice.pick(reserved))
+        if !isPlain && !reserved.isEmpty && dice.chance(isReserving ? 25 : isSteady ? 1 : isSound ? 3 : 30) {
+            let t = resolving(&dice, dice.pick(isReserving ? Array(reserved.suffix(12)) : reserved))
             used.append(t)
             return t
         }
@@ -168,7 +170,13 @@ struct Workload {
         if isSteady && dice.chance(1) { t.amount = Amount(Limits.standingAmountMax + UInt128(dice.between(0, 1))) }
         if !isSound && dice.chance(2) { t.ledger = 2 }
         if !isSound && dice.chance(1) { t.code = 0 }
-        if !isPlain && dice.chance(isSteady ? 1 : isBulk ? 10 : 45) { shape(&dice, &t) }
+        if isReserving && dice.chance(40) {
+            t.flags = .pending
+            if dice.chance(10) { t.timeout = 1 }
+            reserved.append(t)
+        } else if !isPlain && dice.chance(isSteady ? 1 : isBulk ? 10 : 45) {
+            shape(&dice, &t)
+        }
         used.append(t)
         return t
     }

@@ -63,6 +63,8 @@ struct CoreLoop: ~Copyable {
     var nativePaused = false
     var respPaused = false
     var acceptAgainAt: UInt64 = .max
+    /// When records were first left to be written later; 0: none are.
+    var gatheringSince: UInt64 = 0
 
     static var messagesPerLane: Int { 1024 }
     /// Messages looked ahead at together.
@@ -71,6 +73,8 @@ struct CoreLoop: ~Copyable {
     static var idleGroupAfter: UInt64 { 2_000_000 }
     /// Looks at the lanes before sleep: some microseconds, a few times the cost of a message between cores.
     static var spinsMax: Int { 300 }
+    /// Records that nobody waits for are written after so long, or with others: a flush of the device less.
+    static var gatherTime: UInt64 { 1_000_000 }
     static var publishEvery: UInt64 { 200_000_000 }
     static var acceptPause: UInt64 { 100_000_000 }
     /// A disk that does not answer may hold up the end for so long beyond the time for it.
@@ -313,6 +317,7 @@ struct CoreLoop: ~Copyable {
     // MARK: 6 Log
 
     private mutating func writeLog() throws(CoreError) {
+        if gathers() { return }
         do throws(JournalError) {
             while let write = try shard.journal.nextWrite(clockCeiling: shard.clock.now) {
                 writeStarted[Int(write.token & 63)] = now
@@ -326,6 +331,18 @@ struct CoreLoop: ~Copyable {
             syncToken = sync.token
             ring.syncData(sync.fd, token: TokenKind.journalSync.token())
         }
+    }
+
+    /// True while the records that wait to be written may go on waiting.
+    private mutating func gathers() -> Bool {
+        guard shard.journal.mayGather, !shard.awaitsLog, !front.awaitsLog, !shared.control.isStopping else {
+            gatheringSince = 0
+            return false
+        }
+        if gatheringSince == 0 { gatheringSince = now }
+        if now &- gatheringSince < Self.gatherTime { return true }
+        gatheringSince = 0
+        return false
     }
 
     // MARK: 7 Messages out, sleep
@@ -376,6 +393,8 @@ struct CoreLoop: ~Copyable {
             // Room may come from a segment made ready, which rings no bell: look again soon.
             timeout = 5_000_000
             front.wakeStalled()
+        } else if gatheringSince != 0 {
+            timeout = Self.gatherTime
         } else if shard.journal.wantsIdleGroup {
             timeout = Self.idleGroupAfter
         } else if owing || shared.control.isStopping || shard.journal.isDiskFull

@@ -187,6 +187,7 @@ private final class LaneBox: Sendable {
             let lane = box.owner.lane
             together([
                 {
+                    while sleeps.load(ordering: .relaxed) == 0 { sched_yield() }
                     for n in 0..<count {
                         while !lane.room(atLeast: 1) { sched_yield() }
                         lane.push(Message(.commit, from: ShardID(0), slot: UInt32(truncatingIfNeeded: n)))
@@ -225,6 +226,8 @@ private final class LaneBox: Sendable {
         let wrong = Atomic<Int>(0)
         var bodies: [@Sendable () -> Void] = (0..<producers).map { p in
             {
+                // However the threads are scheduled, the consumer sleeps once.
+                while sleeps.load(ordering: .relaxed) == 0 { sched_yield() }
                 for n in 0..<each {
                     lane.push(Node(p, n))
                     bell.ring()
