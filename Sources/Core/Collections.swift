@@ -17,6 +17,7 @@ public struct Queue<Element: BitwiseCopyable>: ~Copyable {
     @inlinable public var count: Int { tail &- head }
     @inlinable public var isEmpty: Bool { head == tail }
     @inlinable public var first: Element { items[head & mask] }
+    @inlinable public var last: Element { items[(tail &- 1) & mask] }
 
     @inlinable @inline(__always)
     public mutating func append(_ element: Element) {

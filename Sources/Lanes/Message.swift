@@ -46,6 +46,11 @@ public import SuanpanCore
     /// Forget the standing vote on the account whose hash is `sequence`; answered by `revoked`.
     case revoke = 56
 
+    /// Take my clock over, and answer by `heard`.
+    case hear = 61
+    /// All that was decided up to the clock that was asked stands before this in the lane.
+    case heard = 62
+
     // The consistent cut.
     /// Shard → shard: what the sender decides after this, it decides after the cut at `time`; its decisions for the
     /// receiver up to `sequence` belong to it.

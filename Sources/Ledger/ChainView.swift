@@ -86,6 +86,13 @@ public struct ChainView: ~Copyable {
         return false
     }
 
+    /// After the evaluation: more credits of its accounts might have changed it.
+    public func restsOnCredits(_ outcome: ChainOutcome) -> Bool {
+        if case .refused(_, let result) = outcome, result.code == .exceedsCredits { return true }
+        for i in 0..<eventCount where events[i].asked.flags.balances { return true }
+        return false
+    }
+
     // MARK: Filling
 
     /// Empties the view.

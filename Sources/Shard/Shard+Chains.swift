@@ -97,6 +97,7 @@ extension Shard {
             scratch.setPending(i, try pendingFact(t))
         }
         let mayBreakPromises = scratch.mayBreakPromises
+        var mayMiss = false
         for place in 0..<scratch.accountCount {
             let account = scratch.account(place).id
             guard routing.shard(of: account) == id else { return false }
@@ -105,6 +106,7 @@ extension Shard {
                 continue
             }
             if !isFree(index) || (mayBreakPromises && !isUnpromised(index)) { return false }
+            if mayMissCredits(index) { mayMiss = true }
             scratch.setAccount(place, ledger.account(index), index: index)
         }
         // What is due has expired before this.
@@ -123,7 +125,10 @@ extension Shard {
                 }
             }
         }
-        switch scratch.evaluate(now: Timestamp(clock.now)) {
+        let outcome = scratch.evaluate(now: Timestamp(clock.now))
+        // By locks it knows of all credits.
+        if mayMiss && scratch.restsOnCredits(outcome) { return false }
+        switch outcome {
         case .created:
             guard hasRoomForChain(scratch.count) else {
                 answerAll(count, origin, fault: 0, EventResult(.capacityExhausted), journal.appended)

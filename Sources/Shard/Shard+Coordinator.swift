@@ -346,6 +346,7 @@ extension Shard {
             undecided[entry].parkedTail = slot + 1
         }
         undecided[entry].parkedHead = slot + 1
+        undecided[entry].doubtedAt = 0
     }
 
     mutating func removeParkedHead(_ entry: Int) { removeParked(entry, undecided[entry].parkedHead - 1) }
@@ -356,6 +357,7 @@ extension Shard {
         let previous = slots[i].previous
         if next != 0 { slots[Int(next - 1)].previous = previous } else { undecided[entry].parkedTail = previous }
         if previous != 0 { slots[Int(previous - 1)].next = next } else { undecided[entry].parkedHead = next }
+        undecided[entry].doubtedAt = 0
         slots[i].next = 0
         slots[i].previous = 0
     }
@@ -387,6 +389,7 @@ extension Shard {
             // client, may have followed from it. They end, and what they bring stays, so this waits but a little longer.
             let best = ledger.debitRefusal(
                 debit, t, reservedDebits: 0, expectedCredits: undecided[entry].reservedCredits, now: now)
+            if best == worst && worst == .exceedsCredits && doubts(entry) { return false }
             if best == worst || isFaulty(.refuseInsteadOfWait) {
                 removeParkedHead(entry)
                 finish(slot, refuse(t, slots[i].identityHash, worst), journal.appended)

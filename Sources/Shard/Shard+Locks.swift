@@ -332,7 +332,11 @@ extension Shard {
             if let credit { ledger.setStatusLSN(credit, journal.appended) }
         }
         if isInCut { putIntoCut(debit: debit, credit: credit) }
-        if let debit { markDirty(debit) }
+        if let debit {
+            let u = ledger.undecided(debit)
+            if u != 0 { undecided[Int(u - 1)].doubtedAt = 0 }
+            markDirty(debit)
+        }
         if let credit { markDirty(credit) }
     }
 }

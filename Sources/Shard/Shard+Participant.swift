@@ -16,6 +16,8 @@ extension Shard {
         clock.observe(message.clock)
         let from = Int(message.from)
         if message.durableSequence > peers[from].durableThere { peers[from].durableThere = message.durableSequence }
+        peers[from].heard = message.clock
+        if !listeners.isEmpty { tellListeners() }
         switch message.kind {
         case .prepare:
             guard let transfer = message.transfer else { stop("a prepare without its transfer") }
@@ -34,6 +36,8 @@ extension Shard {
         case .revoke: forgetStanding(message)
         case .revoked: revoked(Int(message.index))
         case .durable: break
+        case .hear: send(Message(.heard, from: id), to: ShardID(message.from))
+        case .heard: heard(from)
         case .marker: takeMarker(message)
         case .share, .late: takeShare(message)
         default: receiveAnswer(message)

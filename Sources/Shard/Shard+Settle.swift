@@ -163,7 +163,9 @@ extension Shard {
         }
         undecided[entry].readGroupTail = undecided[entry].readTail
         readGroups[entry].time = clock.now
-        readGroups[entry].barrier = order + 1
+        let mayMiss = mayMissCredits(undecided[entry].account)
+        readGroups[entry].barrier = mayMiss ? .max : order + 1
+        if mayMiss { listen(entry, upTo: clock.now) }
         readGroups[entry].account = ledger.account(undecided[entry].account)
     }
 
@@ -192,6 +194,10 @@ extension Shard {
             if undecided[entry].readGroupTail == 0 {
                 if undecided[entry].lock != 0 { return }
                 startReads(entry)
+            }
+            if readGroups[entry].barrier == .max {
+                guard heardByAll >= readGroups[entry].time else { return }
+                readGroups[entry].barrier = order + 1
             }
             let credit = undecided[entry].creditList.head
             if credit != 0 && participants[Int(credit - 1)].order < readGroups[entry].barrier { return }
@@ -222,6 +228,8 @@ extension Shard {
         invariant(undecided[entry].openHead == 0 && undecided[entry].parkedHead == 0, "an entry freed in use")
         undecided[entry].account = account
         undecided[entry].isUsed = true
+        undecided[entry].listensUpTo = 0
+        undecided[entry].doubtedAt = 0
         ledger.setUndecided(account, UInt32(entry) + 1)
         return entry
     }

@@ -84,9 +84,12 @@ extension Shard {
         if worst != .created {
             let best = ledger.debitRefusal(debit, t, reservedDebits: 0, expectedCredits: reservedCredits, now: now)
             // Refused whatever becomes of the undecided, and for the same reason.
-            if best == worst { return .answered(refuse(t, hash, worst)) }
+            let isSure = worst != .exceedsCredits || !mayMissCredits(debit)
+            if best == worst && isSure { return .answered(refuse(t, hash, worst)) }
             if isFaulty(.refuseInsteadOfWait) { return .answered(refuse(t, hash, worst)) }
-            return park(t, origin, hash, debit, peer)
+            let submission = park(t, origin, hash, debit, peer)
+            if best == worst { markDirty(debit) }
+            return submission
         }
 
         // Group 7, here or at the peer; behind those that hold a debit, which keep their place.
@@ -138,7 +141,7 @@ extension Shard {
 
     /// The account as it stands now, by this shard's clock. Debits are decided here: what is undecided comes after this
     /// read, unless it is of the same stream. Credits are decided elsewhere, perhaps already: the read waits for those that
-    /// are undecided now and shows the ones with an earlier timestamp. What ends meanwhile is never shown, as something
+    /// are undecided now, or decided and not heard of, and shows the ones with an earlier timestamp. What ends meanwhile is never shown, as something
     /// before it may still be under way.
     public mutating func lookup(_ account: AccountID, _ origin: Origin) -> Lookup {
         guard againQueue.isEmpty else { return .stalled }
@@ -153,19 +156,22 @@ extension Shard {
         }
         guard let index = ledger.find(account) else { return isBeingCreated(account) ? .stalled : .unknown }
         let u = ledger.undecided(index)
-        if u == 0 || isFaulty(.readUndecided) { return .found(ledger.account(index)) }
-        let entry = Int(u - 1)
+        let mayMiss = mayMissCredits(index)
+        if (u == 0 && !mayMiss) || isFaulty(.readUndecided) { return .found(ledger.account(index)) }
+        guard freeWaiters.count > 0, freeUndecided.count > 0 else { return .stalled }
+        let entry = undecidedEntry(index)
         if origin.stream != 0, let slot = newestOpen(entry, stream: origin.stream) {
-            guard freeWaiters.count > 0 else { return .stalled }
             wait(for: .slot(slot), .accountRead, Self.readKey(account), origin)
             return .deferred
         }
         let isLocked = undecided[entry].lock != 0
-        if undecided[entry].creditList.head == 0 && !isLocked { return .found(ledger.account(index)) }
-        guard freeWaiters.count > 0 else { return .stalled }
+        if undecided[entry].creditList.head == 0 && !isLocked && !mayMiss { return .found(ledger.account(index)) }
         let waiter = makeWaiter(.accountRead, Self.readKey(account), origin)
         appendRead(entry, waiter)
-        if undecided[entry].readGroupTail == 0 && !isLocked { startReads(entry) }
+        if undecided[entry].readGroupTail == 0 && !isLocked {
+            startReads(entry)
+            markDirty(index)
+        }
         statistics.waits += 1
         return .deferred
     }

@@ -79,6 +79,10 @@ struct PeerState: BitwiseCopyable {
     /// As participant: the peer's announcements noted, and the last number of them said to it.
     var noted: UInt64 = 0
     var toldNoted: UInt64 = 0
+    /// The peer's clock in its last message: all that it has decided up to then and that concerns this shard was said before.
+    var heard: UInt64 = 0
+    /// `hear` was sent, and not answered.
+    var isAsked = false
     /// The last `durableHere` said to the peer.
     var toldDurable: UInt64 = 0
 
@@ -172,6 +176,9 @@ public struct Shard: ~Copyable {
     /// Own ones that are being taken back.
     var revocations = Revocations()
 
+    /// Accounts looked at by somebody who must have heard all that was decided up to a time.
+    var listeners = Queue<Listener>(capacity: 64)
+
     var decidedQueue = Queue<DecidedItem>(capacity: 1 << 13)
     /// Votes whose facts are not yet durable.
     var voteQueue = Queue<DelayedVote>(capacity: 1 << 10)
@@ -240,7 +247,7 @@ public struct Shard: ~Copyable {
 
     /// Cells that the protocol lane from one shard to another needs so that a send never waits: per transfer that the
     /// sender coordinates a prepare and a release, per transfer that the receiver coordinates `waiting`, `letGo` or a
-    /// vote, `again` and `released`; `revoke` and `revoked`; some for `durable`, and for a marker and an answer of each time
+    /// vote, `again` and `released`; `revoke` and `revoked`; `hear` and `heard`; some for `durable`, and for a marker and an answer of each time
     /// that a cut begins again, which doubles its lead: fewer than 64 times.
     public static func protocolCells(shardCount: Int) -> Int {
         protocolCells(openPerPeer: openPerPeerMax(shardCount: shardCount))

@@ -173,12 +173,14 @@ struct UndecidedAccount: BitwiseCopyable {
     var nextFree: UInt32
     var isDirty: Bool
     var isUsed: Bool
-    /// Two cache lines in all.
-    private var padding: (UInt64, UInt64)
+    /// Somebody listens for what was decided up to then; 0: nobody does.
+    var listensUpTo: UInt64
+    /// When the first parked transfer would first have been refused for lack of credits; 0: it would not.
+    var doubtedAt: UInt64
 }
 
 /// Reads that will be answered with `account`, as it stood at `time`, once all credits that were undecided then (before
-/// `barrier`) have ended. Beside its entry, which everybody touches.
+/// `barrier`; `.max`: not all of them are known here) have ended. Beside its entry, which everybody touches.
 struct ReadGroup: BitwiseCopyable {
     var account: Account
     var time: UInt64

@@ -51,5 +51,43 @@
             try stage.finish()
             #expect(stage.code(announced) == .created && stage.code(refused) == .exceedsCredits)
         }
+
+        /// Two transfers under way against each other, each decided on a standing vote and not yet known at the other's shard:
+        /// two reads each saw the one that begins at their shard, and missed the other.
+        @Test(arguments: [nil, Fault.lookUnheard]) func noTwoReadsEachMissWhatTheOtherSees(_ rule: Fault?) throws {
+            let stage = try stage(shards: 2, without: rule)
+            let a = try stage.account(on: 0)
+            let b = try stage.account(on: 1)
+            for (from, to) in [(a, b), (b, a), (a, b), (b, a)] {
+                stage.ask(.transfer(stage.transfer(from, to, 1)))
+                // The second two are under way.
+                if to == a && stage.nodes[0].shard.statistics.announced == 0 { try stage.finish() }
+            }
+            #expect(stage.nodes[0].shard.statistics.announced == 1 && stage.nodes[1].shard.statistics.announced == 1)
+            let reads = [stage.ask(.lookupAccount(a)), stage.ask(.lookupAccount(b))]
+            try stage.finish()
+            let both: [UInt128] = rule == nil ? [2, 2] : [2, 1]
+            #expect(reads.map { stage.balances($0) } == [both, both])
+        }
+
+        /// The same with two transfers that the other's credit would have made possible: one of them at least is created.
+        @Test(arguments: [nil, Fault.lookUnheard]) func noTwoRefusalsEachMissWhatTheOtherSees(_ rule: Fault?) throws {
+            let stage = try stage(shards: 2, without: rule)
+            let a = try stage.account(on: 0, .debitsMustNotExceedCredits, credits: 2)
+            let b = try stage.account(on: 1, .debitsMustNotExceedCredits, credits: 2)
+            let c = try stage.account(on: 0)
+            let d = try stage.account(on: 1)
+            for (from, to) in [(a, b), (b, a)] { stage.ask(.transfer(stage.transfer(from, to, 1))) }
+            try stage.finish()
+            for (from, to) in [(a, b), (b, a)] { stage.ask(.transfer(stage.transfer(from, to, 2))) }
+            let events = [
+                stage.ask(.transfer(stage.transfer(a, c, 1))), stage.ask(.transfer(stage.transfer(b, d, 1))),
+            ]
+            try stage.finish()
+            let code: ResultCode = rule == nil ? .created : .exceedsCredits
+            #expect(events.map { stage.code($0) } == [code, code])
+            let isQuiet = stage.nodes[0].shard.isQuiet && stage.nodes[1].shard.isQuiet
+            #expect(isQuiet)
+        }
     }
 #endif

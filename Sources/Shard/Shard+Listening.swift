@@ -1,0 +1,78 @@
+// What somebody must have heard who says what an account does not have. A credit that rests on a standing vote is decided
+// elsewhere and may be on its way: whoever is told "the balance is b", or "exceeds credits", as of a time T, is told so when
+// all shards have been heard from whose clocks were past T. What each has decided up to T stood before that in its lane.
+//
+// Without this, two who look at two shards at once could each see the transfer that begins at theirs and miss the one that
+// ends there, and no order would explain both.
+//
+//     account looked at at T   ──── hear ────►   every other shard: its clock passes T
+//     …                        ◄── heard ────
+//     all have been heard: what is undecided now, or was applied meanwhile, is all there is up to T
+
+internal import SuanpanCore
+internal import SuanpanLanes
+internal import SuanpanLedger
+
+extension Shard {
+    /// An entry of which somebody must have heard all that was decided up to `time`.
+    struct Listener: BitwiseCopyable {
+        var entry: UInt32
+        var time: UInt64
+    }
+
+    /// Up to when all that other shards have decided is known here.
+    var heardByAll: UInt64 {
+        var least = UInt64.max
+        for p in 0..<shardCount where p != id.index && peers[p].heard < least { least = peers[p].heard }
+        return least
+    }
+
+    /// True when credits of the account may have been decided that are not known here.
+    @inline(__always)
+    func mayMissCredits(_ account: AccountIndex) -> Bool {
+        if shardCount == 1 || isUnpromised(account) { return false }
+        return heardByAll < clock.now && !isFaulty(.lookUnheard)
+    }
+
+    /// The first parked transfer of an account would be refused for lack of credits: true while it must wait to be sure.
+    /// As of the first such look; nothing debits the account before its turn ends but a chain, which begins this anew.
+    mutating func doubts(_ entry: Int) -> Bool {
+        let account = undecided[entry].account
+        if shardCount == 1 || isUnpromised(account) || isFaulty(.lookUnheard) { return false }
+        if undecided[entry].doubtedAt == 0 {
+            undecided[entry].doubtedAt = clock.now
+            listen(entry, upTo: clock.now)
+        }
+        return heardByAll < undecided[entry].doubtedAt
+    }
+
+    /// Looks at the entry again when all has been heard that was decided up to `time`, which is not later than now.
+    mutating func listen(_ entry: Int, upTo time: UInt64) {
+        if undecided[entry].listensUpTo >= time { return }
+        undecided[entry].listensUpTo = time
+        listeners.append(Listener(entry: UInt32(truncatingIfNeeded: entry), time: time))
+        for p in 0..<shardCount where p != id.index { ask(p, upTo: time) }
+    }
+
+    private mutating func ask(_ p: Int, upTo time: UInt64) {
+        if peers[p].heard >= time || peers[p].isAsked { return }
+        peers[p].isAsked = true
+        send(Message(.hear, from: id), to: ShardID(p))
+    }
+
+    /// A peer has answered; others may have come to listen since it was asked.
+    mutating func heard(_ p: Int) {
+        peers[p].isAsked = false
+        if !listeners.isEmpty { ask(p, upTo: listeners.last.time) }
+    }
+
+    /// Wakes those who have heard all that they must.
+    mutating func tellListeners() {
+        let heard = heardByAll
+        while !listeners.isEmpty, listeners.first.time <= heard {
+            let entry = Int(listeners.first.entry)
+            listeners.removeFirst()
+            if undecided[entry].isUsed { markDirty(undecided[entry].account) }
+        }
+    }
+}
