@@ -65,6 +65,10 @@
                 options.eventsMax = 150
                 options.isLaneSlow = self != .cutBeforeDurable
                 options.isDiskSlow = self == .cutBeforeDurable
+                if self == .cutBeforeDurable {
+                    options.looks = 75
+                    options.crashes = 12
+                }
                 if self == .cutThoughLate {
                     options.cutMisses = 95
                     options.cutLead = 1
