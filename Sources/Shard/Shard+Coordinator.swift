@@ -172,6 +172,7 @@ extension Shard {
         let i = Int(slot)
         let peer = slots[i].peer
         unreserve(slot, entry)
+        undecided[entry].doubtedAt = 0
         let timestamp = clock.next()
         transfers[i].timestamp = timestamp
         if peer == id {

@@ -35,7 +35,7 @@ extension Shard {
     }
 
     /// The first parked transfer of an account would be refused for lack of credits: true while it must wait to be sure.
-    /// As of the first such look; nothing debits the account before its turn ends but a chain, which begins this anew.
+    /// As of the first such look since the account was last debited, by one before it or a chain.
     mutating func doubts(_ entry: Int) -> Bool {
         let account = undecided[entry].account
         if shardCount == 1 || isUnpromised(account) || isFaulty(.lookUnheard) { return false }

@@ -175,7 +175,7 @@ struct UndecidedAccount: BitwiseCopyable {
     var isUsed: Bool
     /// Somebody listens for what was decided up to then; 0: nobody does.
     var listensUpTo: UInt64
-    /// When the first parked transfer would first have been refused for lack of credits; 0: it would not.
+    /// When the first parked transfer would first have been refused for lack of credits, since the last debit; 0: it would not.
     var doubtedAt: UInt64
 }
 
