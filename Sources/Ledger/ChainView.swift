@@ -86,6 +86,13 @@ public struct ChainView: ~Copyable {
         return false
     }
 
+    /// Events that open a pending transfer.
+    public var opens: Int {
+        var opens = 0
+        for i in 0..<eventCount where events[i].asked.flags.contains(.pending) { opens += 1 }
+        return opens
+    }
+
     /// After the evaluation: more credits of its accounts might have changed it.
     public func restsOnCredits(_ outcome: ChainOutcome) -> Bool {
         if case .refused(_, let result) = outcome, result.code == .exceedsCredits { return true }

@@ -76,10 +76,16 @@ public final class PageStock: Sendable {
         while !isStopped.load(ordering: .sequentiallyConsistent) {
             if fill() { continue }
             isAsleep.store(true, ordering: .sequentiallyConsistent)
-            // Taken between the look and the word that it sleeps, or out of memory: a pause instead of a spin.
-            if bell.wait(timeout: .now() + .seconds(1)) == .timedOut {
-                isAsleep.store(false, ordering: .sequentiallyConsistent)
+            // Once more: some may have been taken between the look and the word that it sleeps.
+            if !fill() {
+                if ready == count {
+                    bell.wait()
+                } else {
+                    // The machine gives no more at present.
+                    _ = bell.wait(timeout: .now() + .seconds(1))
+                }
             }
+            isAsleep.store(false, ordering: .sequentiallyConsistent)
         }
     }
 

@@ -130,7 +130,7 @@ extension Shard {
         if mayMiss && scratch.restsOnCredits(outcome) { return false }
         switch outcome {
         case .created:
-            guard hasRoomForChain(scratch.count) else {
+            guard hasRoomForChain(opens: scratch.opens) else {
                 answerAll(count, origin, fault: 0, EventResult(.capacityExhausted), journal.appended)
                 return true
             }
@@ -151,8 +151,9 @@ extension Shard {
         return true
     }
 
-    private func hasRoomForChain(_ count: Int) -> Bool {
-        ledger.hasRoomForTransfer && journal.admitsNewWork && hasRoomForPending(count)
+    private func hasRoomForChain(opens: Int) -> Bool {
+        guard ledger.hasRoomForTransfer && journal.admitsNewWork else { return false }
+        return opens == 0 || hasRoomForPending(opens)
     }
 
     mutating func answer(_ origin: Origin, _ i: Int, _ result: EventResult, _ lsn: LSN? = nil) {
@@ -392,7 +393,8 @@ extension Shard {
         }
         switch chain.view.evaluate(now: now) {
         case .created:
-            guard hasRoomForChain(chain.view.count) && !chains[c].lacksRoom else {
+            // For what it opens, every shard has kept a place.
+            guard hasRoomForChain(opens: 0) && !chains[c].lacksRoom else {
                 answerAll(
                     Int(chains[c].count), chains[c].origin, fault: 0, EventResult(.capacityExhausted), journal.appended)
                 chains[c].isAnswered = true

@@ -399,6 +399,11 @@ extension Shard {
             return false
         }
         removeParkedHead(entry)
+        // Others may have taken the room since it came.
+        if t.flags.contains(.pending) && !hasRoomForPending(1) {
+            finish(slot, EventResult(.capacityExhausted), journal.appended)
+            return true
+        }
         if slots[i].peer == id && undecided[entry].openHead == 0 {
             switch creditVerdict(t, hashed(t)) {
             case .refused(let code):

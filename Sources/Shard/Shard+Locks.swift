@@ -59,8 +59,8 @@ extension Shard {
         return routing.shard(of: account) == id ? ledger.find(account) : nil
     }
 
-    /// True for a post or void alone, which moves what is held already: undecided credits make no difference to it, nor does
-    /// it to them, and none is promised in vain. It stands aside for other chains, and for debits, whose order it keeps.
+    /// True for a post or void alone, which moves what is held already: credits that are reserved make no difference to it,
+    /// nor does it to them, and none is promised in vain. For all else it waits as other chains do.
     private func besidesCredits(_ chain: ChainReference) -> Bool {
         guard chain.view.count == 1, !chain.view.isOfAccounts else { return false }
         let flags = chain.view[0].asked.flags
@@ -69,8 +69,8 @@ extension Shard {
 
     /// Something on the account stands before the participant's lock.
     private func isTaken(_ entry: Int, for p: Int, besideCredits: Bool) -> Bool {
-        if undecided[entry].openHead != 0 { return true }
-        if !besideCredits && undecided[entry].creditList.head | undecided[entry].waitList.head != 0 { return true }
+        if undecided[entry].openHead | undecided[entry].waitList.head != 0 { return true }
+        if !besideCredits && undecided[entry].creditList.head != 0 { return true }
         if undecided[entry].lock != 0 { return true }
         let mark = undecided[entry].mark
         return mark != 0 && mark != UInt32(p) + 1 && participants[Int(mark - 1)].age < participants[p].age
@@ -136,7 +136,11 @@ extension Shard {
                 holds.append(Hold(id: account, participant: p, kind: .absent))
             }
         }
-        let code: ResultCode = hasRoomForPending(opens) ? .created : .capacityExhausted
+        let hasRoom = opens == 0 || hasRoomForPending(opens)
+        let code: ResultCode = hasRoom ? .created : .capacityExhausted
+        // Held until it is unlocked.
+        participants[p].opens = hasRoom ? UInt8(truncatingIfNeeded: opens) : 0
+        pendingsUnderWay += Int(participants[p].opens)
         if participants[p].coordinator == id {
             // Whatever the decision rests on here stands before it in the same log.
             sendVote(p, code.rawValue)
@@ -201,6 +205,8 @@ extension Shard {
 
     private mutating func unlock(_ p: Int) {
         freeAccounts(p)
+        pendingsUnderWay -= Int(participants[p].opens)
+        participants[p].opens = 0
         participants[p].state = .free
         participants[p].chain = 0
         endHolds(p)

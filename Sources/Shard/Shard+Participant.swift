@@ -98,6 +98,7 @@ extension Shard {
         participants[p].previous = 0
         participants[p].voteSent = false
         participants[p].recordFlags = []
+        participants[p].opens = 0
         participants[p].chain = 0
         return p
     }
@@ -173,7 +174,9 @@ extension Shard {
 
     @inline(__always)
     mutating func releaseCredit(_ p: Int, _ entry: Int) {
-        undecided[entry].reservedCredits -= participants[p].transfer.value.amount.value
+        if participants[p].isExpected {
+            undecided[entry].reservedCredits -= participants[p].transfer.value.amount.value
+        }
         countPending(participants[p].transfer.value.flags, -1)
         Self.remove(p, from: &undecided[entry].creditList, in: &participants)
         participants[p].state = .free
@@ -194,7 +197,10 @@ extension Shard {
         order += 1
         participants[p].order = order
         participants[p].state = .reserved
-        undecided[entry].reservedCredits += participants[p].transfer.value.amount.value
+        participants[p].isExpected = isExpected(p)
+        if participants[p].isExpected {
+            undecided[entry].reservedCredits += participants[p].transfer.value.amount.value
+        }
         countPending(participants[p].transfer.value.flags, 1)
         Self.append(p, to: &undecided[entry].creditList, in: &participants)
     }
@@ -251,7 +257,7 @@ extension Shard {
     // MARK: Waiting
 
     /// True when anything undecided on the account, or queued there, is older.
-    /// - Parameter besideCredits: Credits aside.
+    /// - Parameter besideCredits: Credits that are reserved aside.
     func hasOlder(_ entry: Int, than age: UInt64, besideCredits: Bool = false) -> Bool {
         var link = undecided[entry].openHead
         while link != 0 {
@@ -261,8 +267,8 @@ extension Shard {
         for chain in [undecided[entry].lock, undecided[entry].mark] where chain != 0 {
             if participants[Int(chain - 1)].age < age { return true }
         }
-        if besideCredits { return false }
-        for head in [undecided[entry].creditList.head, undecided[entry].waitList.head] {
+        let credits = besideCredits ? 0 : undecided[entry].creditList.head
+        for head in [credits, undecided[entry].waitList.head] {
             link = head
             while link != 0 {
                 if participants[Int(link - 1)].age < age { return true }
@@ -283,6 +289,10 @@ extension Shard {
             account, t, reservedCredits: undecided[entry].reservedCredits, expectedDebits: 0)
         if worst == .created {
             Self.remove(p, from: &undecided[entry].waitList, in: &participants)
+            if t.flags.contains(.pending) && !hasRoomForPending(1) {
+                voteNo(p, .capacityExhausted, .zero)
+                return true
+            }
             voteYes(p, journal.appended)
             return true
         }

@@ -97,6 +97,15 @@ extension Shard {
 
     // MARK: C
 
+    /// Whether a credit is one that debits of its account may count on, and that limits others. What is pending, or given
+    /// back, brings the account nothing to spend; where nothing limits its credits, nobody must know of it: a debit would
+    /// wait for it in vain.
+    @inline(__always)
+    func isExpected(_ p: Int) -> Bool {
+        let flags = participants[p].transfer.value.flags
+        return flags.isPlain || flags.contains(.postPending) || !ledger.takesAnyCredit(participants[p].account)
+    }
+
     /// Records and applies the credit side of one that D has decided.
     mutating func commitPending(_ p: Int, _ sequence: UInt64, _ from: Int) {
         let account = participants[p].account

@@ -138,6 +138,10 @@ struct Participant: BitwiseCopyable {
     var voteSent: Bool
     /// Of the record that D has written.
     var recordFlags: LogRecordFlags
+    /// Its amount is in the account's `reservedCredits`.
+    var isExpected: Bool
+    /// Of a chain that holds its accounts: pending transfers that it may open.
+    var opens: UInt8
 }
 
 /// First and last of a doubly linked list of participants.
@@ -148,7 +152,7 @@ struct ParticipantList: BitwiseCopyable {
 
 /// An account on which something is undecided, or waits.
 struct UndecidedAccount: BitwiseCopyable {
-    /// Debits and credits reserved and not decided.
+    /// Debits and credits reserved and not decided; of credits, those that are expected.
     var reservedDebits: UInt128
     var reservedCredits: UInt128
     var account: AccountIndex
@@ -170,7 +174,6 @@ struct UndecidedAccount: BitwiseCopyable {
     var readHead: UInt32
     var readTail: UInt32
     var readGroupTail: UInt32
-    var nextFree: UInt32
     var isDirty: Bool
     var isUsed: Bool
     /// Somebody listens for what was decided up to then; 0: nobody does.

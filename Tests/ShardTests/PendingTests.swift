@@ -176,4 +176,49 @@ import Testing
         let again = try finished(stage, held[held.count - 1])
         #expect(try sums(stage, 1, b)[0] == UInt128(own + 1) + (stage.code(again) == .created ? 1 : 0))
     }
+
+    /// Those that queue at their debit account hold no place: they ask again when their turn comes, and more of them than
+    /// there were places ended the process.
+    @Test func thoseThatQueueAskForRoomAgain() throws {
+        let stage = try Stage(segmentBytes: 8 << 20)
+        let a = try stage.account(on: 0)
+        let b = try stage.account(on: 0)
+        let far = try stage.account(on: 1)
+        var held: [(Transfer, Int)] = []
+        repeat {
+            for _ in 0..<64 {
+                let t = pending(stage, a, b, 1)
+                held.append((t, stage.ask(.transfer(t))))
+            }
+            try stage.sync(0)
+        } while stage.code(held[held.count - 1].1) == .created
+        _ = try finished(stage, resolve(stage, held[0].0, .voidPending, 0))
+        // Goes by locks; the others queue behind it.
+        var first = stage.transfer(a, far, 1)
+        first.flags = .balancingDebit
+        stage.ask(.transfer(first))
+        let events = (0..<600).map { _ in stage.ask(.transfer(pending(stage, a, b, 1))) }
+        try stage.finish()
+        let created = events.filter { stage.code($0) == .created }.count
+        #expect(created == 1)
+        #expect(events.allSatisfy { [.created, .capacityExhausted].contains(stage.code($0)) })
+    }
+
+    /// What is pending brings an account nothing to spend: a refusal does not wait for it, of which there may always be some.
+    @Test func aRefusalDoesNotWaitForPendingCredits() throws {
+        let stage = try Stage()
+        let a = try stage.account(on: 0)
+        let b = try stage.account(on: 1, .debitsMustNotExceedCredits, credits: 5)
+        let c = try stage.account(on: 1)
+        _ = try finished(stage, pending(stage, a, b, 10))
+        stage.ask(.transfer(pending(stage, a, b, 10)))
+        #expect(try sent(stage, 0, 1).contains(.announce))
+        let refused = stage.ask(.transfer(stage.transfer(b, c, 6)))
+        #expect(try sent(stage, 1, 0).contains(.hear))
+        #expect(try sent(stage, 0, 1).contains(.heard))
+        try stage.sync(1)
+        #expect(stage.code(refused) == .exceedsCredits)
+        try stage.finish()
+        #expect(try sums(stage, 1, b) == [20, 5])
+    }
 }
