@@ -3,24 +3,29 @@
 
 usage: protocol_model.py [--case TEXT] [--crashes N] [--break RULE | --canaries]
 
-Plain transfers (volatile votes, one durable decision, standing votes), chains and pending transfers (locks and one judge),
-retries, reads, freezing, up to three shards. Every order of messages, syncs, requests and crashes is tried. After every
-crash and at every end: what both logs hold agrees, the redo breaks no limit and meets no frozen account, and one order of
-all requests explains every answer and every balance, where what was answered before something was sent comes first, and
-events of one request with one debit account take effect in order. Every state can still reach an end: no deadlock, no livelock.
+Plain transfers (volatile votes, one durable decision, standing votes), chains and pending transfers (locks and one
+judge), retries, reads, freezing, up to three shards. Every order of messages, syncs, requests and crashes is tried.
+After every crash and at every end: what both logs hold agrees, the redo breaks no limit and meets no frozen account,
+and one order of all requests explains every answer and every balance, where what was answered before something was sent
+comes first, and events of one request with one debit account take effect in order. Every state can still reach an end:
+no deadlock, no livelock.
 
 A standing vote of shard C lets D decide a plain transfer to an account of C at once: D appends it and announces it, C
-reserves the credit and says that it has noted it. Nothing that stands behind the decision in D's log leaves D before that:
-no answer, no vote, no commit. C gives the vote on durable facts only, and revokes it before it freezes the account or locks
-it for a chain; `revoked` comes behind the announcements, and C waits for what it has reserved (the engine sends it behind the
-commits, which is more than is needed).
+reserves the credit and says that it has noted it. Nothing that stands behind the decision in D's log leaves D before
+that: no answer, no vote, no commit. Then its own answer leaves too, before C has applied it. C gives the vote on
+durable facts only, and revokes it before it freezes the account or locks it for a chain; `revoked` comes behind the
+announcements, and C waits for what it has reserved (the engine sends it behind the commits, which is more than is
+needed). A read, or a refusal for lack of credits, of an account with such a vote asks every other shard (`hear`) and
+waits until all have answered (`heard`): what they had decided when it asked stands before that in their lanes.
 
---break switches one rule off (RULES) in the cases that show it and must find a history that goes wrong, which it prints;
---canaries does so for every rule. Exit 0: holds, or every break was found; 1: not.
+--break switches one rule off (RULES) in the cases that show it and must find a history that goes wrong in each, which
+it prints; --canaries does so for every rule. standing_release goes off together with standing_unheard: where all is
+heard, no case shows it. Exit 0: holds, or every break was found; 1: not.
 
-What is simpler than the engine: a step of a shard is atomic; clocks are perfect, so that a read knows which credits were
-decided before it; at most one transfer of a debit account waits for votes at a time; the refusal of a chain of several
-events is not remembered; the redo is one step.
+What is simpler than the engine: a step of a shard is atomic; clocks are perfect, so that a read knows which credits
+were decided before it; a shard has been heard from when it has answered that very question; at most one transfer of a
+debit account waits for votes at a time; the refusal of a chain of several events is not remembered; the redo is one
+step.
 """
 
 import argparse
@@ -50,6 +55,9 @@ RULES = {
     "standing_created_undurable": ["standing: fresh account"],
     "standing_status_undurable": ["standing: unfreeze"],
     "standing_lock": ["standing: chain spends"],
+    "standing_unheard": [
+        "standing: reads that cross", "standing: refusals that cross", "standing: a read across a refusal",
+    ],
 }
 
 
@@ -91,7 +99,8 @@ def unfreeze(account, after=()):
 
 
 # Accounts: shard, limit ("D": debits within credits, "C": credits within debits), opening debits, credits, and perhaps
-# "absent" or "frozen". `standing`: accounts for which the others may be given a standing vote.
+# "absent" or "frozen". `standing`: accounts for which the others may be given a standing vote; `given`: they all have
+# it when the case begins, and are given no other.
 CASES = {
     "two-way limited": dict(
         accounts={"a": (0, "D", 0, 2), "b": (1, "C", 0, 0), "x": (1, "", 0, 0)},
@@ -250,6 +259,24 @@ CASES = {
         accounts={"a": (0, "D", 0, 1), "m": (1, "D", 0, 0)}, standing=["m"],
         ops=[do(T(1, "a", "m", 1)), do(pend(2, "m", "a", 1)), do(post(3, "m", "a", 1, 2))],
     ),
+    "standing: reads that cross": dict(
+        accounts={"a": (0, "", 0, 0), "b": (1, "", 0, 0)}, standing=["a", "b"], given=True,
+        ops=[do(T(1, "a", "b", 1)), do(T(2, "b", "a", 1)), read("a"), read("b")],
+    ),
+    "standing: refusals that cross": dict(
+        accounts={"a": (0, "D", 0, 1), "b": (1, "D", 0, 1), "y": (0, "", 0, 0), "z": (1, "", 0, 0)},
+        standing=["a", "b"], given=True,
+        ops=[
+            do(T(1, "a", "b", 1)),
+            do(T(2, "b", "a", 1)),
+            do(T(3, "a", "y", 1), behind=0),
+            do(T(4, "b", "z", 1), behind=1),
+        ],
+    ),
+    "standing: a read across a refusal": dict(
+        accounts={"a": (0, "D", 0, 1), "b": (1, "", 0, 0), "y": (0, "", 0, 0)}, standing=["a", "b"], given=True,
+        ops=[do(T(1, "a", "b", 1)), do(T(2, "b", "a", 1)), do(T(3, "a", "y", 1), behind=0), read("b")],
+    ),
 }
 
 
@@ -347,6 +374,7 @@ class Model:
             (name, shard) for name in case.get("standing", ()) for shard in range(self.count)
             if shard != self.home[name]
         ]
+        self.given = case.get("given", False)
         self.broken = broken
         self.crashes = min(crashes, case.get("crashes", crashes))
         self.explained = lru_cache(maxsize=None)(self.explain)
@@ -356,7 +384,10 @@ class Model:
         w.shards = [self.empty_shard(i) for i in range(self.count)]
         w.lanes = {}
         w.answers, w.before = [None] * len(self.ops), [None] * len(self.ops)
-        w.crashes, w.grants = self.crashes, 2
+        w.crashes, w.grants = self.crashes, 0 if self.given else 2
+        for account, s in self.standing if self.given else ():
+            w.shards[self.home[account]]["granted"] |= {(account, s)}
+            w.shards[s]["held"] |= {account}
         return w
 
     def empty_shard(self, i):
@@ -371,6 +402,7 @@ class Model:
             waiting=(),  # in the order of arrival
             out=(),  # (length of the log it waits for, what), in the order of decision
             chains={},  # coordinated: op -> (stage, shards, facts)
+            heard={},  # op that asked the others -> (length of the log then, shards heard from, itself among them)
             held=frozenset(), granted=frozenset(), revoking=frozenset(),
         )
 
@@ -503,22 +535,48 @@ class Model:
             return self.freeze(w, s, op, what, kind == "f")
         return self.submit(w, s, op) if self.plain(op) else self.begin_chain(w, s, op)
 
+    def listens(self, w, s, op, account):
+        """True while credits of the account, decided before the first such look at it, may be unknown here."""
+        shard = w.shards[s]
+        # Whoever hears all is not misled by what was released too early: standing_release goes wrong without this only.
+        if self.broken in ("standing_unheard", "standing_release"):
+            return False
+        if not any(g[0] == account for g in shard["granted"]):
+            return False
+        if op not in shard["heard"]:
+            asked = len(shard["log"])
+            self.put(shard, "heard", op, (asked, frozenset([s])))
+            for peer in range(self.count):
+                if peer != s:
+                    self.send(w, s, peer, "hear", op, asked)
+        return len(shard["heard"][op][1]) < self.count
+
     def begin_read(self, w, s, op, account):
-        """Waits for the credits that are undecided now; shows what is decided now."""
+        """Shows what is decided now; hears first what that is."""
         shard = w.shards[s]
         if account in shard["lock"] and self.broken != "chain_unlocked":
             return False
-        state = list(shard["accounts"][account])
-        pending = set(shard["reserved"].get(account, ()))
-        for t in pending:
-            if any(r[:2] == ("T", t) for r in w.shards[self.coordinator(t)]["log"]):
-                state[C] += self.amount(t)
+        decided = frozenset(
+            r[1] for peer, other in enumerate(w.shards) for r in other["log"]
+            if peer != s and r[0] == "T" and self.events(r[1])[0][3] == account and ("R", r[1]) not in shard["log"]
+        )
+        self.listens(w, s, op, account)
+        shard["waiting"] += (("listen", op, account, shard["accounts"][account][DP:], decided),)
+        return True
+
+    def go_on_reading(self, w, s, op, account, value, decided):
+        """When all have been heard, or need not be: waits for the credits that are undecided then."""
+        shard = w.shards[s]
+        if op in shard["heard"] and len(shard["heard"][op][1]) < self.count:
+            return False
+        self.put(shard, "heard", op, None)
+        pending = frozenset(shard["reserved"].get(account, ()))
+        known = [t for t in decided if t in pending or ("R", t) in shard["log"]]
         if self.broken == "read_undecided":
-            pending, state = set(), list(shard["accounts"][account])
-        if not pending:
-            self.answer(w, s, op, tuple(state[DP:]))
-            return True
-        shard["waiting"] += (("read", op, account, tuple(state[DP:]), frozenset(pending)),)
+            pending, known = frozenset(), []
+        debits_pending, debits, credits_pending, credits = value
+        value = (debits_pending, debits, credits_pending, credits + sum(self.amount(t) for t in known))
+        shard["waiting"] += (("read", op, account, value, pending),)
         return True
 
     def end_read(self, w, s, op, account, value, pending):
@@ -574,8 +632,12 @@ class Model:
             hope = self.debit_fault(debit, state, 0, expected, amount) is None
             if hope and self.broken != "no_wait":
                 return False
+            if fault == "exceeds credits" and self.listens(w, s, op, debit):
+                return False
+            self.put(shard, "heard", op, None)
             self.refuse(w, s, op, fault)
             return True
+        self.put(shard, "heard", op, None)
         peer = self.home[credit]
         if peer != s:
             if credit in shard["held"]:
@@ -583,6 +645,7 @@ class Model:
                 self.book(shard, s, self.events(op)[0])
                 shard["unnoted"] += (len(shard["log"]),)
                 self.send(w, s, peer, "announce", op)
+                self.answer(w, s, op, "ok")
                 self.when_durable(w, s, ("send", peer, "commit", op))
             else:
                 self.put(shard, "open", debit, held + (op,))
@@ -647,6 +710,12 @@ class Model:
         elif kind == "revoked":
             shard["granted"] -= {(op, sender)}
             shard["revoking"] -= {(op, sender)}
+        elif kind == "hear":
+            self.send(w, s, sender, "heard", op, message[2])
+        elif kind == "heard":
+            asked, heard = shard["heard"].get(op, (None, None))
+            if asked == message[2]:
+                self.put(shard, "heard", op, (asked, heard | {sender}))
         elif kind in ("prepare", "lock"):
             shard["waiting"] += ((kind, op),)
         elif kind in ("yes", "no", "retry"):
@@ -685,6 +754,7 @@ class Model:
             self.send(w, s, sender, "applied", op)
         elif kind == "applied":
             if self.plain(op):
+                # Known already of one that was announced.
                 w.answers[op] = "ok"
             else:
                 self.chain_applied(w, s, op, sender)
@@ -796,6 +866,10 @@ class Model:
         if applied:
             for e in self.events(op):
                 self.book(shard, s, e)
+            # What these accounts lack now is another question.
+            for other in shard["heard"]:
+                if self.ops[other][0] == "x" and self.events(other)[0][2] in self.here(s, op):
+                    self.put(shard, "heard", other, None)
 
     # MARK: Steps
 
@@ -820,7 +894,10 @@ class Model:
                         if any(self.debits(earlier, debit) for earlier in rest[:i]):
                             continue
                     shard["waiting"] = rest[:i] + rest[i + 1:]
-                    handler = {"op": self.request, "prepare": self.prepare, "lock": self.lock, "read": self.end_read}
+                    handler = {
+                        "op": self.request, "prepare": self.prepare, "lock": self.lock, "listen": self.go_on_reading,
+                        "read": self.end_read,
+                    }
                     if handler[kind](w, s, *item[1:]):
                         again = True
                         break
@@ -1048,7 +1125,7 @@ def main():
     good = True
     if arguments.canaries:
         for rule, names in RULES.items():
-            found = any([run(name, rule, arguments.crashes)[0] for name in names])
+            found = all([run(name, rule, arguments.crashes)[0] for name in names])
             print(f"without {rule}: {'found' if found else 'NOT FOUND'}")
             good = good and found
     else:
