@@ -313,7 +313,12 @@ struct Linearization {
     }
 
     private func agreesWithLog(_ t: Transfer, _ result: EventResult, _ model: ModelLedger) -> Bool {
-        if result.isCreated { return book.transfers[t.identity]?.transfer == model.transfer(t.identity) }
+        if result.isCreated {
+            // Of two that come to the same, the logs tell which one it was.
+            var asked = book.transfers[t.identity]?.asked
+            asked?.timestamp = .zero
+            return asked == t && book.transfers[t.identity]?.transfer == model.transfer(t.identity)
+        }
         guard let code = result.code, code.isFinalRefusal else { return true }
         return book.refusals[t.identity]?.rawReason == code.rawValue
     }
