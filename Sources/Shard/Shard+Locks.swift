@@ -93,7 +93,7 @@ extension Shard {
             let u = ledger.undecided(account)
             if u != 0 && isTaken(Int(u - 1), for: p, besideCredits: besideCredits) { isFree = false }
         }
-        if !isFree && participants[p].state == .lockWaiting { return }
+        if !isFree && participants[p].state == .lockWaiting { return markCreated(p, chain, besideCredits) }
         for place in 0..<chain.view.accountCount {
             guard let account = accountHere(chain, place) else { continue }
             let entry = undecidedEntry(account)
@@ -111,6 +111,25 @@ extension Shard {
         participants[p].order = order
         participants[p].state = .locked
         sayFacts(p, chain)
+    }
+
+    /// Marks accounts that were created while the chain waits for its lock: nobody else would tell it when they are free.
+    private mutating func markCreated(_ p: Int, _ chain: ChainReference, _ besideCredits: Bool) {
+        for place in 0..<chain.view.accountCount {
+            guard let account = accountHere(chain, place) else { continue }
+            let u = ledger.undecided(account)
+            if u != 0 && undecided[Int(u - 1)].mark == UInt32(p) + 1 { continue }
+            if u != 0 && !isFaulty(.waitWithoutDying),
+                hasOlder(Int(u - 1), than: participants[p].age, besideCredits: besideCredits)
+            {
+                unmark(p)
+                return die(p, Int(u - 1), barrier: order + 1)
+            }
+            let entry = undecidedEntry(account)
+            let mark = undecided[entry].mark
+            if mark != 0 { displace(Int(mark - 1), entry, barrier: order + 1) }
+            undecided[entry].mark = UInt32(p) + 1
+        }
     }
 
     /// Writes what the chain must know of its accounts and ids here, and votes.

@@ -318,7 +318,7 @@ final class Simulation {
         let open = events.filter { $0.responded == nil && !$0.isLost }
         return "\(open.count) unanswered" + open.prefix(12).map { "\n  \($0)" }.joined()
             + nodes.enumerated().map { i, n in
-                "\n  shard \(i): quiet \(n.shard.isQuiet), room \(n.shard.acceptsRequests), receives \(n.shard.canReceive), writes \(n.writes.count), durable \(n.shard.journal.durable.value) of \(n.shard.journal.appended.value)"
+                "\n  shard \(i): quiet \(n.shard.isQuiet), room \(n.shard.acceptsRequests), receives \(n.shard.canReceive), writes \(n.writes.count), durable \(n.shard.journal.durable.value) of \(n.shard.journal.appended.value)\(n.shard.underWay)"
             }.joined()
     }
 
