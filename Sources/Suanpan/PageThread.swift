@@ -8,7 +8,6 @@ internal import SuanpanLedger
 /// A core's stock of pages and the thread that fills it.
 struct PageThread {
     let stock: PageStock
-    private let thread: pthread_t
 
     /// Pages kept ready for a ledger: 128 MiB, and no more than a thirty-second of what it may use.
     private static var pagesMax: Int { 64 }
@@ -22,7 +21,7 @@ struct PageThread {
         guard pages > 0 else { return nil }
         let stock = PageStock(pages: pages)
         self.stock = stock
-        thread = Thread.start {
+        let thread = Thread.start {
             unsafe sp_name_thread("suanpan-pages")
             // On Linux the niceness is the thread's own.
             setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, Self.niceness)
@@ -30,11 +29,9 @@ struct PageThread {
             if let cpu, numa_available() >= 0 { numa_run_on_node(numa_node_of_cpu(CInt(cpu))) }
             stock.run()
         }
+        pthread_detach(thread)
     }
 
-    /// Ends the thread and waits for it: milliseconds.
-    func stop() {
-        stock.stop()
-        pthread_join(thread, nil)
-    }
+    /// Ends the thread after the page under way. Nobody waits for it: it owns the stock as long as it needs it.
+    func stop() { stock.stop() }
 }
