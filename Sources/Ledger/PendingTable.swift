@@ -101,10 +101,11 @@ public struct PendingTable: ~Copyable {
         index = HashIndex(partBits: bytesMax < 64 << 20 ? 2 : 8, bytesMax: max(1 << 20, bytesMax / 4))
     }
 
+    /// Transfers that may be open at most.
+    public var capacity: Int { entries.capacity }
     /// False: the memory allowed is used; a new pending transfer answers `capacity_exhausted`.
     public var hasRoom: Bool { hasRoom(for: 1) }
     /// The same for several.
-    public var capacity: Int { entries.capacity }
     public func hasRoom(for n: Int) -> Bool { openCount + n <= entries.capacity && index.hasRoom }
     public var bytes: Int { entries.count * MemoryLayout<PendingTransfer>.stride + index.bytes }
 

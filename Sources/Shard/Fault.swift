@@ -20,6 +20,7 @@ public enum Fault: UInt8, CaseIterable, Sendable {
     case keepFollowers
     /// What may follow from a decision by a standing vote leaves before the announcement is noted.
     case releaseBeforeNoted
+    /// A read or a refusal does not wait for credits that it has not heard of.
     case lookUnheard
     /// D goes on using a standing vote that C has taken back.
     case keepStandingVotes

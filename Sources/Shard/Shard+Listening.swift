@@ -30,20 +30,25 @@ extension Shard {
     /// True when credits of the account may have been decided that are not known here.
     @inline(__always)
     func mayMissCredits(_ account: AccountIndex) -> Bool {
-        if shardCount == 1 || isUnpromised(account) { return false }
-        return heardByAll < clock.now && !isFaulty(.lookUnheard)
+        mayMissCredits(account, upTo: clock.now)
+    }
+
+    /// The same for credits decided up to a time.
+    @inline(__always)
+    private func mayMissCredits(_ account: AccountIndex, upTo time: UInt64) -> Bool {
+        if isUnpromised(account) || isFaulty(.lookUnheard) { return false }
+        return heardByAll < time
     }
 
     /// The first parked transfer of an account would be refused for lack of credits: true while it must wait to be sure.
     /// As of the first such look since the account was last debited, by one before it or a chain.
     mutating func doubts(_ entry: Int) -> Bool {
-        let account = undecided[entry].account
-        if shardCount == 1 || isUnpromised(account) || isFaulty(.lookUnheard) { return false }
         if undecided[entry].doubtedAt == 0 {
+            guard mayMissCredits(undecided[entry].account) else { return false }
             undecided[entry].doubtedAt = clock.now
             listen(entry, upTo: clock.now)
         }
-        return heardByAll < undecided[entry].doubtedAt
+        return mayMissCredits(undecided[entry].account, upTo: undecided[entry].doubtedAt)
     }
 
     /// Looks at the entry again when all has been heard that was decided up to `time`, which is not later than now.

@@ -34,6 +34,7 @@ extension Shard {
             let debit = chain.view[i].asked.debitAccountID
             if isHeld(debit) { return dieBehindHold(p) }
         }
+        let besideCredits = besidesCredits(chain)
         for place in 0..<chain.view.accountCount {
             guard let account = accountHere(chain, place) else {
                 if isBeingCreated(chain.view.account(place).id) { return dieBehindHold(p) }
@@ -41,7 +42,7 @@ extension Shard {
             }
             let u = ledger.undecided(account)
             guard u != 0, !isFaulty(.waitWithoutDying) else { continue }
-            if hasOlder(Int(u - 1), than: participants[p].age, besideCredits: besidesCredits(chain)) {
+            if hasOlder(Int(u - 1), than: participants[p].age, besideCredits: besideCredits) {
                 return die(p, Int(u - 1), barrier: order + 1)
             }
         }

@@ -159,7 +159,7 @@ extension Shard {
         peers[from].appliedLSN = journal.appended.value
         failpoint(.credited)
         let entry = undecidedEntry(participants[p].account)
-        showToReads(p, entry, timestamp.nanoseconds)
+        showToReads(p, entry, timestamp.nanoseconds, posted: participants[p].transfer.value.amount.value)
         let isInCut = isInCut(time: timestamp.nanoseconds, sequence, from: from)
         if isInCut { takeOutOfCut(debit: nil, credit: participants[p].account) }
         ledger.applyCredit(participants[p].account, kept(participants[p].transfer.value.amount))

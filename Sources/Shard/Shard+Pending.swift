@@ -118,7 +118,10 @@ extension Shard {
         peers[from].appliedLSN = journal.appended.value
         failpoint(.credited)
         let entry = undecidedEntry(account)
-        showToReads(p, entry, time, before, ledger.account(account))
+        let after = ledger.account(account)
+        showToReads(
+            p, entry, time, pending: after.creditsPending.value &- before.creditsPending.value,
+            posted: after.creditsPosted.value &- before.creditsPosted.value)
         releaseCredit(p, entry)
     }
 }

@@ -169,23 +169,14 @@ extension Shard {
         readGroups[entry].account = ledger.account(undecided[entry].account)
     }
 
-    /// A credit was decided at its coordinator: reads that began later show it.
+    /// A credit was decided at its coordinator: reads that began later show what it adds to the account.
     @inline(__always)
-    mutating func showToReads(_ p: Int, _ entry: Int, _ timestamp: UInt64) {
+    mutating func showToReads(_ p: Int, _ entry: Int, _ timestamp: UInt64, pending: UInt128 = 0, posted: UInt128) {
         guard undecided[entry].readGroupTail != 0, participants[p].order < readGroups[entry].barrier,
             timestamp <= readGroups[entry].time
         else { return }
-        readGroups[entry].account.creditsPosted.value &+= participants[p].transfer.value.amount.value
-    }
-
-    /// The same for one that is not plain: what it has changed.
-    mutating func showToReads(_ p: Int, _ entry: Int, _ timestamp: UInt64, _ before: Account, _ after: Account) {
-        guard undecided[entry].readGroupTail != 0, participants[p].order < readGroups[entry].barrier,
-            timestamp <= readGroups[entry].time
-        else { return }
-        let pending = after.creditsPending.value &- before.creditsPending.value
         readGroups[entry].account.creditsPending.value &+= pending
-        readGroups[entry].account.creditsPosted.value &+= after.creditsPosted.value &- before.creditsPosted.value
+        readGroups[entry].account.creditsPosted.value &+= posted
     }
 
     /// Answers the reads for which every credit has ended that may be earlier; those that came meanwhile are next.

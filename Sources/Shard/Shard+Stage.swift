@@ -98,8 +98,8 @@ extension Shard {
     private func stageUndecided(_ k: Int) {
         if staged[k].pendingHash != 0 && staged[k].credit == 0 { ledger.prefetchNamed(hash: staged[k].pendingHash) }
         guard shardCount > 1 else { return }
-        if staged[k].debit != 0 { prefetchUndecided(staged[k].debit - 1) }
-        if staged[k].credit != 0 { prefetchUndecided(staged[k].credit - 1) }
+        if staged[k].debit != 0 { prefetchUndecided(AccountIndex(staged[k].debit - 1)) }
+        if staged[k].credit != 0 { prefetchUndecided(AccountIndex(staged[k].credit - 1)) }
     }
 
     /// The hashes of a transfer that nobody looked ahead at.
@@ -168,12 +168,13 @@ extension Shard {
     /// Third look: what is undecided on them.
     @inline(__always)
     public func lookClosest(_ k: Int) {
-        if stagedMessages[k].account != 0 { prefetchUndecided(stagedMessages[k].account - 1) }
+        let account = stagedMessages[k].account
+        if account != 0 { prefetchUndecided(AccountIndex(account - 1)) }
     }
 
     @inline(__always)
-    private func prefetchUndecided(_ account: UInt32) {
-        let u = ledger.undecided(AccountIndex(account))
+    func prefetchUndecided(_ account: AccountIndex) {
+        let u = ledger.undecided(account)
         if u != 0 { undecided.prefetch(Int(u - 1)) }
     }
 }

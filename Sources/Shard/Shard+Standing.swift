@@ -235,10 +235,7 @@ extension Shard {
             participants[p].transfer.prefetch()
             ledger.prefetch(participants[p].account)
         }
-        for sequence in first...last {
-            let u = ledger.undecided(participants[announced(from, sequence)].account)
-            if u != 0 { undecided.prefetch(Int(u - 1)) }
-        }
+        for sequence in first...last { prefetchUndecided(participants[announced(from, sequence)].account) }
         for sequence in first...last { commit(announced(from, sequence), sequence, from) }
     }
 

@@ -141,8 +141,8 @@ extension Shard {
 
     /// The account as it stands now, by this shard's clock. Debits are decided here: what is undecided comes after this
     /// read, unless it is of the same stream. Credits are decided elsewhere, perhaps already: the read waits for those that
-    /// are undecided now, or decided and not heard of, and shows the ones with an earlier timestamp. What ends meanwhile is never shown, as something
-    /// before it may still be under way.
+    /// are undecided now, or decided and not heard of, and shows the ones with an earlier timestamp. What ends meanwhile is
+    /// never shown, as something before it may still be under way.
     public mutating func lookup(_ account: AccountID, _ origin: Origin) -> Lookup {
         guard againQueue.isEmpty else { return .stalled }
         return read(account, origin)

@@ -36,7 +36,8 @@ public import SuanpanLedger
 
 public struct ShardStatistics: BitwiseCopyable, Sendable {
     public var crossings: UInt64 = 0
-    /// Of the crossings, those decided on a standing vote; of these, those that are not plain; and standing votes taken back.
+    /// Of the crossings, those decided on a standing vote; of these, those that are not plain; and standing votes taken
+    /// back.
     public var announced: UInt64 = 0
     public var announcedPending: UInt64 = 0
     public var revocations: UInt64 = 0
@@ -247,8 +248,8 @@ public struct Shard: ~Copyable {
 
     /// Cells that the protocol lane from one shard to another needs so that a send never waits: per transfer that the
     /// sender coordinates a prepare and a release, per transfer that the receiver coordinates `waiting`, `letGo` or a
-    /// vote, `again` and `released`; `revoke` and `revoked`; `hear` and `heard`; some for `durable`, and for a marker and an answer of each time
-    /// that a cut begins again, which doubles its lead: fewer than 64 times.
+    /// vote, `again` and `released`; `revoke` and `revoked`; `hear` and `heard`; some for `durable`, and for a marker and an
+    /// answer of each time that a cut begins again, which doubles its lead: fewer than 64 times.
     public static func protocolCells(shardCount: Int) -> Int {
         protocolCells(openPerPeer: openPerPeerMax(shardCount: shardCount))
     }

@@ -239,6 +239,9 @@ final class Stage {
 
     func noteReply(_ event: Int, _ reply: Reply) { replies[event] = reply }
 
+    /// Nothing is under way anywhere.
+    var isQuiet: Bool { nodes.allSatisfy { $0.shard.isQuiet } }
+
     func code(_ event: Int) -> ResultCode? {
         if case .results(let r)? = replies[event] { r[0].code } else { nil }
     }

@@ -86,8 +86,7 @@
             try stage.finish()
             let code: ResultCode = rule == nil ? .created : .exceedsCredits
             #expect(events.map { stage.code($0) } == [code, code])
-            let isQuiet = stage.nodes[0].shard.isQuiet && stage.nodes[1].shard.isQuiet
-            #expect(isQuiet)
+            #expect(stage.isQuiet)
         }
     }
 #endif
