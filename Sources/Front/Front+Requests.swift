@@ -260,6 +260,9 @@ extension Front {
         }
     }
 
+    /// Requests taken and not yet answered.
+    public var requestsUnderWay: Int { requests.count - freeRequests.count }
+
     /// Replies or reads of history wait for the log.
     public var awaitsLog: Bool { !awaiting.isEmpty || !historyParts.isEmpty }
 

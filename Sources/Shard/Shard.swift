@@ -234,9 +234,10 @@ public struct Shard: ~Copyable {
 
     /// Records that one step of the machine may append before it asks again: a chain of 64 and its headers.
     static var recordsPerStep: Int { Limits.eventsPerChainMax + Limits.shardsMax }
-    /// Chains under way that one shard coordinates, and the accounts that they touch together: each may need an entry in
-    /// a participant's table.
-    static var chainsMax: Int { 1024 }
+    /// Chains under way that one shard coordinates: the more lock at once, the more lock in vain, and the less of their views
+    /// (50 KB each) is near. A shard's log takes as many in the time of two or three syncs.
+    static var chainsMax: Int { 128 }
+    /// The accounts that they touch together: each may need an entry in a participant's table.
     static var chainPlacesMax: Int { 4096 }
     /// Slots of an engine's shard.
     public static var slotCountDefault: Int { 1 << 13 }
@@ -336,9 +337,6 @@ public struct Shard: ~Copyable {
         canReceive && !(selfQueue.isEmpty && dirtyQueue.isEmpty)
             || (hasRoomAgain && !againQueue.isEmpty && !isAgainStalled)
     }
-
-    /// Transfers are open here, or their credits are: other shards will say more.
-    public var hasOpenTransfers: Bool { freeSlots.count < slotCount || freeUndecided.count < undecided.count }
 
     /// A request of another core would not be turned away for lack of room.
     public var acceptsRequests: Bool { hasRoom && againQueue.isEmpty }

@@ -11,6 +11,7 @@
 // Nothing is answered in the turn that appended it unless its log was already durable.
 
 internal import CSupport
+internal import Glibc
 internal import SuanpanCore
 internal import SuanpanFront
 internal import SuanpanJournal
@@ -71,10 +72,10 @@ struct CoreLoop: ~Copyable {
     static var messagesAhead: Int { 32 }
     /// Quiet for so long, a core writes an empty group that proves its last ones durable.
     static var idleGroupAfter: UInt64 { 2_000_000 }
-    /// Looks at the lanes before sleep: some microseconds, a few times the cost of a message between cores.
-    static var spinsMax: Int { 300 }
     /// Records that nobody waits for are written after so long, or with others: a flush of the device less.
     static var gatherTime: UInt64 { 1_000_000 }
+    /// So many requests under way are many small ones: the next turn is better late and full.
+    static var crowd: Int { 8 }
     static var publishEvery: UInt64 { 200_000_000 }
     static var acceptPause: UInt64 { 100_000_000 }
     /// A disk that does not answer may hold up the end for so long beyond the time for it.
@@ -356,22 +357,9 @@ struct CoreLoop: ~Copyable {
         do throws(RingError) { try ring.submit(poll: poll) } catch { throw .ring(error) }
     }
 
-    /// Looks at the lanes for a moment before sleeping, while another core owes us an answer: being woken costs more.
-    private func spin() -> Bool {
-        guard shared.coreCount > 1 && shard.hasOpenTransfers else { return false }
-        for _ in 0..<Self.spinsMax {
-            for core in 0..<shared.coreCount where core != id.index {
-                if controlIn[core].peek() != nil && shard.canReceive { return true }
-            }
-            sp_spin_hint()
-        }
-        return false
-    }
-
     /// Waits in the kernel for a completion or the bell. Costs nothing while there is nothing to do.
     /// - Parameter owing: Something must be looked at again soon, whatever happens.
     private mutating func sleep(owing: Bool) throws(CoreError) {
-        if spin() { return try submit(poll: true) }
         bell.willSleep()
         // The second look: a message flushed before the flag was seen is found here; one after it rings.
         // What could not be taken in this turn for lack of room is no reason: only a completion or a message gives room.
@@ -416,6 +404,11 @@ struct CoreLoop: ~Copyable {
         sleeps += 1
         do throws(RingError) { try ring.submitAndWait(timeoutNanoseconds: timeout) } catch { throw .ring(error) }
         bell.didWake()
+        if front.requestsUnderWay >= Self.crowd {
+            // Whoever shares this CPU goes first: what it sends us comes as one lot, and is woken for and written once.
+            sched_yield()
+            try submit(poll: true)
+        }
         let woke = sp_monotonic_ns()
         if shard.journal.wantsIdleGroup && woke &- now >= Self.idleGroupAfter { shard.journal.sealIdle() }
     }

@@ -10,14 +10,6 @@ uint32_t sp_crc32c(uint32_t crc, const void *bytes, size_t length);
 /// Asks for the cache line at `address` ahead of a read or a write.
 static inline void sp_prefetch(const void *address) { __builtin_prefetch(address, 0, 3); }
 static inline void sp_prefetch_write(const void *address) { __builtin_prefetch(address, 1, 3); }
-/// Tells the core that this is a spin loop.
-static inline void sp_spin_hint(void) {
-#if defined(__x86_64__)
-  __builtin_ia32_pause();
-#elif defined(__aarch64__)
-  __asm__ volatile("yield");
-#endif
-}
 
 /// CLOCK_MONOTONIC and CLOCK_REALTIME in nanoseconds.
 uint64_t sp_monotonic_ns(void);
