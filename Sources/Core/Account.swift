@@ -5,26 +5,30 @@
     public var rawValue: UInt16
     @inlinable public init(rawValue: UInt16) { self.rawValue = rawValue }
 
-    public static let linked = AccountFlags(rawValue: 1 << 0)
-    public static let debitsMustNotExceedCredits = AccountFlags(rawValue: 1 << 1)
-    public static let creditsMustNotExceedDebits = AccountFlags(rawValue: 1 << 2)
-    public static let history = AccountFlags(rawValue: 1 << 3)
-    public static let closed = AccountFlags(rawValue: 1 << 4)
-    public static let debitsFrozen = AccountFlags(rawValue: 1 << 5)
-    public static let creditsFrozen = AccountFlags(rawValue: 1 << 6)
-    public static let striped = AccountFlags(rawValue: 1 << 7)
+    @inlinable public static var linked: AccountFlags { AccountFlags(rawValue: 1 << 0) }
+    @inlinable public static var debitsMustNotExceedCredits: AccountFlags { AccountFlags(rawValue: 1 << 1) }
+    @inlinable public static var creditsMustNotExceedDebits: AccountFlags { AccountFlags(rawValue: 1 << 2) }
+    @inlinable public static var history: AccountFlags { AccountFlags(rawValue: 1 << 3) }
+    @inlinable public static var closed: AccountFlags { AccountFlags(rawValue: 1 << 4) }
+    @inlinable public static var debitsFrozen: AccountFlags { AccountFlags(rawValue: 1 << 5) }
+    @inlinable public static var creditsFrozen: AccountFlags { AccountFlags(rawValue: 1 << 6) }
+    @inlinable public static var striped: AccountFlags { AccountFlags(rawValue: 1 << 7) }
 
     /// Flags that this release carries out; any other answers `reserved_flag`. The one place that opens them.
-    public static let supported: AccountFlags = [
-        .linked, .debitsMustNotExceedCredits, .creditsMustNotExceedDebits, .history, .closed, .debitsFrozen,
-        .creditsFrozen,
-    ]
+    @inlinable public static var supported: AccountFlags {
+        [
+            .linked, .debitsMustNotExceedCredits, .creditsMustNotExceedDebits, .history, .closed, .debitsFrozen,
+            .creditsFrozen,
+        ]
+    }
 
     /// Flags whose meaning is settled.
-    public static let specified: AccountFlags = [
-        .linked, .debitsMustNotExceedCredits, .creditsMustNotExceedDebits, .history, .closed, .debitsFrozen,
-        .creditsFrozen, .striped,
-    ]
+    @inlinable public static var specified: AccountFlags {
+        [
+            .linked, .debitsMustNotExceedCredits, .creditsMustNotExceedDebits, .history, .closed, .debitsFrozen,
+            .creditsFrozen, .striped,
+        ]
+    }
     /// Flags that operations set and lift after the creation.
     @inlinable public static var changing: AccountFlags { AccountFlags(rawValue: 0x70) }
     /// Flags that `freeze` and `unfreeze` set and lift.

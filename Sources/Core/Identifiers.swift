@@ -24,7 +24,7 @@
     public var value: UInt128
     @inlinable public init(_ value: UInt128) { self.value = value }
     @inlinable public static func < (a: Self, b: Self) -> Bool { a.value < b.value }
-    public static let zero = Amount(0)
+    @inlinable public static var zero: Amount { Amount(0) }
 }
 
 /// Nanoseconds since the Unix epoch by the engine's clock; unique over all shards where the engine assigned it.
@@ -32,7 +32,7 @@
     public var nanoseconds: UInt64
     @inlinable public init(_ nanoseconds: UInt64) { self.nanoseconds = nanoseconds }
     @inlinable public static func < (a: Self, b: Self) -> Bool { a.nanoseconds < b.nanoseconds }
-    public static let zero = Timestamp(0)
+    @inlinable public static var zero: Timestamp { Timestamp(0) }
 }
 
 /// Log sequence number: the ordinal of a record in one shard's log. The first record is 1; 0 is "before all".
@@ -40,7 +40,7 @@
     public var value: UInt64
     @inlinable public init(_ value: UInt64) { self.value = value }
     @inlinable public static func < (a: Self, b: Self) -> Bool { a.value < b.value }
-    public static let zero = LSN(0)
+    @inlinable public static var zero: LSN { LSN(0) }
 }
 
 /// The index of a shard, from 0.

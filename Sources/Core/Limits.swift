@@ -2,25 +2,25 @@
 
 public enum Limits {
     /// Events in one request: with 128-byte records a body stays under 1 MiB.
-    public static let eventsPerRequestMax = 8190
+    @inlinable public static var eventsPerRequestMax: Int { 8190 }
     /// Events in one chain: what a shard evaluates in one go and a log group surely holds.
-    public static let eventsPerChainMax = 64
+    @inlinable public static var eventsPerChainMax: Int { 64 }
     /// Accounts that one chain can touch.
-    public static let accountsPerChainMax = 2 * eventsPerChainMax
+    @inlinable public static var accountsPerChainMax: Int { 2 * eventsPerChainMax }
     /// A record of the ledger: an account or a transfer.
-    public static let recordBytes = 128
+    @inlinable public static var recordBytes: Int { 128 }
     /// Body of a native message.
-    public static let messageBodyBytesMax = 1 << 20
+    @inlinable public static var messageBodyBytesMax: Int { 1 << 20 }
     /// A larger amount is decided the slower way: credits up to this one, however many, don't overflow an account that has
     /// room for 2^127, so that a shard may promise to take them.
-    public static let standingAmountMax: UInt128 = (1 << 64) - 1
+    @inlinable public static var standingAmountMax: UInt128 { (1 << 64) - 1 }
     /// Virtual slots that accounts hash into; a shard owns a set of them.
-    public static let slotCount = 4096
+    @inlinable public static var slotCount: Int { 4096 }
     /// Shards of one engine: lanes grow with the square of it.
-    public static let shardsMax = 64
+    @inlinable public static var shardsMax: Int { 64 }
     /// Crossing transfers under way that one shard coordinates with one peer: what two cores decide in the time of a few
     /// syncs. Bounds the protocol lanes: each such transfer has at most two messages under way in one direction.
-    public static let openPerPeerMax = 4096
+    @inlinable public static var openPerPeerMax: Int { 4096 }
     /// Crossing decisions not yet known durable at the peer, per peer: what a crash may have to send again.
-    public static let redoPerPeerMax = 1 << 16
+    @inlinable public static var redoPerPeerMax: Int { 1 << 16 }
 }

@@ -42,18 +42,18 @@ public enum RecordKind: UInt8, BitwiseCopyable, Sendable {
     @inlinable public init(rawValue: UInt8) { self.rawValue = rawValue }
 
     /// The record continues a chain with the next one: both are applied, or neither.
-    public static let chainContinues = LogRecordFlags(rawValue: 1 << 0)
+    @inlinable public static var chainContinues: LogRecordFlags { LogRecordFlags(rawValue: 1 << 0) }
     /// Post and void: the credit account, the ledger, the code was 0 in the request.
-    public static let creditAskedZero = LogRecordFlags(rawValue: 1 << 1)
-    public static let ledgerAskedZero = LogRecordFlags(rawValue: 1 << 2)
-    public static let codeAskedZero = LogRecordFlags(rawValue: 1 << 3)
+    @inlinable public static var creditAskedZero: LogRecordFlags { LogRecordFlags(rawValue: 1 << 1) }
+    @inlinable public static var ledgerAskedZero: LogRecordFlags { LogRecordFlags(rawValue: 1 << 2) }
+    @inlinable public static var codeAskedZero: LogRecordFlags { LogRecordFlags(rawValue: 1 << 3) }
     /// Post and void: the amount was 2^128−1 in the request, "all of it".
-    public static let amountAskedAll = LogRecordFlags(rawValue: 1 << 4)
+    @inlinable public static var amountAskedAll: LogRecordFlags { LogRecordFlags(rawValue: 1 << 4) }
     /// A pending transfer expired; body: see `init(expiryOf:)`.
-    public static let expiry = LogRecordFlags(rawValue: 1 << 5)
+    @inlinable public static var expiry: LogRecordFlags { LogRecordFlags(rawValue: 1 << 5) }
 
     /// Bits with a meaning; a record with another one is from a later release, or damaged.
-    public static let known = LogRecordFlags(rawValue: 0x3F)
+    @inlinable public static var known: LogRecordFlags { LogRecordFlags(rawValue: 0x3F) }
 }
 
 /// One record of a shard's log: 144 bytes, alignment 16.
@@ -67,9 +67,9 @@ public enum RecordKind: UInt8, BitwiseCopyable, Sendable {
     /// A transfer, or an account seen as one: both are 128 plain bytes.
     public var body: Transfer
 
-    public static let bytes = 144
-    public static let sequenceOffset = 8
-    public static let bodyOffset = 16
+    @inlinable public static var bytes: Int { 144 }
+    @inlinable public static var sequenceOffset: Int { 8 }
+    @inlinable public static var bodyOffset: Int { 16 }
 
     @inlinable public init(
         _ kind: RecordKind, _ body: Transfer, peer: ShardID = ShardID(0), reason: ResultCode = .created,

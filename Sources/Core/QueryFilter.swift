@@ -29,10 +29,10 @@ public enum QueryKind: UInt8, BitwiseCopyable, Sendable {
     @inlinable public init(rawValue: UInt16) { self.rawValue = rawValue }
 
     /// Of one account: only what debits it, only what credits it; neither or both: all.
-    public static let debits = QueryFlags(rawValue: 1 << 0)
-    public static let credits = QueryFlags(rawValue: 1 << 1)
+    @inlinable public static var debits: QueryFlags { QueryFlags(rawValue: 1 << 0) }
+    @inlinable public static var credits: QueryFlags { QueryFlags(rawValue: 1 << 1) }
     /// Latest first.
-    public static let reversed = QueryFlags(rawValue: 1 << 2)
+    @inlinable public static var reversed: QueryFlags { QueryFlags(rawValue: 1 << 2) }
 }
 
 /// Why a filter is not one.
@@ -49,7 +49,7 @@ public enum FilterRefusal: String, Error, CaseIterable, Sendable {
 
 /// What must hold of a result: all of it (the parts are ANDed). 128 bytes, alignment 16.
 @frozen public struct QueryFilter: Hashable, BitwiseCopyable, Sendable {
-    public static let bytes = 128
+    @inlinable public static var bytes: Int { 128 }
     public var account: AccountID
     public var userData128: UInt128
     public var userData64: UInt64

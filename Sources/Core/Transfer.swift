@@ -5,24 +5,26 @@
     public var rawValue: UInt16
     @inlinable public init(rawValue: UInt16) { self.rawValue = rawValue }
 
-    public static let linked = TransferFlags(rawValue: 1 << 0)
-    public static let pending = TransferFlags(rawValue: 1 << 1)
-    public static let postPending = TransferFlags(rawValue: 1 << 2)
-    public static let voidPending = TransferFlags(rawValue: 1 << 3)
-    public static let balancingDebit = TransferFlags(rawValue: 1 << 4)
-    public static let balancingCredit = TransferFlags(rawValue: 1 << 5)
-    public static let closingDebit = TransferFlags(rawValue: 1 << 6)
-    public static let closingCredit = TransferFlags(rawValue: 1 << 7)
-    public static let imported = TransferFlags(rawValue: 1 << 8)
+    @inlinable public static var linked: TransferFlags { TransferFlags(rawValue: 1 << 0) }
+    @inlinable public static var pending: TransferFlags { TransferFlags(rawValue: 1 << 1) }
+    @inlinable public static var postPending: TransferFlags { TransferFlags(rawValue: 1 << 2) }
+    @inlinable public static var voidPending: TransferFlags { TransferFlags(rawValue: 1 << 3) }
+    @inlinable public static var balancingDebit: TransferFlags { TransferFlags(rawValue: 1 << 4) }
+    @inlinable public static var balancingCredit: TransferFlags { TransferFlags(rawValue: 1 << 5) }
+    @inlinable public static var closingDebit: TransferFlags { TransferFlags(rawValue: 1 << 6) }
+    @inlinable public static var closingCredit: TransferFlags { TransferFlags(rawValue: 1 << 7) }
+    @inlinable public static var imported: TransferFlags { TransferFlags(rawValue: 1 << 8) }
 
     /// Flags that this release carries out; any other answers `reserved_flag`. The one place that opens them.
-    public static let supported: TransferFlags = specified
+    @inlinable public static var supported: TransferFlags { specified }
 
     /// Flags whose meaning is settled: all but `imported`, which stays reserved.
-    public static let specified: TransferFlags = [
-        .linked, .pending, .postPending, .voidPending, .balancingDebit, .balancingCredit, .closingDebit,
-        .closingCredit,
-    ]
+    @inlinable public static var specified: TransferFlags {
+        [
+            .linked, .pending, .postPending, .voidPending, .balancingDebit, .balancingCredit, .closingDebit,
+            .closingCredit,
+        ]
+    }
 
     /// Moves money at once and nothing else, alone or in a chain.
     @inlinable @inline(__always) public var isPlain: Bool { rawValue & 0x1FE == 0 }

@@ -49,7 +49,7 @@ struct CoreLoop: ~Copyable {
     var writeStarted = FixedArray<UInt64>(count: 64)
     var syncToken: UInt64 = 0
     var syncTimes = DurationHistogram()
-    /// From a request's push on another core to its turn here.
+    /// From the turn in which another core pushed requests to theirs here.
     var queueing = DurationHistogram()
     /// Nanoseconds in which some connection waited for room.
     var backpressure: UInt64 = 0
@@ -281,6 +281,7 @@ struct CoreLoop: ~Copyable {
             let lane = requestsIn[core]
             var left = Self.messagesPerLane
             var isOpen = true
+            var sentAt: UInt64 = 0
             requestsStalled[core] = false
             while isOpen && left > 0 && lane.peek() != nil {
                 // In runs that the shard looks ahead at. Every message on this lane carries a record.
@@ -294,8 +295,12 @@ struct CoreLoop: ~Copyable {
                 shard.joinCut()
                 var k = 0
                 while k < run, let message = lane.peek() {
-                    // It may have come in after this turn began: its timestamp is later than its sending all the same.
-                    shard.clock.observe(shared.time.at(message.time))
+                    if message.time != sentAt {
+                        sentAt = message.time
+                        // It may have come in after this turn began: its timestamp is later than its sending all the same.
+                        shard.clock.observe(shared.time.at(sentAt))
+                        queueing.record(now > sentAt ? now - sentAt : 0)
+                    }
                     let taken: Int
                     do throws(JournalError) {
                         taken = try Front.serve(message, lane, staged: k, &shard)
@@ -303,7 +308,6 @@ struct CoreLoop: ~Copyable {
                     isOpen = taken > 0
                     requestsStalled[core] = !isOpen
                     guard isOpen else { break }
-                    queueing.record(now > message.time ? now - message.time : 0)
                     for _ in 0..<taken { lane.take(message) }
                     any = true
                     k += taken
