@@ -43,7 +43,7 @@ extension Front {
             }
             let frameBytes = FrameHeader.bytes + Int(header.bodyLength)
             guard connections[c].input.count >= frameBytes else { return handed }
-            guard connections[c].openRequests < Self.requestsPerConnectionMax,
+            guard connections[c].openRequests < bounds.requestsPerConnection,
                 hasOutputRoom(c)
             else {
                 stall(c)

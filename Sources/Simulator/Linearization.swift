@@ -136,7 +136,7 @@ struct Linearization {
             // An account that does not exist has no queue.
             return x.debitAccountID == y.debitAccountID && !a.lacksDebitAccount && !b.lacksDebitAccount
         }
-        return a.question.accounts.contains { b.question.accounts.contains($0) }
+        return a.question.sharesAccount(with: b.question)
     }
 
     private static func areDecidedInOrder(_ a: Event, _ b: Event) -> Bool {
@@ -278,12 +278,11 @@ struct Linearization {
             for (t, result) in zip(asked, results) {
                 guard agreesWithLog(t, result, model) else { return false }
             }
-            if case .results(let told)? = reply { return told == results }
+            if case .results(let told)? = reply { return Self.agrees(told, results, isVague: event.isVague) }
             return results.contains { $0.isCreated || $0.code?.isFinalRefusal == true }
-        case (.account(let a), let reply):
-            let result = model.createAccount(a, timestamp: book.accounts[a.id]?.timestamp ?? .zero)
-            if case .results(let told)? = reply { return told == [result] }
-            return result.isCreated
+        case (.account(let a), let reply): return attempt([a], told: reply, isVague: event.isVague, on: &model)
+        case (.accounts(let asked), let reply):
+            return attempt(asked, told: reply, isVague: event.isVague, on: &model)
         case (.freeze(let id, let sides, let lifting), let reply):
             let flags = model.accounts[id]?.flags ?? []
             let new = lifting ? flags.subtracting(sides) : flags.union(sides)
@@ -297,6 +296,23 @@ struct Linearization {
         case (.cut(let ids), .cut(let accounts, let totals)?):
             return accounts == ids.map { model.accounts[$0] } && (!ids.isEmpty || totals == Self.totals(model))
         default: return false
+        }
+    }
+
+    private func attempt(
+        _ asked: [Account], told reply: Reply?, isVague: Bool, on model: inout ModelLedger
+    ) -> Bool {
+        let results = model.createAccounts(asked) { book.accounts[asked[$0].id]?.timestamp ?? .zero }
+        if case .results(let told)? = reply { return Self.agrees(told, results, isVague: isVague) }
+        return results.contains(where: \.isCreated)
+    }
+
+    /// - Parameter isVague: What was told to be created may have existed.
+    private static func agrees(_ told: [EventResult], _ results: [EventResult], isVague: Bool) -> Bool {
+        if told == results { return true }
+        guard isVague && told.count == results.count else { return false }
+        return zip(told, results).allSatisfy { told, result in
+            told == result || (told.isCreated && result.code == .exists && told.timestamp == result.timestamp)
         }
     }
 

@@ -21,6 +21,7 @@ struct LogBook {
     private(set) var freezes: [LogRecord] = []
     /// Runs of records, in whichever log.
     private(set) var chains = 0
+    private(set) var accountChains = 0
 
     /// - Throws: `Failure` when the logs contradict each other or themselves.
     /// - Complexity: O(records).
@@ -33,13 +34,7 @@ struct LogBook {
             var isChain = false
             for record in log {
                 switch record.kind {
-                case .account:
-                    guard accounts.updateValue(record.account, forKey: record.account.id) == nil else {
-                        throw Failure(description: "account \(record.account.id.value) is in the log twice")
-                    }
-                    guard routing.shard(of: record.account.id).index == i else {
-                        throw Failure(description: "account \(record.account.id.value) is in a foreign log")
-                    }
+                case .account: try create(record.account, in: i, routing)
                 case .transfer: try accept(record)
                 case .decision:
                     try accept(record)
@@ -52,6 +47,15 @@ struct LogBook {
                     }) {
                         decided[Pair(i, peer, sequence), default: []].append(record.body)
                     }
+                case .accountLeg where record.peer.index == i:
+                    let home = routing.shard(of: record.account.id).index
+                    if home == i { try create(record.account, in: i, routing) }
+                    for (peer, sequence) in peers where home == peer {
+                        decided[Pair(i, peer, sequence), default: []].append(record.body)
+                    }
+                case .accountLeg:
+                    try create(record.account, in: i, routing)
+                    applied[Pair(record.peer.index, i, record.sequence), default: []].append(record.body)
                 case .credit, .leg:
                     applied[Pair(record.peer.index, i, record.sequence), default: []].append(record.body)
                 case .refusal:
@@ -63,13 +67,12 @@ struct LogBook {
                         throw Failure(description: "a refusal in a foreign log: \(record.body.text)")
                     }
                 case .freeze: freezes.append(record)
-                // Chains of accounts are not simulated.
-                case .accountLeg: throw Failure(description: "a chain of accounts is in the log")
                 case .chainPeer: peers.append((record.peer.index, record.sequence))
                 case nil: throw Failure(description: "a record of kind \(record.rawKind)")
                 }
                 let continues = record.flags.contains(.chainContinues)
                 if isChain && !continues { chains += 1 }
+                if isChain && !continues && [.account, .accountLeg].contains(record.kind) { accountChains += 1 }
                 isChain = continues
                 if !continues { peers = [] }
             }
@@ -90,6 +93,15 @@ struct LogBook {
             self.from = from
             self.to = to
             self.sequence = sequence
+        }
+    }
+
+    private mutating func create(_ account: Account, in shard: Int, _ routing: Routing) throws {
+        guard accounts.updateValue(account, forKey: account.id) == nil else {
+            throw Failure(description: "account \(account.id.value) is in the log twice")
+        }
+        guard routing.shard(of: account.id).index == shard else {
+            throw Failure(description: "account \(account.id.value) is in a foreign log")
         }
     }
 
