@@ -2,6 +2,7 @@
 
 #if SUANPAN_FAILPOINTS
     import Foundation
+    import SuanpanFront
     import SuanpanJournal
     import SuanpanShard
 
@@ -16,6 +17,8 @@
         // Rules of what surrounds it.
         case answerAtOnceBeforeDurable, skipRedo, redoAgain, ignoreFailedWrite
         case acceptTornGroups
+        // Rules of the front.
+        case replyBeforeDurable, passOthers, replyNewestFirst, forgetGenerations, dropWhenEnded
 
         /// It is seen by this seed at the latest.
         public static let seedsMax: UInt64 = 100
@@ -24,6 +27,8 @@
             var options = SimulationOptions(seed: seed)
             options.fault = Fault(named: rawValue)
             options.harnessFault = HarnessFault(rawValue: rawValue)
+            options.frontFault = FrontFault(rawValue: rawValue)
+            options.hasDoors = options.frontFault != nil
             options.turnsMax = 20_000
             options.visitsMax = 2_000
             if options.fault != nil {

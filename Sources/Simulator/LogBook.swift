@@ -34,7 +34,11 @@ struct LogBook {
             var isChain = false
             for record in log {
                 switch record.kind {
-                case .account: try create(record.account, in: i, routing)
+                case .account:
+                    try create(record.account)
+                    guard routing.shard(of: record.account.id).index == i else {
+                        throw Failure(description: "account \(record.account.id.value) is in a foreign log")
+                    }
                 case .transfer: try accept(record)
                 case .decision:
                     try accept(record)
@@ -48,15 +52,11 @@ struct LogBook {
                         decided[Pair(i, peer, sequence), default: []].append(record.body)
                     }
                 case .accountLeg where record.peer.index == i:
-                    let home = routing.shard(of: record.account.id).index
-                    if home == i { try create(record.account, in: i, routing) }
-                    for (peer, sequence) in peers where home == peer {
+                    try create(record.account)
+                    for (peer, sequence) in peers where routing.shard(of: record.account.id).index == peer {
                         decided[Pair(i, peer, sequence), default: []].append(record.body)
                     }
-                case .accountLeg:
-                    try create(record.account, in: i, routing)
-                    applied[Pair(record.peer.index, i, record.sequence), default: []].append(record.body)
-                case .credit, .leg:
+                case .credit, .leg, .accountLeg:
                     applied[Pair(record.peer.index, i, record.sequence), default: []].append(record.body)
                 case .refusal:
                     let identity = record.body.identity
@@ -96,12 +96,9 @@ struct LogBook {
         }
     }
 
-    private mutating func create(_ account: Account, in shard: Int, _ routing: Routing) throws {
+    private mutating func create(_ account: Account) throws {
         guard accounts.updateValue(account, forKey: account.id) == nil else {
             throw Failure(description: "account \(account.id.value) is in the log twice")
-        }
-        guard routing.shard(of: account.id).index == shard else {
-            throw Failure(description: "account \(account.id.value) is in a foreign log")
         }
     }
 

@@ -260,7 +260,9 @@ extension Simulation {
     /// Some bytes of a client go out, some come in; what has come as a whole is understood.
     private func exchange(_ c: Int, isWhole: Bool) throws {
         guard let connection = clients[c].connection else { return }
-        repeat {
+        var left = isWhole ? Int.max : dice.pick([1, 1, 4, 20])
+        while left > 0 {
+            left -= 1
             let before = connection.sent
             if connection.write(dice.pick(network.pieces)) == 0 { break }
             for inquiry in connection.inquiries where inquiry.range.upperBound > before {
@@ -269,9 +271,11 @@ extension Simulation {
                 if inquiry.range.upperBound <= connection.sent { for e in inquiry.events { events[e].isWhole = true } }
             }
             if connection.isMidFrame { coverage.splits += 1 }
-        } while isWhole
+        }
         guard isWhole || dice.chance(network.reads) else { return }
-        reading: repeat {
+        left = isWhole ? Int.max : dice.pick([1, 1, 4, 20])
+        reading: while left > 0 {
+            left -= 1
             switch try connection.read(dice.pick(network.pieces)) {
             case .bytes: try understand(c, connection)
             case .nothing: break reading
@@ -280,7 +284,7 @@ extension Simulation {
                 try connect(c)
                 break reading
             }
-        } while isWhole
+        }
     }
 
     private func understand(_ c: Int, _ connection: ClientConnection) throws {

@@ -285,7 +285,7 @@ extension Simulation {
                 var ahead = 0
                 while let message = lane.peek(ahead: ahead) {
                     hasher.combine(message.kind)
-                    ahead += 1
+                    ahead += message.hasRecord ? Lane.recordCells : Lane.headCells
                 }
                 hasher.combine(255 as UInt8)
             }
