@@ -29,7 +29,8 @@
             options.harnessFault = HarnessFault(rawValue: rawValue)
             options.frontFault = FrontFault(rawValue: rawValue)
             options.hasDoors = options.frontFault != nil
-            options.turnsMax = 20_000
+            // Pieces of a byte take their turns.
+            options.turnsMax = options.hasDoors == true ? 200_000 : 20_000
             options.visitsMax = 2_000
             if options.fault != nil {
                 options.shards = 2
@@ -78,6 +79,17 @@
                     options.cutMisses = 95
                     options.cutLead = 1
                 }
+            case .replyBeforeDurable: options.isDiskSlow = true
+            case .passOthers:
+                options.isSteady = true
+                options.isLaneSlow = true
+                options.looks = 50
+                options.crashes = 0
+                options.eventsMax = 60
+            case .forgetGenerations:
+                options.isDiskSlow = true
+                options.crashes = 0
+                options.breaks = 20
             case .ignoreFailedWrite: options.isDiskFaulty = true
             case .acceptTornGroups:
                 options.isBulk = true

@@ -63,6 +63,8 @@ struct SimulationOptions {
     var crashes: Int?
     /// Clients talk to fronts, through sockets.
     var hasDoors: Bool?
+    /// Connections that break, with doors.
+    var breaks: Int?
     /// What clients do.
     var eventsMax: Int?
     /// Turns until clients must have asked all.
@@ -202,6 +204,7 @@ final class Simulation {
         let doors = doorDice.chance(30)
         hasDoors = options.hasDoors ?? doors
         network = Network(&doorDice)
+        network.breaksLeft = options.breaks ?? network.breaksLeft
         workload.chainsAccounts = hasDoors
         base = ModelLedger(
             reservedTransferFlags: TransferFlags(rawValue: ~TransferFlags.supported.rawValue),
