@@ -41,7 +41,12 @@ extension Simulation {
             let count = workload.isBulk ? dice.between(1, 30) : dice.pick([1, 1, 2, 3])
             send(c, (0..<count).map { _ in .transfers(workload.transfers(&dice, debit: debit)) })
         } else {
-            send(c, [workload.question(&dice)])
+            var questions = [workload.question(&dice)]
+            // Creations of accounts share a frame.
+            while hasDoors && questions[0].operation == .createAccounts && dice.chance(40) {
+                questions.append(workload.accountQuestion(&dice))
+            }
+            send(c, questions)
         }
     }
 

@@ -78,12 +78,7 @@ struct Workload {
         switch dice.below(100) {
         case 0..<(isContended ? 85 : 55): return .transfers(transfers(&dice, debit: nil))
         case 55..<68:
-            if dice.chance(15) { return .account(Account(id: dice.pick(unknown), ledger: 1, code: 1)) }
-            var account = dice.pick(pool)
-            if dice.chance(20) { account.userData64 ^= 1 }
-            if dice.chance(10) { account.code += 1 }
-            if dice.chance(5) { account.flags.formUnion([.debitsMustNotExceedCredits, .creditsMustNotExceedDebits]) }
-            return .account(account)
+            return .account(account(&dice))
         case 68..<75:
             return freeze(&dice)
         case 75..<89: return .lookupAccount(someAccount(&dice))
@@ -93,6 +88,20 @@ struct Workload {
             let t = dice.pick(used)
             return .lookupTransfer(t.debitAccountID, t.id)
         }
+    }
+
+    /// An account or a chain of some.
+    mutating func accountQuestion(_ dice: inout Dice) -> Question {
+        dice.chance(50) ? .account(account(&dice)) : .accounts(accountChain(&dice))
+    }
+
+    private func account(_ dice: inout Dice) -> Account {
+        if dice.chance(15) { return Account(id: dice.pick(unknown), ledger: 1, code: 1) }
+        var account = dice.pick(pool)
+        if dice.chance(20) { account.userData64 ^= 1 }
+        if dice.chance(10) { account.code += 1 }
+        if dice.chance(5) { account.flags.formUnion([.debitsMustNotExceedCredits, .creditsMustNotExceedDebits]) }
+        return account
     }
 
     /// Accounts that mostly do not exist yet, now and then the same again.
