@@ -12,6 +12,8 @@ public enum FrontFault: String, CaseIterable, Sendable {
     case forgetGenerations
     /// A client that sends no more is not owed anything.
     case dropWhenEnded
+    /// Nobody looks at the checksum of a frame's body.
+    case trustBodies
 }
 
 extension Front {

@@ -18,7 +18,8 @@
         case answerAtOnceBeforeDurable, skipRedo, redoAgain, ignoreFailedWrite
         case acceptTornGroups
         // Rules of the front.
-        case replyBeforeDurable, passOthers, replyNewestFirst, forgetGenerations, dropWhenEnded
+        case replyBeforeDurable, passOthers, replyNewestFirst, forgetGenerations, dropWhenEnded,
+            trustBodies
 
         /// It is seen by this seed at the latest.
         public static let seedsMax: UInt64 = 100
@@ -90,6 +91,9 @@
                 options.isDiskSlow = true
                 options.crashes = 0
                 options.breaks = 20
+            case .trustBodies:
+                options.crashes = 0
+                options.hostiles = 10
             case .ignoreFailedWrite: options.isDiskFaulty = true
             case .acceptTornGroups:
                 options.isBulk = true

@@ -238,7 +238,7 @@ extension Simulation {
         if network.breaksLeft > 0 && dice.below(1000) < (connection.isMidFrame ? 100 : 10) {
             network.breaksLeft -= 1
             try breakConnection(c)
-        } else if !connection.isLeaving && dice.below(1000) < 3 {
+        } else if !connection.isLeaving && !connection.isSettled && dice.below(1000) < 5 {
             connection.isLeaving = true
         }
         if network.hostilesLeft > 0 && dice.below(100) == 0 {

@@ -65,6 +65,8 @@ struct SimulationOptions {
     var hasDoors: Bool?
     /// Connections that break, with doors.
     var breaks: Int?
+    /// Connections that send what is no request, with doors.
+    var hostiles: Int?
     /// What clients do.
     var eventsMax: Int?
     /// Turns until clients must have asked all.
@@ -205,6 +207,7 @@ final class Simulation {
         hasDoors = options.hasDoors ?? doors
         network = Network(&doorDice)
         network.breaksLeft = options.breaks ?? network.breaksLeft
+        network.hostilesLeft = options.hostiles ?? network.hostilesLeft
         workload.chainsAccounts = hasDoors
         base = ModelLedger(
             reservedTransferFlags: TransferFlags(rawValue: ~TransferFlags.supported.rawValue),
