@@ -118,11 +118,9 @@ public struct Front: ~Copyable {
     var eventsOutMax: Int { bounds.eventsOut }
     /// The rest is for chains, which need room for all their events at once.
     var singlesOutMax: Int { eventsOutMax - Limits.eventsPerChainMax }
-    /// Bytes that a client has not taken; above, its requests are left in the socket.
-    static var outputBytesMax: Int { 4 << 20 }
     /// Bytes received and not yet handled: two full frames.
     static var inputBytesMax: Int { 2 * (Limits.messageBodyBytesMax + FrameHeader.bytes) }
-    /// The same two bounds, and that of a frame's body, before a client has given the password.
+    /// The same, the bytes not taken, and those of a frame's body, before a client has given the password.
     static var strangerOutputBytesMax: Int { 64 << 10 }
     static var strangerInputBytesMax: Int { 256 << 10 }
     static var strangerBodyBytesMax: Int { 4 << 10 }
@@ -282,7 +280,7 @@ public struct Front: ~Copyable {
     @inline(__always)
     func hasOutputRoom(_ c: Int) -> Bool {
         connections[c].output.count + connections[c].sending.count
-            < (connections[c].isAuthenticated ? Self.outputBytesMax : Self.strangerOutputBytesMax)
+            < (connections[c].isAuthenticated ? bounds.outputBytes : Self.strangerOutputBytesMax)
     }
 
     /// A send has completed.

@@ -9,14 +9,17 @@ public struct FrontBounds: Sendable {
     public var largeRequests: Int
     /// Requests of one connection; more are left in the socket.
     public var requestsPerConnection: Int
+    /// Bytes that a client has not taken; above, its requests are left in the socket.
+    public var outputBytes: Int
     /// Events to one other shard, more than a chain has.
     public var eventsOut: Int
 
-    public init(requests: Int, largeRequests: Int, requestsPerConnection: Int, eventsOut: Int) {
+    public init(requests: Int, largeRequests: Int, requestsPerConnection: Int, outputBytes: Int, eventsOut: Int) {
         invariant(eventsOut > Limits.eventsPerChainMax, "a chain would never be handed over")
         self.requests = requests
         self.largeRequests = largeRequests
         self.requestsPerConnection = requestsPerConnection
+        self.outputBytes = outputBytes
         self.eventsOut = eventsOut
     }
 
@@ -24,7 +27,7 @@ public struct FrontBounds: Sendable {
     /// one request; fewer among many shards, as lanes grow with their square.
     init(shardCount: Int) {
         self.init(
-            requests: 1 << 14, largeRequests: 128, requestsPerConnection: 1024,
+            requests: 1 << 14, largeRequests: 128, requestsPerConnection: 1024, outputBytes: 4 << 20,
             eventsOut: shardCount <= 4 ? 1 << 14 : 1 << 13)
     }
 }

@@ -45,7 +45,8 @@ struct Network {
     var reads = 100
     var breaksLeft = 0
     var hostilesLeft = 0
-    var bounds = FrontBounds(requests: 256, largeRequests: 4, requestsPerConnection: 1024, eventsOut: 1024)
+    var bounds = FrontBounds(
+        requests: 256, largeRequests: 4, requestsPerConnection: 1024, outputBytes: 4 << 20, eventsOut: 1024)
 
     /// Longer than a history, but for those that begin something and never end it.
     static let timeout: UInt64 = 1_000_000_000_000
@@ -58,6 +59,7 @@ struct Network {
         hostilesLeft = dice.pick([0, 1, 3])
         if dice.chance(30) { bounds.requests = dice.between(1, 4) }
         if dice.chance(30) { bounds.requestsPerConnection = dice.between(1, 3) }
+        if dice.chance(30) { bounds.outputBytes = dice.between(1, 2000) }
         if dice.chance(30) { bounds.eventsOut = Limits.eventsPerChainMax + dice.between(1, 2) }
     }
 }
