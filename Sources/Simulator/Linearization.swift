@@ -1,7 +1,7 @@
 // Whether one sequential order explains what clients saw: strict serializability, refusals and reads included. A search
 // after Wing & Gong ("Testing and Verifying Concurrent Objects", 1993) with Lowe's memory of what was already tried
 // (2017). The logs say what came of everything, so that the state after a set of steps depends on their order only in
-// what freezing leaves. The order of the engine's timestamps is tried first.
+// what freezing leaves, and in which event of a chain was at fault where the chain was asked for twice. The order of the engine's timestamps is tried first.
 
 import SuanpanCore
 import SuanpanLedger
@@ -51,6 +51,8 @@ struct Linearization {
     /// When the engine decided it, by its own account.
     private var guide: [UInt64] = []
     private let isOptional: [Bool]
+    /// Refused for good, as events of chains that were asked for more than once: each time another may have been at fault.
+    private var contested: [Identity] = []
 
     // The path tried: steps in order, and the model before each.
     private var model: ModelLedger
@@ -82,6 +84,10 @@ struct Linearization {
         later = before
         var uses: [Identity: Int] = [:]
         for case .event(let e) in sorted { for i in e.question.identities { uses[i, default: 0] += 1 } }
+        for case .event(let e) in sorted where e.question.identities.count > 1 {
+            contested += e.question.identities.filter { uses[$0, default: 0] > 1 && book.refusals[$0] != nil }
+        }
+        contested = Array(Set(contested))
         for (j, step) in sorted.enumerated() {
             guard case .event(let b) = step else {
                 if case .expiry(_, let timestamp) = step { guide.append(timestamp.nanoseconds) }
@@ -162,7 +168,7 @@ struct Linearization {
         takeEager()
         if order.count > longest.count { longest = order }
         if left == 0 && isEnd { return true }
-        if !tried.insert(doneKey ^ flagsKey).inserted {
+        if !tried.insert(doneKey ^ stateKey).inserted {
             back(to: mark)
             return false
         }
@@ -237,10 +243,13 @@ struct Linearization {
         return UInt128(dice.next()) << 64 | UInt128(dice.next())
     }
 
-    private var flagsKey: UInt128 {
+    private var stateKey: UInt128 {
         var key: UInt128 = 0
         for account in model.accounts.values {
             key ^= Self.key(UInt64(truncatingIfNeeded: account.id.value) << 16 | UInt64(account.flags.rawValue))
+        }
+        for identity in contested where model.remembered[identity] != nil {
+            key ^= Self.key(UInt64(truncatingIfNeeded: identity.id.value << 32 ^ identity.debit.value ^ .max))
         }
         return key
     }
