@@ -263,7 +263,7 @@ extension Simulation {
             steps.append(.expiry(identity, timestamp))
         }
         var search = Linearization(
-            steps, from: base, to: state, book, rule: options.rule, stepsMax: options.visitsMax)
+            steps, from: base, to: state, book, rule: options.rule, stepsMax: visitsMax)
         let verdict = search.search()
         coverage.searches += 1
         coverage.visits += search.visits
@@ -273,12 +273,15 @@ extension Simulation {
             coverage.undecided += 1
             self.base = nil
         case .unexplained:
-            var freely = Linearization(steps, from: base, to: state, book, rule: .none, stepsMax: options.visitsMax)
+            var freely = Linearization(steps, from: base, to: state, book, rule: .none, stepsMax: visitsMax)
             let broken =
                 if case .explained = freely.search() { "order within a connection" } else { "real time or answers" }
             throw fail("\(when): no sequential order explains the history (\(broken))\n\(search.report)")
         }
     }
+
+    /// What text leaves open, and what connections lose, is more to try: a search with doors that is long is given up sooner.
+    private var visitsMax: Int { hasDoors ? min(options.visitsMax, 4_000) : options.visitsMax }
 
     /// Its answer was lost, and the logs hold something new that it may have done.
     private func mayHaveHappened(_ e: Event, _ base: ModelLedger, _ book: LogBook) -> Bool {
