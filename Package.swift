@@ -100,7 +100,8 @@ let package = Package(
         .target(
             name: "SuanpanSimulator",
             dependencies: [
-                "SuanpanCore", "SuanpanLedger", "SuanpanJournal", "SuanpanLanes", "SuanpanShard", "SuanpanLedgerModel",
+                "SuanpanCore", "SuanpanLedger", "SuanpanJournal", "SuanpanLanes", "SuanpanShard", "SuanpanFront",
+                "SuanpanUring", "SuanpanWire", "SuanpanLedgerModel",
             ],
             path: "Sources/Simulator", exclude: ["Executable"], swiftSettings: strict),
         .executableTarget(

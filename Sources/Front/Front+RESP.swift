@@ -129,6 +129,7 @@ extension Front {
 
     /// True when an earlier command that concerns one of these accounts is decided by another shard, or may be by several.
     func mustHold(_ c: Int, _ a: AccountID, _ b: AccountID, _ target: ShardID) -> Bool {
+        if isFaulty(.passOthers) { return false }
         var link = connections[c].requestHead
         while link != 0 {
             let i = Int(link - 1)
@@ -191,6 +192,11 @@ extension Front {
     func stream(_ c: Int) -> UInt32 { UInt32(c * routing.shardCount + core.index) + 1 }
 
     mutating func enqueue(_ c: Int, _ r: UInt32) {
+        if isFaulty(.replyNewestFirst) && connections[c].requestHead != 0 {
+            requests[Int(r)].next = connections[c].requestHead
+            connections[c].requestHead = r + 1
+            return
+        }
         if connections[c].requestTail != 0 {
             requests[Int(connections[c].requestTail - 1)].next = r + 1
         } else {

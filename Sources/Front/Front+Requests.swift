@@ -53,7 +53,7 @@ extension Front {
     @inline(__always)
     func isCurrent(_ r: Int) -> Bool {
         let c = Int(requests[r].connection)
-        return connections[c].generation == requests[r].generation
+        return (connections[c].generation == requests[r].generation || isFaulty(.forgetGenerations))
             && (connections[c].state == .open || connections[c].state == .draining)
     }
 
@@ -197,7 +197,7 @@ extension Front {
 
     @inline(__always)
     mutating func countDown(_ r: Int, _ lsn: UInt64) {
-        if lsn > requests[r].lsn { requests[r].lsn = lsn }
+        if lsn > requests[r].lsn && !isFaulty(.replyBeforeDurable) { requests[r].lsn = lsn }
         requests[r].remaining -= 1
         if requests[r].remaining == 0 { awaiting.append(UInt32(r)) }
     }

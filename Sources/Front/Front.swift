@@ -53,6 +53,11 @@ public struct Front: ~Copyable {
     let core: ShardID
     let configuration: FrontConfiguration
     let routing: Routing
+    let bounds: FrontBounds
+    #if SUANPAN_FAILPOINTS
+        /// The rule that a test has switched off.
+        public var fault: FrontFault?
+    #endif
 
     var connections: Slab<Connection>
     var freeConnections: FreeList
@@ -110,20 +115,12 @@ public struct Front: ~Copyable {
 
     static var receiveGroup: UInt16 { 1 }
     static var receiveBytes: Int { 64 << 10 }
-    static var requestCount: Int { 1 << 14 }
-    /// Events from one front under way to one other shard: what it decides in the time of a sync or two, and at least all
-    /// of one request. Fewer among many shards, as lanes grow with their square.
-    static func eventsOutMax(shardCount: Int) -> Int { shardCount <= 4 ? 1 << 14 : 1 << 13 }
-    let eventsOutMax: Int
+    var eventsOutMax: Int { bounds.eventsOut }
     /// The rest is for chains, which need room for all their events at once.
     var singlesOutMax: Int { eventsOutMax - Limits.eventsPerChainMax }
-    /// Requests of one connection under way; more are left in the socket.
-    static var requestsPerConnectionMax: Int { 1024 }
-    /// Bytes that a client has not taken; above, its requests are left in the socket.
-    static var outputBytesMax: Int { 4 << 20 }
     /// Bytes received and not yet handled: two full frames.
     static var inputBytesMax: Int { 2 * (Limits.messageBodyBytesMax + FrameHeader.bytes) }
-    /// The same two bounds, and that of a frame's body, before a client has given the password.
+    /// The same, the bytes not taken, and those of a frame's body, before a client has given the password.
     static var strangerOutputBytesMax: Int { 64 << 10 }
     static var strangerInputBytesMax: Int { 256 << 10 }
     static var strangerBodyBytesMax: Int { 4 << 10 }
@@ -136,27 +133,33 @@ public struct Front: ~Copyable {
     public static func controlCells(shardCount: Int) -> Int {
         Shard.protocolCells(shardCount: shardCount) + adoptsMax + requestCells(shardCount: shardCount)
     }
+    public static func controlCells(openPerPeer: Int, eventsOut: Int) -> Int {
+        Shard.protocolCells(openPerPeer: openPerPeer) + adoptsMax + requestCells(eventsOut: eventsOut)
+    }
     /// Events handed in before the rest of the core gets its turn: short turns keep both sides of a crossing busy.
     public static var eventsPerTurn: Int { 1024 }
     /// Cells of a request lane, and of the results coming back, between a front and a shard.
     public static func requestCells(shardCount: Int) -> Int {
-        eventsOutMax(shardCount: shardCount) * Lane.recordCells + 64
+        requestCells(eventsOut: FrontBounds(shardCount: shardCount).eventsOut)
     }
+    public static func requestCells(eventsOut: Int) -> Int { eventsOut * Lane.recordCells + 64 }
 
+    /// - Parameter bounds: Nil: what an engine uses. Tests come to the bounds with small ones.
     public init(
         core: ShardID, configuration: FrontConfiguration, ring: inout Ring, requestLanes: [Lane?],
-        controlLanes: [Lane?]
+        controlLanes: [Lane?], bounds: FrontBounds? = nil
     ) throws(RingError) {
         self.core = core
         self.configuration = configuration
         routing = configuration.routing
-        eventsOutMax = Self.eventsOutMax(shardCount: configuration.routing.shardCount)
+        let bounds = bounds ?? FrontBounds(shardCount: configuration.routing.shardCount)
+        self.bounds = bounds
         buffers = try ring.provideBuffers(group: Self.receiveGroup, count: 64, size: Self.receiveBytes)
         connections = Slab(count: configuration.connectionsMax) { _ in Connection() }
         freeConnections = FreeList(count: configuration.connectionsMax)
-        requests = FixedArray(count: Self.requestCount)
-        freeRequests = FreeList(count: Self.requestCount)
-        pool = ResultPool(smallCount: Self.requestCount, largeCount: 128)
+        requests = FixedArray(count: bounds.requests)
+        freeRequests = FreeList(count: bounds.requests)
+        pool = ResultPool(smallCount: bounds.requests, largeCount: bounds.largeRequests)
         var table = FixedArray<Lane>(count: routing.shardCount)
         for (i, lane) in requestLanes.enumerated() { if let lane { table[i] = lane } }
         self.requestLanes = table
@@ -277,7 +280,7 @@ public struct Front: ~Copyable {
     @inline(__always)
     func hasOutputRoom(_ c: Int) -> Bool {
         connections[c].output.count + connections[c].sending.count
-            < (connections[c].isAuthenticated ? Self.outputBytesMax : Self.strangerOutputBytesMax)
+            < (connections[c].isAuthenticated ? bounds.outputBytes : Self.strangerOutputBytesMax)
     }
 
     /// A send has completed.
@@ -404,7 +407,7 @@ public struct Front: ~Copyable {
             if connections[c].inputEnded && !connections[c].isReady && !connections[c].isStalled
                 && connections[c].current == 0
             {
-                drain(c)
+                if isFaulty(.dropWhenEnded) { shut(c) } else { drain(c) }
             }
             if connections[c].state == .closing { closeIfReleased(c) } else { sendOutput(c, &ring) }
             rearm(c, &ring)
@@ -449,11 +452,16 @@ public struct Front: ~Copyable {
         }
     }
 
+    /// Everything taken has been answered and sent.
+    public var isQuiet: Bool {
+        freeRequests.count == bounds.requests && parts.isEmpty && awaiting.isEmpty && ready.isEmpty
+            && historyParts.isEmpty && sendsInFlight == 0
+    }
+
     /// Takes no new work. True when everything taken has been answered and sent.
     public mutating func drainAll() -> Bool {
         isDraining = true
-        return freeRequests.count == Self.requestCount && parts.isEmpty && awaiting.isEmpty && ready.isEmpty
-            && historyParts.isEmpty && sendsInFlight == 0
+        return isQuiet
     }
 }
 

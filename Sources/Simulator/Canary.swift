@@ -2,6 +2,7 @@
 
 #if SUANPAN_FAILPOINTS
     import Foundation
+    import SuanpanFront
     import SuanpanJournal
     import SuanpanShard
 
@@ -16,6 +17,9 @@
         // Rules of what surrounds it.
         case answerAtOnceBeforeDurable, skipRedo, redoAgain, ignoreFailedWrite
         case acceptTornGroups
+        // Rules of the front.
+        case replyBeforeDurable, passOthers, replyNewestFirst, forgetGenerations, dropWhenEnded,
+            trustBodies
 
         /// It is seen by this seed at the latest.
         public static let seedsMax: UInt64 = 100
@@ -24,7 +28,10 @@
             var options = SimulationOptions(seed: seed)
             options.fault = Fault(named: rawValue)
             options.harnessFault = HarnessFault(rawValue: rawValue)
-            options.turnsMax = 20_000
+            options.frontFault = FrontFault(rawValue: rawValue)
+            options.hasDoors = options.frontFault != nil
+            // Pieces of a byte take their turns.
+            options.turnsMax = options.hasDoors == true ? 200_000 : 20_000
             options.visitsMax = 2_000
             if options.fault != nil {
                 options.shards = 2
@@ -73,6 +80,20 @@
                     options.cutMisses = 95
                     options.cutLead = 1
                 }
+            case .replyBeforeDurable: options.isDiskSlow = true
+            case .passOthers:
+                options.isSteady = true
+                options.isLaneSlow = true
+                options.looks = 50
+                options.crashes = 0
+                options.eventsMax = 60
+            case .forgetGenerations:
+                options.isDiskSlow = true
+                options.crashes = 0
+                options.breaks = 20
+            case .trustBodies:
+                options.crashes = 0
+                options.hostiles = 10
             case .ignoreFailedWrite: options.isDiskFaulty = true
             case .acceptTornGroups:
                 options.isBulk = true

@@ -8,6 +8,8 @@ struct Coverage {
     var redone = 0, torn = 0, cutChains = 0, lost = 0, stalls = 0, segments = 0, cuts = 0, lateCuts = 0, chains = 0,
         expiries = 0, freezes = 0
     var diskErrors = 0, shortWrites = 0, fullDisks = 0, flips = 0, flipsRefused = 0, flipsCut = 0
+    var connections = 0, breaks = 0, breaksMidFrame = 0, splits = 0, hostiles = 0, busy = 0, accountChains = 0,
+        doors = 0
     var searches = 0, undecided = 0, visits = 0
     var codes: [UInt16: Int] = [:]
     /// Of the protocol: what lanes and disks hold and what shards have under way; and of the ledger at rest.
@@ -30,6 +32,7 @@ struct Coverage {
             \.cutChains, \.lost, \.stalls, \.segments, \.cuts, \.lateCuts, \.chains, \.expiries, \.freezes,
             \.diskErrors, \.shortWrites,
             \.fullDisks, \.flips, \.flipsRefused, \.flipsCut, \.searches, \.undecided, \.visits,
+            \.connections, \.breaks, \.breaksMidFrame, \.splits, \.hostiles, \.busy, \.accountChains, \.doors,
         ]
     }
 
@@ -44,6 +47,8 @@ struct Coverage {
         redone commits \(redone), chains cut \(cutChains), answers lost \(lost), segments begun \(segments)
           disk errors \(diskErrors), short writes \(shortWrites), full disks \(fullDisks), flipped bits \(flips): \
         refused \(flipsRefused), cut \(flipsCut)
+          seeds with doors \(doors): connections \(connections), broken \(breaks) (\(breaksMidFrame) in the middle of a frame), \
+        frames split \(splits), hostile connections \(hostiles), busy answers \(busy), chains of accounts \(accountChains)
           searches \(searches) (\(undecided) given up), states tried \(visits); distinct states of the protocol \
         \(protocolStates.count), of the ledger \(ledgerStates.count)
           answers: \(answers)

@@ -1,7 +1,7 @@
 // Whether one sequential order explains what clients saw: strict serializability, refusals and reads included. A search
 // after Wing & Gong ("Testing and Verifying Concurrent Objects", 1993) with Lowe's memory of what was already tried
 // (2017). The logs say what came of everything, so that the state after a set of steps depends on their order only in
-// what freezing leaves. The order of the engine's timestamps is tried first.
+// what freezing leaves, and in which event of a chain was at fault where the chain was asked for twice. The order of the engine's timestamps is tried first.
 
 import SuanpanCore
 import SuanpanLedger
@@ -51,6 +51,8 @@ struct Linearization {
     /// When the engine decided it, by its own account.
     private var guide: [UInt64] = []
     private let isOptional: [Bool]
+    /// Refused for good, as events of chains that were asked for more than once: each time another may have been at fault.
+    private var contested: [Identity] = []
 
     // The path tried: steps in order, and the model before each.
     private var model: ModelLedger
@@ -82,6 +84,10 @@ struct Linearization {
         later = before
         var uses: [Identity: Int] = [:]
         for case .event(let e) in sorted { for i in e.question.identities { uses[i, default: 0] += 1 } }
+        for case .event(let e) in sorted where e.question.identities.count > 1 {
+            contested += e.question.identities.filter { uses[$0, default: 0] > 1 && book.refusals[$0] != nil }
+        }
+        contested = Array(Set(contested))
         for (j, step) in sorted.enumerated() {
             guard case .event(let b) = step else {
                 if case .expiry(_, let timestamp) = step { guide.append(timestamp.nanoseconds) }
@@ -136,7 +142,7 @@ struct Linearization {
             // An account that does not exist has no queue.
             return x.debitAccountID == y.debitAccountID && !a.lacksDebitAccount && !b.lacksDebitAccount
         }
-        return a.question.accounts.contains { b.question.accounts.contains($0) }
+        return a.question.sharesAccount(with: b.question)
     }
 
     private static func areDecidedInOrder(_ a: Event, _ b: Event) -> Bool {
@@ -162,7 +168,7 @@ struct Linearization {
         takeEager()
         if order.count > longest.count { longest = order }
         if left == 0 && isEnd { return true }
-        if !tried.insert(doneKey ^ flagsKey).inserted {
+        if !tried.insert(doneKey ^ stateKey).inserted {
             back(to: mark)
             return false
         }
@@ -237,10 +243,13 @@ struct Linearization {
         return UInt128(dice.next()) << 64 | UInt128(dice.next())
     }
 
-    private var flagsKey: UInt128 {
+    private var stateKey: UInt128 {
         var key: UInt128 = 0
         for account in model.accounts.values {
             key ^= Self.key(UInt64(truncatingIfNeeded: account.id.value) << 16 | UInt64(account.flags.rawValue))
+        }
+        for identity in contested where model.remembered[identity] != nil {
+            key ^= Self.key(UInt64(truncatingIfNeeded: identity.id.value << 32 ^ identity.debit.value ^ .max))
         }
         return key
     }
@@ -278,12 +287,11 @@ struct Linearization {
             for (t, result) in zip(asked, results) {
                 guard agreesWithLog(t, result, model) else { return false }
             }
-            if case .results(let told)? = reply { return told == results }
+            if case .results(let told)? = reply { return Self.agrees(told, results, isVague: event.isVague) }
             return results.contains { $0.isCreated || $0.code?.isFinalRefusal == true }
-        case (.account(let a), let reply):
-            let result = model.createAccount(a, timestamp: book.accounts[a.id]?.timestamp ?? .zero)
-            if case .results(let told)? = reply { return told == [result] }
-            return result.isCreated
+        case (.account(let a), let reply): return attempt([a], told: reply, isVague: event.isVague, on: &model)
+        case (.accounts(let asked), let reply):
+            return attempt(asked, told: reply, isVague: event.isVague, on: &model)
         case (.freeze(let id, let sides, let lifting), let reply):
             let flags = model.accounts[id]?.flags ?? []
             let new = lifting ? flags.subtracting(sides) : flags.union(sides)
@@ -297,6 +305,23 @@ struct Linearization {
         case (.cut(let ids), .cut(let accounts, let totals)?):
             return accounts == ids.map { model.accounts[$0] } && (!ids.isEmpty || totals == Self.totals(model))
         default: return false
+        }
+    }
+
+    private func attempt(
+        _ asked: [Account], told reply: Reply?, isVague: Bool, on model: inout ModelLedger
+    ) -> Bool {
+        let results = model.createAccounts(asked) { book.accounts[asked[$0].id]?.timestamp ?? .zero }
+        if case .results(let told)? = reply { return Self.agrees(told, results, isVague: isVague) }
+        return results.contains(where: \.isCreated)
+    }
+
+    /// - Parameter isVague: What was told to be created may have existed.
+    private static func agrees(_ told: [EventResult], _ results: [EventResult], isVague: Bool) -> Bool {
+        if told == results { return true }
+        guard isVague && told.count == results.count else { return false }
+        return zip(told, results).allSatisfy { told, result in
+            told == result || (told.isCreated && result.code == .exists && told.timestamp == result.timestamp)
         }
     }
 

@@ -21,6 +21,7 @@ struct LogBook {
     private(set) var freezes: [LogRecord] = []
     /// Runs of records, in whichever log.
     private(set) var chains = 0
+    private(set) var accountChains = 0
 
     /// - Throws: `Failure` when the logs contradict each other or themselves.
     /// - Complexity: O(records).
@@ -34,9 +35,7 @@ struct LogBook {
             for record in log {
                 switch record.kind {
                 case .account:
-                    guard accounts.updateValue(record.account, forKey: record.account.id) == nil else {
-                        throw Failure(description: "account \(record.account.id.value) is in the log twice")
-                    }
+                    try create(record.account)
                     guard routing.shard(of: record.account.id).index == i else {
                         throw Failure(description: "account \(record.account.id.value) is in a foreign log")
                     }
@@ -52,7 +51,12 @@ struct LogBook {
                     }) {
                         decided[Pair(i, peer, sequence), default: []].append(record.body)
                     }
-                case .credit, .leg:
+                case .accountLeg where record.peer.index == i:
+                    try create(record.account)
+                    for (peer, sequence) in peers where routing.shard(of: record.account.id).index == peer {
+                        decided[Pair(i, peer, sequence), default: []].append(record.body)
+                    }
+                case .credit, .leg, .accountLeg:
                     applied[Pair(record.peer.index, i, record.sequence), default: []].append(record.body)
                 case .refusal:
                     let identity = record.body.identity
@@ -63,13 +67,12 @@ struct LogBook {
                         throw Failure(description: "a refusal in a foreign log: \(record.body.text)")
                     }
                 case .freeze: freezes.append(record)
-                // Chains of accounts are not simulated.
-                case .accountLeg: throw Failure(description: "a chain of accounts is in the log")
                 case .chainPeer: peers.append((record.peer.index, record.sequence))
                 case nil: throw Failure(description: "a record of kind \(record.rawKind)")
                 }
                 let continues = record.flags.contains(.chainContinues)
                 if isChain && !continues { chains += 1 }
+                if isChain && !continues && [.account, .accountLeg].contains(record.kind) { accountChains += 1 }
                 isChain = continues
                 if !continues { peers = [] }
             }
@@ -90,6 +93,12 @@ struct LogBook {
             self.from = from
             self.to = to
             self.sequence = sequence
+        }
+    }
+
+    private mutating func create(_ account: Account) throws {
+        guard accounts.updateValue(account, forKey: account.id) == nil else {
+            throw Failure(description: "account \(account.id.value) is in the log twice")
         }
     }
 

@@ -12,6 +12,8 @@ enum Question: Equatable {
     /// One transfer, or a chain.
     case transfers([Transfer])
     case account(Account)
+    /// A chain.
+    case accounts([Account])
     case freeze(AccountID, AccountFlags, lifting: Bool)
     case lookupAccount(AccountID)
     case lookupTransfer(AccountID, TransferID)
@@ -29,6 +31,15 @@ enum Reply: Equatable {
     case cut([Account?], [LedgerTotals])
 }
 
+extension Reply {
+    /// Of a cut, what it shows.
+    var withoutMoment: Reply {
+        guard case .cut(let accounts, var totals) = self else { return self }
+        for i in totals.indices { totals[i].timestamp = .zero }
+        return .cut(accounts, totals)
+    }
+}
+
 extension Transfer {
     var identity: Identity { Identity(debitAccountID, id) }
     /// The identity that a post or void names.
@@ -41,6 +52,7 @@ extension Question {
         switch self {
         case .transfers(let events): events[0].debitAccountID
         case .account(let a): a.id
+        case .accounts(let accounts): accounts[0].id
         case .freeze(let id, _, _), .lookupAccount(let id), .lookupTransfer(let id, _): id
         case .cut(let ids): ids.first ?? AccountID(0)
         }
@@ -50,9 +62,16 @@ extension Question {
     var accounts: [AccountID] {
         switch self {
         case .transfers(let events): events.flatMap { [$0.debitAccountID, $0.creditAccountID] }
+        case .accounts(let accounts): accounts.map(\.id)
         case .cut(let ids): ids
         default: [home]
         }
+    }
+
+    /// The sums of all concern every account.
+    func sharesAccount(with other: Question) -> Bool {
+        if self == .cut([]) || other == .cut([]) { return true }
+        return accounts.contains { other.accounts.contains($0) }
     }
 
     /// The single transfer, where it is one.
@@ -79,7 +98,7 @@ extension Question {
     var goesAlone: Bool {
         switch self {
         case .transfers(let events): isChain || events[0].flags.resolves
-        case .freeze, .cut: true
+        case .freeze, .accounts, .cut: true
         default: false
         }
     }
@@ -108,10 +127,14 @@ struct Event {
     let place: Int
     let shard: Int
     /// Steps of the simulation.
-    let invoked: Int
+    var invoked: Int
     var responded: Int?
-    /// Its answer was lost in a crash.
+    /// Its answer was lost in a crash, or with its connection.
     var isLost = false
+    /// All of it has been sent, so that it may happen.
+    var isWhole = true
+    /// A success of which it's not known whether it is the first of its identity.
+    var isVague = false
 
     /// The only result of a single event.
     var result: EventResult? {
@@ -127,6 +150,7 @@ struct Event {
     /// Told from the record of its identity.
     var isToldByRecord: Bool {
         if case .lookupTransfer = question { return true }
+        if isVague { return true }
         guard let code = result?.code else { return false }
         return code.isFromRecord
     }
@@ -186,6 +210,8 @@ extension Event: CustomStringConvertible {
             switch question {
             case .transfers(let events): "transfer " + events.map(\.text).joined(separator: "; ")
             case .account(let a): "account \(a.id.value) ledger \(a.ledger) flags \(a.flags.rawValue)"
+            case .accounts(let accounts):
+                "accounts " + accounts.map { "\($0.id.value) flags \($0.flags.rawValue)" }.joined(separator: "; ")
             case .freeze(let id, let sides, let lifting):
                 "\(lifting ? "unfreeze" : "freeze") \(id.value) \(sides.rawValue)"
             case .lookupAccount(let id): "get \(id.value)"
@@ -206,6 +232,6 @@ extension Event: CustomStringConvertible {
             case nil: "–"
             }
         return
-            "[\(invoked)…\(responded.map(String.init) ?? "")] client \(client)\(stream == 0 ? "" : " stream \(stream)") shard \(shard): \(what) ⇒ \(told)\(isLost ? " (lost)" : "")"
+            "[\(invoked)…\(responded.map(String.init) ?? "")] client \(client)\(stream == 0 ? "" : " stream \(stream)") shard \(shard): \(what) ⇒ \(told)\(isLost ? isWhole ? " (lost)" : " (lost, not all sent)" : "")"
     }
 }

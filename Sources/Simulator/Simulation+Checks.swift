@@ -95,6 +95,7 @@ extension Simulation {
             )
         }
         coverage.chains += book.chains
+        coverage.accountChains += book.accountChains
         coverage.expiries += book.expiries.count
         coverage.freezes += book.freezes.count
     }
@@ -167,15 +168,26 @@ extension Simulation {
                     case .idAlreadyFailed: isThere = book.refusals[identity]?.rawReason == result.rawReason
                     default: isThere = !code.isFinalRefusal || book.refusals[identity]?.rawReason == code.rawValue
                     }
-                case .account(let a):
+                case .account(let a): isThere = isKnown(a.id, result, event, book)
+                case .accounts(let asked): isThere = isKnown(asked[k].id, result, event, book)
+                case .freeze(let id, _, _):
                     isThere =
-                        code != .created && code != .exists || book.accounts[a.id]?.timestamp == result.timestamp
-                case .freeze: isThere = code != .created || freezes.contains(result.timestamp)
+                        code != .created || freezes.contains(result.timestamp)
+                        || event.isVague && book.freezes.contains { $0.body.debitAccountID == id }
                 default: isThere = true
                 }
                 try check(isThere, "answered, and not in the log: \(event)")
             }
         }
+    }
+
+    /// Created, or there: then the log has it, since when it was told.
+    private func isKnown(_ account: AccountID, _ result: EventResult, _ event: Event, _ book: LogBook) -> Bool {
+        guard result.code == .created || result.code == .exists else { return true }
+        // What exists only since an event before it, in a chain that failed, has no timestamp.
+        if result.code == .exists && result.timestamp == .zero { return true }
+        guard let known = book.accounts[account]?.timestamp else { return false }
+        return known == result.timestamp || event.isVague
     }
 
     /// Later than every answer before the question.
@@ -196,10 +208,45 @@ extension Simulation {
         for e in events.sorted(by: { $0.invoked < $1.invoked }) {
             while at < known.count && known[at].responded < e.invoked { at += 1 }
             guard at > 0, case .results(let results)? = e.reply else { continue }
-            for result in results where result.isCreated {
+            for result in results where result.isCreated && !(e.isVague && isRepeated(e, result)) {
                 try check(known[at - 1].last < result.timestamp, "a later request has an earlier timestamp: \(e)")
             }
         }
+    }
+
+    /// What was told of it may be of an earlier time.
+    private func isRepeated(_ e: Event, _ result: EventResult) -> Bool {
+        result.timestamp == .zero || e.question.identities.contains { timesAsked[$0, default: 0] > 1 }
+    }
+
+    // MARK: What the text protocol leaves open
+
+    /// The same event with what is known of its success: that it was the first of its identity, that it was not, or, where
+    /// neither can be told from what was asked, still vague. The log tells since when accounts exist.
+    private func clarified(_ e: Event, _ base: ModelLedger, _ book: LogBook) -> Event {
+        guard e.isVague, case .results(var results)? = e.reply else { return e }
+        var e = e
+        var exists = results.contains { !$0.isCreated }
+        switch e.question {
+        case .transfers(let asked):
+            exists = exists || asked.contains { base.remembered[$0.identity] != nil }
+            e.isVague = !exists && asked.contains { timesAsked[$0.identity, default: 0] > 1 }
+        case .account(let a): clarify([a])
+        case .accounts(let asked): clarify(asked)
+        default: e.isVague = false
+        }
+        func clarify(_ asked: [Account]) {
+            exists = exists || asked.contains { base.accounts[$0.id] != nil }
+            e.isVague = !exists
+            for k in results.indices where results[k].isCreated {
+                results[k].timestamp = book.accounts[asked[k].id]?.timestamp ?? .zero
+            }
+        }
+        if exists {
+            for k in results.indices where results[k].isCreated { results[k].rawCode = ResultCode.exists.rawValue }
+        }
+        e.reply = .results(results)
+        return e
     }
 
     // MARK: Strict serializability
@@ -209,14 +256,14 @@ extension Simulation {
         guard let base else { return }
         var steps: [Step] = []
         for e in events[chunkStart...] where e.reply != nil || mayHaveHappened(e, base, book) {
-            steps.append(.event(e))
+            steps.append(.event(clarified(e, base, book)))
         }
         for (identity, timestamp) in book.expiries.sorted(by: { $0.value < $1.value })
         where expiriesExplained.insert(identity).inserted {
             steps.append(.expiry(identity, timestamp))
         }
         var search = Linearization(
-            steps, from: base, to: state, book, rule: options.rule, stepsMax: options.visitsMax)
+            steps, from: base, to: state, book, rule: options.rule, stepsMax: visitsMax)
         let verdict = search.search()
         coverage.searches += 1
         coverage.visits += search.visits
@@ -226,22 +273,28 @@ extension Simulation {
             coverage.undecided += 1
             self.base = nil
         case .unexplained:
-            var freely = Linearization(steps, from: base, to: state, book, rule: .none, stepsMax: options.visitsMax)
+            var freely = Linearization(steps, from: base, to: state, book, rule: .none, stepsMax: visitsMax)
             let broken =
                 if case .explained = freely.search() { "order within a connection" } else { "real time or answers" }
             throw fail("\(when): no sequential order explains the history (\(broken))\n\(search.report)")
         }
     }
 
+    /// What text leaves open, and what connections lose, is more to try: a search with doors that is long is given up sooner.
+    private var visitsMax: Int { hasDoors ? min(options.visitsMax, 4_000) : options.visitsMax }
+
     /// Its answer was lost, and the logs hold something new that it may have done.
     private func mayHaveHappened(_ e: Event, _ base: ModelLedger, _ book: LogBook) -> Bool {
-        switch e.question {
+        guard e.isWhole else { return false }
+        return switch e.question {
         case .transfers(let asked):
             asked.contains {
                 base.remembered[$0.identity] == nil
                     && (book.transfers[$0.identity] != nil || book.refusals[$0.identity] != nil)
             }
         case .account(let a): base.accounts[a.id] == nil && book.accounts[a.id] != nil
+        case .accounts(let asked):
+            asked.contains { base.accounts[$0.id] == nil && book.accounts[$0.id] != nil }
         case .freeze: true
         default: false
         }

@@ -32,6 +32,7 @@ extension Simulation {
     /// A client asks for something.
     func ask() {
         let c = dice.below(clients.count)
+        if clients[c].connection?.isLeaving == true { return }
         guard clients[c].open.count + clients[c].backlog.count < (workload.isBulk ? 40 : 4) else { return }
         if clients[c].isStream {
             for _ in 0..<dice.pick([1, 1, 2, 3]) { send(c, [workload.question(&dice)]) }
@@ -40,26 +41,50 @@ extension Simulation {
             let count = workload.isBulk ? dice.between(1, 30) : dice.pick([1, 1, 2, 3])
             send(c, (0..<count).map { _ in .transfers(workload.transfers(&dice, debit: debit)) })
         } else {
-            send(c, [workload.question(&dice)])
+            var questions = [workload.question(&dice)]
+            // Creations of accounts share a frame.
+            while hasDoors && questions[0].operation == .createAccounts && dice.chance(40) {
+                questions.append(workload.accountQuestion(&dice))
+            }
+            send(c, questions)
         }
     }
 
     /// Sends one request of a native client, or one command of a stream.
     func send(_ c: Int, _ questions: [Question]) {
         nextRequest += 1
+        let first = events.count
         for question in questions {
             clients[c].place += 1
-            let event = events.count
-            let count = if case .transfers(let asked) = question { asked.count } else { 1 }
+            let question = !hasDoors ? question : clients[c].isStream ? question.sayable : question.sayableByFrame
+            let results = [EventResult?](repeating: nil, count: question.count)
             events.append(
                 Event(
-                    question: question, reply: nil, results: Array(repeating: nil, count: count), client: c,
+                    question: question, reply: nil, results: results, client: c,
                     stream: clients[c].stream, request: nextRequest, place: clients[c].place,
                     shard: shard(of: question), invoked: step, responded: nil))
-            trace("ask \(events[event])")
-            clients[c].backlog.append(event)
+            for identity in question.identities { timesAsked[identity, default: 0] += 1 }
+            trace("ask \(events[events.count - 1])")
         }
-        pump(c)
+        let asked = Array(first..<events.count)
+        if hasDoors {
+            clients[c].open += asked
+            say(c, asked)
+        } else {
+            clients[c].backlog += asked
+            pump(c)
+        }
+    }
+
+    /// What was not answered is asked again, most of it.
+    func askAgain(_ c: Int, _ lost: [Int]) {
+        coverage.lost += lost.count
+        clients[c].open = []
+        clients[c].backlog = []
+        for event in dice.shuffled(lost) where dice.chance(70) {
+            if events[event].question.isRead { continue }
+            send(c, [events[event].question])
+        }
     }
 
     private func shard(of question: Question) -> Int {

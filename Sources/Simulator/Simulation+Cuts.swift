@@ -13,14 +13,13 @@ extension Simulation {
         node.shard.beginCut(now: time)
         guard time >= node.shard.clock.now else { return }
         while let request = node.shard.nextCutAnswer() {
-            guard let event = request.request.map(Int.init), let answer = request.answer else { continue }
             coverage.cuts += 1
-            let totals = answer.totals.map { sum in
-                var sum = sum
-                sum.timestamp = .zero
-                return sum
+            if hasDoors {
+                passCutAnswer(request)
+                continue
             }
-            answered(event, .cut(answer.accounts, totals))
+            guard let event = request.request.map(Int.init), let answer = request.answer else { continue }
+            answered(event, .cut(answer.accounts, answer.totals))
         }
     }
 }

@@ -2,6 +2,7 @@
 // hold afterwards.
 
 import SuanpanCore
+import SuanpanFront
 import SuanpanJournal
 import SuanpanLanes
 import SuanpanLedger
@@ -61,23 +62,20 @@ extension Simulation {
         trace("CRASH")
         for node in nodes { try loseWrites(node.writes) }
         for node in nodes { noteStatistics(node) }
+        closeDoors()
         nodes = []
         for i in events.indices where events[i].responded == nil { events[i].isLost = true }
         step += 1
         try recover()
         step += 1
         for c in clients.indices {
-            let lost = clients[c].open + clients[c].backlog
-            coverage.lost += lost.count
-            clients[c].open = []
-            clients[c].backlog = []
-            clients[c].stream = clients[c].isStream ? takeStream() : 0
-            clients[c].place = 0
-            // What was not answered is asked again, most of it.
-            for event in dice.shuffled(lost) where dice.chance(70) {
-                if events[event].question.isRead { continue }
-                send(c, [events[event].question])
+            if hasDoors {
+                try connect(c)
+            } else {
+                clients[c].stream = clients[c].isStream ? takeStream() : 0
+                clients[c].place = 0
             }
+            askAgain(c, clients[c].open + clients[c].backlog)
         }
     }
 
@@ -159,6 +157,7 @@ extension Simulation {
                 lanes: lanes[i], transfers: tables[i].owner.table, pairs: own, bounds: bounds,
                 cuts: cuts)
             let node = Node(shard)
+            if hasDoors { node.entrance = try makeEntrance(i) }
             #if SUANPAN_FAILPOINTS
                 node.shard.fault = options.fault
             #endif
@@ -184,16 +183,21 @@ extension Simulation {
     private func wireUp() {
         queues = Array(repeating: Array(repeating: [], count: shardCount + 16), count: shardCount)
         lanes = Array(repeating: Array(repeating: nil, count: shardCount), count: shardCount)
+        let cells =
+            hasDoors
+            ? Front.controlCells(openPerPeer: bounds.openPerPeer, eventsOut: network.bounds.eventsOut)
+            : Shard.protocolCells(openPerPeer: bounds.openPerPeer)
         tables = (0..<shardCount).map { _ in TableBox(bounds.slots) }
         laneOwners = []
         cuts = CutBoard()
         for from in 0..<shardCount {
             for to in 0..<shardCount where from != to {
-                let box = LaneBox(Shard.protocolCells(openPerPeer: bounds.openPerPeer))
+                let box = LaneBox(cells)
                 laneOwners.append(box)
                 lanes[from][to] = box.owner.lane
             }
         }
+        if hasDoors { wireUpDoors() }
     }
 
     /// What a shard appends before it opens; a canary skips it, or does all of it again.

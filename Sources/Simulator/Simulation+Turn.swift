@@ -24,6 +24,7 @@ extension Simulation {
                 left -= 1
             }
         }
+        if let entrance = node.entrance { takeCompletions(entrance, isWhole: isWhole) }
         // 2 control lanes
         for from in dice.shuffled(Array(0..<shardCount)) where from != i && some(isLaneSlow ? 5 : 60) {
             try drain(from, i, isWhole)
@@ -35,9 +36,10 @@ extension Simulation {
             node.shard.advance()
             if time >= node.shard.clock.now { release(node) }
         }
-        if i == 0 { workCuts(node) }
+        if i == 0 && !hasDoors { workCuts(node) }
         // 4 requests
         if some(70) {
+            if let entrance = node.entrance { try serveDoors(i, entrance, isWhole: isWhole) }
             for pipe in dice.shuffled(Array(queues[i].indices)) where !queues[i][pipe].isEmpty {
                 try serve(i, pipe, isWhole)
             }
@@ -45,6 +47,10 @@ extension Simulation {
         try mayCrash()
         // 5
         if !isWild || some(60) { try node.shard.settle() }
+        if let entrance = node.entrance {
+            passCutRequests(i, entrance)
+            if node.shard.hasCutWork { workCuts(node) }
+        }
         // 6 log
         if some(70) { try writeLog(node) }
         try mayCrash()
@@ -53,7 +59,14 @@ extension Simulation {
             try writeLog(node)
         }
         // 7
-        if some(80) { node.shard.flush { _ in } }
+        if some(80) {
+            node.shard.flush { _ in }
+            node.entrance?.front.flush { _ in }
+        }
+        if let entrance = node.entrance {
+            _ = entrance.front.sweep(now: time)
+            try entrance.ring.submit(poll: true)
+        }
         for c in clients.indices where clients[c].front == i { pump(c) }
         notePlace()
     }
@@ -66,7 +79,13 @@ extension Simulation {
         let node = nodes[i]
         guard let lane = lanes[from][i] else { return }
         var left = isWhole ? 1000 : dice.pick([1, 1, 2, 3, 1000])
-        while left > 0, let message = lane.peek(), node.shard.canReceive {
+        while left > 0, let message = lane.peek() {
+            if node.entrance?.take(message, lane) == true {
+                lane.take(message)
+                left -= 1
+                continue
+            }
+            guard node.shard.canReceive else { break }
             trace("shard \(i) gets \(message.kind) of slot \(message.slot) from \(from)")
             if dice.chance(30) {
                 node.shard.lookAhead(0, message)
@@ -126,6 +145,9 @@ extension Simulation {
                 submission = try node.shard.submit(asked[0], origin)
             }
         case .account(let a): submission = node.shard.submit(a, origin)
+        case .accounts(let asked):
+            for (k, a) in asked.enumerated() { node.shard.chainInput[k] = a.bits }
+            submission = node.shard.submitAccountChain(asked.count, origin)
         case .freeze(let id, let sides, let lifting):
             submission = try node.shard.submitFreeze(Shard.freezeKey(id, sides, lifting: lifting), origin)
         case .lookupAccount(let id):
@@ -158,6 +180,7 @@ extension Simulation {
     // MARK: Answers
 
     private func release(_ node: Node) {
+        if let entrance = node.entrance { return entrance.front.release(&node.shard) }
         let released = node.shard.released
         while !node.shard.answers.isEmpty, node.shard.answers.first.lsn <= released {
             let answer = node.shard.answers.first
@@ -180,7 +203,7 @@ extension Simulation {
     }
 
     func answered(_ event: Int, _ reply: Reply) {
-        events[event].reply = reply
+        events[event].reply = reply.withoutMoment
         events[event].responded = step
         let c = events[event].client
         clients[c].open.removeAll { $0 == event }
@@ -262,7 +285,7 @@ extension Simulation {
                 var ahead = 0
                 while let message = lane.peek(ahead: ahead) {
                     hasher.combine(message.kind)
-                    ahead += 1
+                    ahead += message.hasRecord ? Lane.recordCells : Lane.headCells
                 }
                 hasher.combine(255 as UInt8)
             }

@@ -4,6 +4,7 @@
 
 import Foundation
 import SuanpanCore
+import SuanpanFront
 import SuanpanJournal
 import SuanpanLanes
 import SuanpanLedgerModel
@@ -32,6 +33,7 @@ struct SimulationOptions {
     var harnessFault: HarnessFault?
     #if SUANPAN_FAILPOINTS
         var fault: Fault?
+        var frontFault: FrontFault?
     #endif
     var isTracing = false
     /// Few accounts, nearly all of them limited, hardly anything but transfers between them.
@@ -59,6 +61,12 @@ struct SimulationOptions {
     /// Percent of the turns in which a core does not see the newest cut.
     var cutMisses: Int?
     var crashes: Int?
+    /// Clients talk to fronts, through sockets.
+    var hasDoors: Bool?
+    /// Connections that break, with doors.
+    var breaks: Int?
+    /// Connections that send what is no request, with doors.
+    var hostiles: Int?
     /// What clients do.
     var eventsMax: Int?
     /// Turns until clients must have asked all.
@@ -70,6 +78,8 @@ struct SimulationOptions {
 struct Client {
     let isStream: Bool
     let front: Int
+    /// With doors.
+    var connection: ClientConnection?
     /// Changes with every connection.
     var stream: UInt32
     var place = 0
@@ -101,15 +111,24 @@ final class Simulation {
     /// The disk has no room for another segment, until clients have asked all.
     let isDiskFull: Bool
     let isSegmentShort: Bool
+    /// Cores have real fronts. If not, this simulation hands in what clients ask, as a front would.
+    let hasDoors: Bool
 
     var nodes: [Node] = []
     var laneOwners: [LaneBox] = []
     var lanes: [[Lane?]] = []
     var tables: [TableBox] = []
+    // Of fronts.
+    var requestLanes: [[Lane?]] = []
+    var callers: [CallerLane] = []
+    var network: Network
+    var hostiles: [HostileConnection] = []
     /// Nanoseconds.
     var time: UInt64 = 1000
     var step = 0
     var events: [Event] = []
+    /// By the identity of a transfer.
+    var timesAsked: [Identity: Int] = [:]
     var clients: [Client] = []
     /// By shard, then by the pipe they come through: handed in, not yet taken.
     var queues: [[[Int]]] = []
@@ -182,6 +201,14 @@ final class Simulation {
         if dice.chance(30) { journalOptions.earlyWriteBytes = 400 }
         let crashes = dice.pick(steady ? [0, 0, 1, 2] : [0, 1, 1, 2, 3, 5])
         crashesLeft = options.crashes ?? crashes
+        // With dice of their own: histories without doors are what they were before there were any.
+        var doorDice = Dice(seed: options.seed ^ 0xD00_12345)
+        let doors = doorDice.chance(30)
+        hasDoors = options.hasDoors ?? doors
+        network = Network(&doorDice)
+        network.breaksLeft = options.breaks ?? network.breaksLeft
+        network.hostilesLeft = options.hostiles ?? network.hostilesLeft
+        workload.chainsAccounts = hasDoors
         base = ModelLedger(
             reservedTransferFlags: TransferFlags(rawValue: ~TransferFlags.supported.rawValue),
             reservedAccountFlags: AccountFlags(rawValue: ~AccountFlags.supported.rawValue))
@@ -189,6 +216,7 @@ final class Simulation {
     }
 
     deinit {
+        closeDoors()
         nodes = []
         preparer.stop()
         try? FileManager.default.removeItem(atPath: path)
@@ -215,6 +243,7 @@ final class Simulation {
 
     func run() throws {
         coverage.seeds = 1
+        coverage.doors = hasDoors ? 1 : 0
         let count = dice.between(2, 5)
         for _ in 0..<count {
             let isStream = dice.chance(45)
@@ -222,10 +251,13 @@ final class Simulation {
                 Client(isStream: isStream, front: dice.below(shardCount), stream: isStream ? takeStream() : 0))
         }
         try recover()
+        if hasDoors { for c in clients.indices { try connect(c) } }
         try prepareAccounts()
         try fillSegments()
         try live()
+        for c in clients.indices where hasDoors && dice.chance(50) { clients[c].connection?.isLeaving = true }
         try drain()
+        try waitForHostiles()
         // Reservations run out, in half of the seeds. What lacks room is looked at again a second later.
         let isLate = dice.chance(50)
         for _ in 0..<(isLate ? 6 : 0) {
@@ -278,6 +310,7 @@ final class Simulation {
                 case 32..<34: preparer.step()
                 default: try turn(dice.below(shardCount), isWhole: false)
                 }
+                if hasDoors { try runNetwork() }
             } catch is Crash { try crash() }
         }
     }
@@ -296,6 +329,7 @@ final class Simulation {
             preparer.step()
             do {
                 for i in dice.shuffled(Array(0..<shardCount)) { try turn(i, isWhole: true) }
+                if hasDoors { try finishNetwork() }
                 if crashing && crashesLeft > 0 && round < 20 && dice.chance(5) { throw Crash() }
             } catch is Crash { try crash() }
             if isDone { return }
@@ -311,7 +345,7 @@ final class Simulation {
             else { return false }
         }
         for from in lanes { for lane in from { if let lane, !lane.isEmpty { return false } } }
-        return true
+        return areDoorsQuiet
     }
 
     private var stuck: String {
@@ -319,7 +353,7 @@ final class Simulation {
         return "\(open.count) unanswered" + open.prefix(12).map { "\n  \($0)" }.joined()
             + nodes.enumerated().map { i, n in
                 "\n  shard \(i): quiet \(n.shard.isQuiet), room \(n.shard.acceptsRequests), receives \(n.shard.canReceive), writes \(n.writes.count), durable \(n.shard.journal.durable.value) of \(n.shard.journal.appended.value)\(n.shard.underWay)"
-            }.joined()
+            }.joined() + stuckDoors
     }
 
     func takeStream() -> UInt32 {

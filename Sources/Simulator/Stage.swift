@@ -121,6 +121,10 @@ final class Stage {
             case .account(let a):
                 let node = nodes[routing.shard(of: a.id).index]
                 accepted = take(node.shard.submit(a, origin), node, origin)
+            case .accounts(let asked):
+                let node = nodes[routing.shard(of: asked[0].id).index]
+                for (k, a) in asked.enumerated() { node.shard.chainInput[k] = a.bits }
+                accepted = take(node.shard.submitAccountChain(asked.count, origin), node, origin)
             case .lookupAccount(let id):
                 let node = nodes[routing.shard(of: id).index]
                 switch node.shard.lookup(id, origin) {

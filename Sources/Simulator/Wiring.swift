@@ -8,6 +8,8 @@ import SuanpanShard
 /// One core: its shard and the writes that its disk has not finished.
 final class Node {
     var shard: Shard
+    /// nil: the simulation stands in for the front.
+    var entrance: Entrance?
     var writes: [WriteCommand] = []
     /// No write completes before this step.
     var diskWakes = 0

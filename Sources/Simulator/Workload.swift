@@ -14,6 +14,8 @@ struct Workload {
     var isSteady = false
     /// Of these, a good part pending, and posted or voided.
     var isReserving = false
+    /// Chains of accounts are created too.
+    var chainsAccounts = false
     /// Percent of choices that fall on the first two accounts.
     var hot = 0
     /// Percent of questions that look at accounts, beside those of the usual mix.
@@ -28,6 +30,7 @@ struct Workload {
     private var nextID: UInt128 = 1000
     private var used: [Transfer] = []
     private var usedChains: [[Transfer]] = []
+    private var usedAccountChains: [[Account]] = []
     /// Asked to be pending.
     private var reserved: [Transfer] = []
 
@@ -60,7 +63,7 @@ struct Workload {
             account.code = UInt16(dice.between(1, 2))
             pool.append(account)
         }
-        for _ in 0..<2 { unknown.append(accountID(dice.below(routing.shardCount))) }
+        for _ in 0..<(chainsAccounts ? 6 : 2) { unknown.append(accountID(dice.below(routing.shardCount))) }
         bank.id = AccountID(900_000)
         while routing.shard(of: bank.id).index != 0 { bank.id.value += 1 }
     }
@@ -68,18 +71,14 @@ struct Workload {
     // MARK: Questions
 
     mutating func question(_ dice: inout Dice) -> Question {
+        if chainsAccounts && dice.chance(4) { return .accounts(accountChain(&dice)) }
         if dice.chance(looks) { return dice.chance(70) ? .lookupAccount(someAccount(&dice)) : cut(&dice) }
         if dice.chance(freezes) { return freeze(&dice) }
         if isSteady && dice.chance(88) { return .transfers(transfers(&dice, debit: nil)) }
         switch dice.below(100) {
         case 0..<(isContended ? 85 : 55): return .transfers(transfers(&dice, debit: nil))
         case 55..<68:
-            if dice.chance(15) { return .account(Account(id: dice.pick(unknown), ledger: 1, code: 1)) }
-            var account = dice.pick(pool)
-            if dice.chance(20) { account.userData64 ^= 1 }
-            if dice.chance(10) { account.code += 1 }
-            if dice.chance(5) { account.flags.formUnion([.debitsMustNotExceedCredits, .creditsMustNotExceedDebits]) }
-            return .account(account)
+            return .account(account(&dice))
         case 68..<75:
             return freeze(&dice)
         case 75..<89: return .lookupAccount(someAccount(&dice))
@@ -89,6 +88,38 @@ struct Workload {
             let t = dice.pick(used)
             return .lookupTransfer(t.debitAccountID, t.id)
         }
+    }
+
+    /// An account or a chain of some.
+    mutating func accountQuestion(_ dice: inout Dice) -> Question {
+        dice.chance(50) ? .account(account(&dice)) : .accounts(accountChain(&dice))
+    }
+
+    private func account(_ dice: inout Dice) -> Account {
+        if dice.chance(15) { return Account(id: dice.pick(unknown), ledger: 1, code: 1) }
+        var account = dice.pick(pool)
+        if dice.chance(20) { account.userData64 ^= 1 }
+        if dice.chance(10) { account.code += 1 }
+        if dice.chance(5) { account.flags.formUnion([.debitsMustNotExceedCredits, .creditsMustNotExceedDebits]) }
+        return account
+    }
+
+    /// Accounts that mostly do not exist yet, now and then the same again.
+    private mutating func accountChain(_ dice: inout Dice) -> [Account] {
+        if !usedAccountChains.isEmpty && dice.chance(30) {
+            var again = dice.pick(usedAccountChains)
+            if dice.chance(30) { again[dice.below(again.count)].userData64 ^= 1 }
+            return again
+        }
+        var chain = dice.shuffled(unknown).prefix(dice.pick([2, 2, 3, 4])).map { id in
+            Account(id: id, ledger: 1, code: 1, flags: dice.chance(20) ? .creditsMustNotExceedDebits : [])
+        }
+        if dice.chance(10) { chain.insert(dice.pick(pool), at: dice.below(chain.count + 1)) }
+        if dice.chance(5) { chain[chain.count - 1].code = 0 }
+        if dice.chance(5) { chain[chain.count - 1].id = chain[0].id }
+        for k in chain.indices.dropLast() { chain[k].flags.insert(.linked) }
+        usedAccountChains.append(chain)
+        return chain
     }
 
     private func freeze(_ dice: inout Dice) -> Question {

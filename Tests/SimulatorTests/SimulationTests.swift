@@ -2,6 +2,7 @@
 // lost, shows anything but SEMANTICS. Method: seeds of Simulation, each checked in full; canaries prove that it can see.
 //
 //     make sim SEEDS=1 FIRST_SEED=n                                        one seed, with its trace
+//     .build/release/suanpan-simulator SEEDS FIRST_SEED doors              all of them with fronts and sockets
 //     SUANPAN_SEEDS=n SUANPAN_FIRST_SEED=s swift test --filter Simulation  many, with what they have visited
 
 import Foundation
@@ -15,7 +16,9 @@ import Testing
     /// Each showed a bug once: 245 two reads that each miss what the other sees, 15822 a chain that waited for ever for an
     /// account created meanwhile, 24549 that the checker took one of two like questions for the other.
     @Test(arguments: [245, 15822, 24549] as [UInt64]) func seedsThatFoundSomething(_ seed: UInt64) throws {
-        _ = try Runner.run(SimulationOptions(seed: seed))
+        var options = SimulationOptions(seed: seed)
+        options.hasDoors = false
+        _ = try Runner.run(options)
     }
 
     @Test func seedsAreExplained() throws {
@@ -36,7 +39,9 @@ import Testing
         for visited in [
             coverage.crossings, coverage.waits, coverage.restarts, coverage.crashes, coverage.recoveryCrashes,
             coverage.redone, coverage.torn, coverage.lost, coverage.stalls, coverage.chains, coverage.expiries,
-            coverage.freezes, coverage.segments, coverage.diskErrors, coverage.flipsRefused,
+            coverage.freezes, coverage.segments, coverage.diskErrors, coverage.flipsRefused, coverage.doors,
+            coverage.connections, coverage.breaks, coverage.breaksMidFrame, coverage.splits, coverage.hostiles,
+            coverage.busy, coverage.accountChains,
         ] { #expect(visited > 0, "\(coverage.summary)") }
         for code: ResultCode in [
             .created, .linkedEventFailed, .exists, .idAlreadyFailed, .existsWithDifferentAmount, .exceedsCredits,
@@ -46,10 +51,13 @@ import Testing
         #expect(coverage.undecided * 20 < coverage.searches, "too many searches given up")
     }
 
-    @Test func sameSeedSameHistory() throws {
-        for seed: UInt64 in 1...4 {
+    /// The kernel's part, rings and sockets, leaves nothing to chance either.
+    @Test(arguments: [false, true]) func sameSeedSameHistory(hasDoors: Bool) throws {
+        for seed: UInt64 in 1...(hasDoors ? 5 : 4) {
             var options = SimulationOptions(seed: seed)
             options.isTracing = false
+            options.hasDoors = hasDoors
+            if hasDoors { options.eventsMax = 30 }
             let a = try Runner.run(options)
             let b = try Runner.run(options)
             #expect(a.digest == b.digest, "seed \(seed)")

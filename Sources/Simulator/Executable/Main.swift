@@ -1,4 +1,4 @@
-// usage: suanpan-simulator SEEDS FIRST_SEED
+// usage: suanpan-simulator SEEDS FIRST_SEED [doors]   doors: clients talk to fronts in every seed
 //        suanpan-simulator canary NAME [SEED]   debug builds: one rule broken, until a seed from SEED on notices
 
 import Foundation
@@ -12,10 +12,11 @@ import SuanpanSimulator
                 return canary.sing(from: arguments.dropFirst(2).first.flatMap { UInt64($0) } ?? 1)
             }
         #endif
-        guard arguments.count == 2, let seeds = Int(arguments[0]), let first = UInt64(arguments[1]) else {
-            FileHandle.standardError.write(Data("usage: suanpan-simulator SEEDS FIRST_SEED\n".utf8))
+        let hasDoors = arguments.count == 3 && arguments[2] == "doors"
+        guard arguments.count == 2 || hasDoors, let seeds = Int(arguments[0]), let first = UInt64(arguments[1]) else {
+            FileHandle.standardError.write(Data("usage: suanpan-simulator SEEDS FIRST_SEED [doors]\n".utf8))
             exit(2)
         }
-        exit(Runner.run(first: first, seeds: seeds) == 0 ? 0 : 1)
+        exit(Runner.run(first: first, seeds: seeds, hasDoors: hasDoors ? true : nil) == 0 ? 0 : 1)
     }
 }
