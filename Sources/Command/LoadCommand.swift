@@ -77,7 +77,7 @@ struct LoadCommand: ParsableCommand {
         options.password = password ?? LoadOptions.environmentPassword
         do throws(LoadError) {
             let report = try Load.run(options)
-            report.printText()
+            if json != "-" { report.printText() }
             if let json { try report.writeJSON(to: json) }
             if let failure = report.failure { throw failure }
         } catch {

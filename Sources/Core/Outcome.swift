@@ -145,3 +145,13 @@ extension ResultCode {
     public var code: ResultCode? { ResultCode(rawValue: rawCode) }
     public var reason: ResultCode? { ResultCode(rawValue: rawReason) }
 }
+
+extension EventResult: CustomStringConvertible {
+    /// `created at 1795298673205296775`, `exceeds_credits`, `id_already_failed (exceeds_credits)`.
+    public var description: String {
+        let name = code?.name ?? "code \(rawCode)"
+        if timestamp != .zero { return "\(name) at \(timestamp.nanoseconds)" }
+        guard let reason, reason != .created else { return name }
+        return "\(name) (\(reason.name))"
+    }
+}

@@ -29,6 +29,9 @@ struct Connection: ~Copyable {
     var state = ConnectionState.free
     /// Tells a connection from an earlier one of the same place.
     var generation: UInt32 = 0
+    /// Its number among all connections of the engine, and when it began, monotonic nanoseconds.
+    var number: UInt64 = 0
+    var beganAt: UInt64 = 0
 
     var input = OutputBuffer()
     var output = OutputBuffer()
@@ -55,7 +58,7 @@ struct Connection: ~Copyable {
 
     var parser = RESPParser()
     var respVersion: UInt8 = 2
-    var clientName = RESPClientName()
+    var clientName = ""
     /// RESP: a command is under way that no other may overtake.
     var isAlone = false
     /// RESP: between MULTI and EXEC.
@@ -70,14 +73,16 @@ struct Connection: ~Copyable {
     init() {}
 
     /// Takes the place for a new descriptor.
-    mutating func begin(fd: CInt, door: Door, authenticated: Bool, now: UInt64) {
+    mutating func begin(fd: CInt, door: Door, number: UInt64, authenticated: Bool, now: UInt64) {
         self.fd = fd
+        self.number = number
+        beganAt = now
         self.door = door
         state = .open
         generation &+= 1
         isAuthenticated = authenticated
         inputEnded = false
-        clientName = RESPClientName()
+        clientName = ""
         isReady = false
         isStalled = false
         current = 0

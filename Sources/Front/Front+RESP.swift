@@ -2,6 +2,7 @@
 // the same connection, not yet answered, concerns one of its accounts on another shard: then it is left unread. What may
 // concern more accounts than it names (chains, posting, freezing …: `Front+Multi`) goes alone, and so do cuts.
 
+internal import Glibc
 internal import SuanpanCore
 internal import SuanpanJournal
 internal import SuanpanShard
@@ -266,7 +267,6 @@ extension Front {
 
     mutating func answerHere(_ c: Int, _ command: RESPCommand, _ input: borrowing OutputBuffer) {
         let encoder = encoder(c)
-        let connectionID = UInt64(stream(c))
         switch command {
         case .ping(nil): encoder.simple("PONG", into: &connections[c].output)
         case .ping(let argument?), .echo(let argument):
@@ -284,17 +284,17 @@ extension Front {
         case .reset:
             connections[c].respVersion = 2
             connections[c].isAuthenticated = configuration.password.isEmpty
+            connections[c].clientName = ""
             encoder.simple("RESET", into: &connections[c].output)
         case .quit:
             encoder.ok(into: &connections[c].output)
             drain(c)
-        case .info(let section):
-            let name = section.map { argument in text(argument, input) }
-            encoder.verbatim(text: configuration.board.info(section: name), into: &connections[c].output)
+        case .info:
+            let sections = (1..<arguments.count).map { text(arguments[$0], input) }
+            encoder.verbatim(text: configuration.board.info(sections: sections), into: &connections[c].output)
         case .client(let client):
-            if case .setName(let name) = client { connections[c].clientName = name }
-            encoder.client(
-                client, connectionID: connectionID, name: connections[c].clientName, into: &connections[c].output)
+            if case .setName(let name) = client { connections[c].clientName = text(name, input) }
+            encoder.client(client, facts(of: c), into: &connections[c].output)
         case .command(let command):
             append(c, input) { bytes, arguments, out in
                 encoder.command(command, arguments, input: bytes, into: &out)
@@ -327,6 +327,33 @@ extension Front {
         swap(&out, &connections[c].output)
     }
 
+    private func facts(of c: Int) -> RESPClientFacts {
+        RESPClientFacts(
+            connectionID: connections[c].number, name: connections[c].clientName,
+            address: Self.address(connections[c].fd, ofPeer: true),
+            localAddress: Self.address(connections[c].fd, ofPeer: false), fd: connections[c].fd,
+            ageSeconds: (now &- connections[c].beganAt) / 1_000_000_000)
+    }
+
+    /// HOST:PORT of one end of a connection; empty where it has none.
+    private static func address(_ fd: CInt, ofPeer: Bool) -> String {
+        var storage = sockaddr_storage()
+        var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
+        var host = [CChar](repeating: 0, count: 64)
+        var port = [CChar](repeating: 0, count: 8)
+        // SAFETY: the kernel writes at most `length` bytes of the local; the texts have room for any address and port.
+        let isFound = unsafe withUnsafeMutablePointer(to: &storage) { pointer in
+            let address = unsafe UnsafeMutableRawPointer(pointer).assumingMemoryBound(to: sockaddr.self)
+            let result = unsafe ofPeer ? getpeername(fd, address, &length) : getsockname(fd, address, &length)
+            return unsafe result == 0
+                && getnameinfo(address, length, &host, 64, &port, 8, NI_NUMERICHOST | NI_NUMERICSERV) == 0
+        }
+        func text(_ bytes: [CChar]) -> String {
+            String(decoding: bytes.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        }
+        return isFound ? "\(text(host)):\(text(port))" : ""
+    }
+
     private func text(_ argument: RESPArgument, _ input: borrowing OutputBuffer) -> String {
         String(decoding: self.bytes(argument, input), as: UTF8.self)
     }
@@ -349,10 +376,10 @@ extension Front {
             encoder(c).notAuthenticated(into: &connections[c].output)
             return
         }
-        if let name = hello.clientName { connections[c].clientName = name }
+        if let name = hello.clientName { connections[c].clientName = text(name, input) }
         if let version = hello.version { connections[c].respVersion = version.rawValue }
         encoder(c).hello(
-            connectionID: UInt64(stream(c)), serverVersion: configuration.board.facts.version,
+            connectionID: connections[c].number, serverVersion: configuration.board.facts.version,
             into: &connections[c].output)
     }
 

@@ -195,14 +195,28 @@ public struct Front: ~Copyable {
             refuseConnection(fd, door)
             return
         }
-        var one: CInt = 1
-        // SAFETY: an option of four bytes from a local.
-        _ = unsafe setsockopt(fd, CInt(IPPROTO_TCP), TCP_NODELAY, &one, 4)
+        setOptions(fd)
         let c = Int(freeConnections.take())
-        connections[c].begin(fd: fd, door: door, authenticated: configuration.password.isEmpty, now: now)
         statistics.connectionsOpen += 1
         statistics.connectionsAccepted += 1
+        let number = statistics.connectionsAccepted &* UInt64(routing.shardCount) &+ UInt64(core.value)
+        connections[c].begin(
+            fd: fd, door: door, number: number, authenticated: configuration.password.isEmpty, now: now)
         armReceive(c, &ring)
+    }
+
+    /// Small replies leave at once; a peer that is gone without a word is found within two minutes.
+    private func setOptions(_ fd: CInt) {
+        func set(_ level: CInt, _ option: CInt, _ value: CInt) {
+            var value = value
+            // SAFETY: an option of four bytes from a local. Sockets without it do without.
+            _ = unsafe setsockopt(fd, level, option, &value, 4)
+        }
+        set(CInt(IPPROTO_TCP), TCP_NODELAY, 1)
+        set(SOL_SOCKET, SO_KEEPALIVE, 1)
+        set(CInt(IPPROTO_TCP), TCP_KEEPIDLE, 60)
+        set(CInt(IPPROTO_TCP), TCP_KEEPINTVL, 15)
+        set(CInt(IPPROTO_TCP), TCP_KEEPCNT, 4)
     }
 
     private func refuseConnection(_ fd: CInt, _ door: Door) {

@@ -2,6 +2,7 @@
 // and the JSON of the native `status` operation.
 
 internal import CSupport
+internal import Glibc
 internal import SuanpanCore
 
 extension StatusBoard {
@@ -12,11 +13,12 @@ extension StatusBoard {
     static let ledgersShown = 64
 
     /// The text of INFO.
-    /// - Parameter section: One of `sections`; nil or `all`, `default`, `everything`: all. Unknown: empty, as in Redis.
-    public func info(section: String?) -> String {
-        let wanted = section?.lowercased()
-        let isAll = wanted == nil || wanted == "all" || wanted == "default" || wanted == "everything"
-        return Self.sections.filter { isAll || $0 == wanted }
+    /// - Parameter sections: Of `sections`; none, or `all`, `default`, `everything`: all. Unknown ones are left out, as in
+    ///   Redis.
+    public func info(sections: [String]) -> String {
+        let wanted = Set(sections.map { $0.lowercased() })
+        let isAll = wanted.isEmpty || !wanted.isDisjoint(with: ["all", "default", "everything"])
+        return Self.sections.filter { isAll || wanted.contains($0) }
             .map { "# \($0.prefix(1).uppercased() + $0.dropFirst())\r\n" + lines(of: $0).map { $0 + "\r\n" }.joined() }
             .joined(separator: "\r\n")
     }
@@ -45,12 +47,13 @@ extension StatusBoard {
                 "timeouts:\(sum(.timeouts))", "malformed:\(sum(.malformed))",
             ]
         case "journal":
-            return cores.map { core in
-                "shard\(core):appended_lsn=\(get(core, .appendedLSN)),acknowledged_lsn=\(get(core, .acknowledgedLSN)),"
-                    + "durable_lsn=\(get(core, .durableLSN)),bytes=\(get(core, .journalBytes)),"
-                    + "groups=\(get(core, .groups)),sync_p50_us=\(get(core, .syncP50) / 1000),"
-                    + "sync_p99_us=\(get(core, .syncP99) / 1000),sync_max_us=\(get(core, .syncMax) / 1000)"
-            }
+            return ["journal_bytes:\(sum(.journalBytes))"]
+                + cores.map { core in
+                    "shard\(core):appended_lsn=\(get(core, .appendedLSN)),acknowledged_lsn=\(get(core, .acknowledgedLSN)),"
+                        + "durable_lsn=\(get(core, .durableLSN)),bytes=\(get(core, .journalBytes)),"
+                        + "groups=\(get(core, .groups)),sync_p50_us=\(get(core, .syncP50) / 1000),"
+                        + "sync_p99_us=\(get(core, .syncP99) / 1000),sync_max_us=\(get(core, .syncMax) / 1000)"
+                }
         case "shards":
             return cores.map { core in
                 let transfers = get(core, .transfers)
@@ -68,11 +71,15 @@ extension StatusBoard {
             ]
         case "clients":
             return [
-                "connected_clients:\(sum(.connections))", "connections_accepted:\(sum(.accepted))",
-                "requests:\(sum(.requests))",
+                "connected_clients:\(sum(.connections))", "blocked_clients:0",
+                "connections_accepted:\(sum(.accepted))", "total_connections_received:\(sum(.accepted))",
+                "requests:\(sum(.requests))", "total_commands_processed:\(sum(.requests))",
             ]
         case "memory":
-            return ["ledger_bytes:\(sum(.ledgerBytes))", "memory_limit_bytes:\(facts.memoryLimitBytes)"]
+            return [
+                "ledger_bytes:\(sum(.ledgerBytes))", "memory_limit_bytes:\(facts.memoryLimitBytes)",
+                "used_memory:\(Self.residentBytes)",
+            ]
         case "totals":
             guard let books = lastTotals() else { return [] }
             return [
@@ -103,6 +110,18 @@ extension StatusBoard {
             ("ledger_bytes", "\(sum(.ledgerBytes))"),
         ]
         return "{" + fields.map { "\"\($0.0)\":\($0.1)" }.joined(separator: ",") + "}"
+    }
+
+    /// Of this process.
+    private static var residentBytes: Int {
+        let fd = unsafe open("/proc/self/statm", O_RDONLY | O_CLOEXEC)
+        guard fd >= 0 else { return 0 }
+        defer { close(fd) }
+        var text = [UInt8](repeating: 0, count: 128)
+        // SAFETY: at most so many bytes into an array of as many.
+        let length = unsafe text.withUnsafeMutableBytes { unsafe read(fd, $0.baseAddress, $0.count) }
+        let pages = String(decoding: text.prefix(max(0, length)), as: UTF8.self).split(separator: " ")
+        return pages.count > 1 ? (Int(pages[1]) ?? 0) * Int(getpagesize()) : 0
     }
 
     static func hex(_ value: UInt128) -> String {

@@ -193,7 +193,9 @@ public struct LoadReport: Sendable, Encodable {
     }
 
     /// Writes the JSON report; throws when the file cannot be written.
+    /// - Parameter path: `-`: standard output.
     public func writeJSON(to path: String) throws(LoadError) {
+        if path == "-" { return System.printOut(String(decoding: json(), as: UTF8.self)) }
         if let problem = System.writeFile(path, json()) { throw .machine("--json \(path): \(problem)") }
     }
 

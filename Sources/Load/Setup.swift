@@ -76,7 +76,7 @@ struct ServerStatus: Sendable {
         salt = values["salt"].flatMap { UInt128($0, radix: 16) }
         filesystem = values["filesystem"].map(String.init)
         syncMilliseconds = values["sync_ms"].flatMap { Double($0) }
-        cpuSeconds = values["cpu_s"].flatMap { Double($0) }
+        cpuSeconds = values["used_cpu_seconds"].flatMap { Double($0) }
         journalBytes = values["journal_bytes"].flatMap { Double($0) }
     }
 }

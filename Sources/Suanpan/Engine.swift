@@ -252,7 +252,7 @@ public final class Engine: Sendable {
     public func shard(of account: AccountID) -> ShardID { routing.shard(of: account) }
 
     /// INFO's text, for an embedder's own status page.
-    public func info(section: String? = nil) -> String { board.info(section: section) }
+    public func info(section: String? = nil) -> String { board.info(sections: section.map { [$0] } ?? []) }
 
     private func run(
         _ kind: CallKind, _ events: [Transfer], account: (Transfer) -> AccountID

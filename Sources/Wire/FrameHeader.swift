@@ -163,11 +163,17 @@ public enum Status: UInt8, BitwiseCopyable, Sendable {
         return nil
     }
 
-    /// Why a request's header cannot be accepted, or nil: besides the above, count and length must agree.
+    /// Why a request's header cannot be accepted, or nil: besides the above, count and length must agree, and
+    /// what the operation does not use must be 0.
     public func requestRefusal() -> Status? {
         if let status = refusal() { return status }
-        if rawStatus != 0 { return .malformed }
-        guard let operation, let item = operation.requestItemBytes else { return nil }
+        if rawStatus != 0 || retryAfterMilliseconds != 0 { return .malformed }
+        guard let operation else { return nil }
+        if flags & ~(operation == .lookupAccounts ? Self.consistent : 0) != 0 { return .malformed }
+        guard let item = operation.requestItemBytes else {
+            let isEmpty = count == 0 && bodyLength == 0
+            return operation == .authenticate || isEmpty ? nil : .malformed
+        }
         if count > UInt32(operation.requestCountMax) { return .tooLarge }
         if Int(bodyLength) != Int(count) * item { return .malformed }
         return nil

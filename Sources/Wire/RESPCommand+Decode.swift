@@ -106,7 +106,7 @@ extension RESPCommand {
             try reader.expect(arguments, 2...2)
             return .echo(arguments[1])
         }
-        if source.matches(name, "INFO") { return .info(section: arguments.count > 1 ? arguments[1] : nil) }
+        if source.matches(name, "INFO") { return .info }
         if source.matches(name, "HELLO") { return .hello(try hello(arguments, source)) }
         if source.matches(name, "CLIENT") { return .client(try client(arguments, source)) }
         if source.matches(name, "COMMAND") { return .command(try command(arguments, source)) }
@@ -159,11 +159,17 @@ extension RESPCommand {
         return hello
     }
 
+    private static var clientNameBytesMax: Int { 256 }
+
     private static func clientName(
         _ argument: RESPArgument, _ source: Span<UInt8>
-    ) throws(RESPCommandError) -> RESPClientName {
-        guard let name = RESPClientName(source, argument) else { throw RESPCommandError(.invalidClientName, argument) }
-        return name
+    ) throws(RESPCommandError) -> RESPArgument {
+        var isName = argument.length <= clientNameBytesMax
+        for i in 0..<argument.length where isName {
+            isName = (0x21...0x7E).contains(source[argument.offset + i])
+        }
+        if !isName { throw RESPCommandError(.invalidClientName, argument) }
+        return argument
     }
 
     private static func client(

@@ -32,7 +32,8 @@ public import SuanpanCore
     case select(UInt64)
     case reset
     case quit
-    case info(section: RESPArgument?)
+    /// The sections asked for are the arguments.
+    case info
     case client(RESPClientCommand)
     /// COMMAND; the reply reads names from the arguments behind the subcommand.
     case command(RESPCommandCommand)
@@ -48,7 +49,8 @@ public import SuanpanCore
     public var version: RESPVersion?
     public var user: RESPArgument?
     public var password: RESPArgument?
-    public var clientName: RESPClientName?
+    /// Printable, without spaces.
+    public var clientName: RESPArgument?
 }
 
 @frozen public enum RESPVersion: UInt8, BitwiseCopyable, Sendable {
@@ -61,7 +63,8 @@ public import SuanpanCore
     case info
     case list
     case getName
-    case setName(RESPClientName)
+    /// Printable, without spaces.
+    case setName(RESPArgument)
     /// SETINFO, NO-EVICT, NO-TOUCH: accepted, without effect here.
     case accepted
 }
@@ -72,37 +75,6 @@ public import SuanpanCore
     case docs
     case info
     case list
-}
-
-/// A client's own name for its connection: up to 32 printable bytes, kept inline.
-@frozen public struct RESPClientName: BitwiseCopyable, Sendable, Equatable {
-    public static let bytesMax = 32
-    var low: UInt128 = 0
-    var high: UInt128 = 0
-
-    public init() {}
-    public var isEmpty: Bool { low == 0 }
-
-    /// Nil where the bytes are too many, or spaces or controls are among them.
-    init?(_ bytes: Span<UInt8>, _ argument: RESPArgument) {
-        if argument.length > Self.bytesMax { return nil }
-        for i in 0..<argument.length {
-            let byte = bytes[argument.offset + i]
-            if byte < 0x21 || byte > 0x7E { return nil }
-            if i < 16 { low |= UInt128(byte) << UInt128(i * 8) } else { high |= UInt128(byte) << UInt128(i * 8 - 128) }
-        }
-    }
-
-    /// Calls `body` with each byte of the name.
-    func forEachByte(_ body: (UInt8) -> Void) {
-        for half in [low, high] {
-            var rest = half
-            while rest != 0 {
-                body(UInt8(truncatingIfNeeded: rest))
-                rest >>= 8
-            }
-        }
-    }
 }
 
 /// Why a command was not understood, with the argument at fault.

@@ -1,6 +1,31 @@
 // Replies that make Redis clients feel at home: HELLO, CLIENT, CONFIG GET, COMMAND. All of them are off the hot path.
 
+internal import Glibc
 internal import SuanpanCore
+
+/// What CLIENT tells of a connection.
+public struct RESPClientFacts {
+    /// Never used again.
+    public var connectionID: UInt64
+    public var name: String
+    /// HOST:PORT, of the client and of this end.
+    public var address: String
+    public var localAddress: String
+    public var fd: Int32
+    public var ageSeconds: UInt64
+
+    public init(
+        connectionID: UInt64, name: String = "", address: String = "", localAddress: String = "", fd: Int32 = 0,
+        ageSeconds: UInt64 = 0
+    ) {
+        self.connectionID = connectionID
+        self.name = name
+        self.address = address
+        self.localAddress = localAddress
+        self.fd = fd
+        self.ageSeconds = ageSeconds
+    }
+}
 
 extension RESPEncoder {
     /// HELLO: what the server is. Encode with the version that was just agreed on.
@@ -23,28 +48,30 @@ extension RESPEncoder {
     }
 
     /// CLIENT …, of the connection that asks; LIST tells of that one only. SETNAME: keep the name, then encode.
-    public func client(
-        _ command: RESPClientCommand, connectionID: UInt64, name: RESPClientName, into out: inout OutputBuffer
-    ) {
+    public func client(_ command: RESPClientCommand, _ client: RESPClientFacts, into out: inout OutputBuffer) {
         switch command {
         case .id:
-            integer(connectionID, into: &out)
+            integer(client.connectionID, into: &out)
         case .info, .list:
-            var line = "id=\(connectionID) name="
-            name.forEachByte { line.unicodeScalars.append(Unicode.Scalar($0)) }
-            line += " db=0 resp=\(version.rawValue)\n"
-            verbatim(text: line, into: &out)
+            // The fields of Redis 7, since clients read them by name; what has no meaning here is 0.
+            let fields = [
+                "id=\(client.connectionID)", "addr=\(client.address)", "laddr=\(client.localAddress)",
+                "fd=\(client.fd)",
+                "name=\(client.name)", "age=\(client.ageSeconds)", "idle=0", "flags=N", "db=0", "sub=0", "psub=0",
+                "ssub=0", "multi=-1", "qbuf=0", "qbuf-free=0", "argv-mem=0", "multi-mem=0", "rbs=0", "rbp=0", "obl=0",
+                "oll=0", "omem=0", "tot-mem=0", "events=r", "cmd=client", "user=default", "redir=-1",
+                "resp=\(version.rawValue)",
+            ]
+            verbatim(text: fields.joined(separator: " ") + "\n", into: &out)
         case .getName:
-            if name.isEmpty { return null(into: &out) }
-            var text = ""
-            name.forEachByte { text.unicodeScalars.append(Unicode.Scalar($0)) }
-            bulk(text: text, into: &out)
+            if client.name.isEmpty { return null(into: &out) }
+            bulk(text: client.name, into: &out)
         case .setName, .accepted:
             ok(into: &out)
         }
     }
 
-    /// CONFIG GET: the few parameters that tools ask for. `*` asks for all.
+    /// CONFIG GET: the few parameters that tools ask for, by name or pattern.
     /// - Parameter isSynced: True where answers wait for the device.
     public func configGet(
         _ arguments: borrowing RESPArguments, input: Span<UInt8>, isSynced: Bool, into out: inout OutputBuffer
@@ -54,12 +81,14 @@ extension RESPEncoder {
             ("SAVE", ""), ("APPENDONLY", "yes"), ("APPENDFSYNC", isSynced ? "always" : "everysec"),
             ("DATABASES", "1"),
         ]
-        let asked = arguments.withSource(input) { source in
-            parameters.map { parameter in
-                (2..<arguments.count).contains {
-                    source.matches(arguments[$0], parameter.0) || source.matches(arguments[$0], "*")
-                }
+        let patterns = arguments.withSource(input) { source in
+            (2..<arguments.count).map { i in
+                let pattern = arguments[i]
+                return String(decoding: (0..<pattern.length).map { source[pattern.offset + $0] }, as: UTF8.self)
             }
+        }
+        let asked = parameters.map { parameter in
+            patterns.contains { unsafe fnmatch($0.lowercased(), "\(parameter.0)".lowercased(), 0) == 0 }
         }
         map(asked.count { $0 }, into: &out)
         for (parameter, isAsked) in zip(parameters, asked) where isAsked {

@@ -201,6 +201,11 @@ class NativeTests(unittest.TestCase):
         self.expect_refused(broken(good, 70), native.CHECKSUM_MISMATCH, 77)
         self.expect_refused(native.frame(native.LOOKUP_ACCOUNTS, 77, 2, bytes(16)), native.MALFORMED, 77)
         self.expect_refused(native.frame(native.LOOKUP_ACCOUNTS, 77, 8191, b""), native.TOO_LARGE, 77)
+        # What an operation has no use for.
+        self.expect_refused(native.frame(native.PING, 77, 1), native.MALFORMED, 77)
+        self.expect_refused(native.frame(native.STATUS, 77, 0, b"x"), native.MALFORMED, 77)
+        self.expect_refused(native.frame(native.CREATE_TRANSFERS, 77, 0, flags=1), native.MALFORMED, 77)
+        self.expect_refused(native.frame(native.LOOKUP_ACCOUNTS, 77, 1, bytes(16), flags=2), native.MALFORMED, 77)
         huge = native.HEADER.pack(native.MAGIC, 1, native.CREATE_TRANSFERS, 0, 77, 1, 2 ** 32 - 1, 0, 0, 0, 0)
         huge = huge[:60] + struct.pack("<I", native.crc32c(huge[:60]))
         self.expect_refused(huge, native.TOO_LARGE, 77)

@@ -1,6 +1,7 @@
 """Goal: Redis clients that nobody here wrote work as they are. Method: redis-py (pipelines included), redis-cli in both
 versions of the protocol, and redis-benchmark against a real server. Needs /usr/bin/python3 with python3-redis, redis-tools."""
 
+import json
 import shutil
 import socket
 import subprocess
@@ -8,7 +9,7 @@ import unittest
 
 import redis
 
-from server import Server
+from server import BINARY, Server
 
 
 def pairs(flat):
@@ -69,6 +70,24 @@ class RedisTests(unittest.TestCase):
         self.assertEqual(self.client.command_count(), len(self.run_command("COMMAND LIST")))
         with self.assertRaises(redis.ResponseError):
             self.run_command("NO.SUCH", 1)
+
+    def test_what_redis_clients_read_of_a_server(self):
+        mine = self.client.client_info()
+        self.assertEqual([mine["name"], mine["db"], mine["omem"]], ["", 0, 0])
+        self.assertEqual(mine["laddr"], "%s:%d" % self.server.resp)
+        self.assertRegex(mine["addr"], r"^127\.0\.0\.1:[0-9]+$")
+        self.assertEqual([client["id"] for client in self.client.client_list()], [str(mine["id"])])
+        long_name = "payments-" + "x" * 200
+        with redis.Redis(*self.server.resp, client_name=long_name, single_connection_client=True) as other:
+            self.assertNotEqual(other.client_id(), mine["id"])
+            self.assertEqual(other.client_getname(), long_name)
+            self.assertIn(other.execute_command("RESET"), ("RESET", b"RESET"))
+            self.assertIsNone(other.client_getname())
+        self.assertEqual(self.client.config_get("append*"), {"appendonly": "yes", "appendfsync": "always"})
+        self.assertEqual(self.client.config_get("no?such"), {})
+        some = self.client.execute_command("INFO", "memory", "clients")
+        self.assertEqual([some["connected_clients"] > 0, some["used_memory"] > 1 << 20, "shards" in some],
+                         [True, True, False])
 
     def test_money_moves(self):
         a, b = self.funded(2)
@@ -190,6 +209,18 @@ class RedisTests(unittest.TestCase):
         self.assertIn("(nil)", self.cli("-3", "--no-raw", "ACCOUNT.GET", 999999999))
 
     @unittest.skipUnless(shutil.which("redis-benchmark"), "redis-benchmark is not installed")
+    def test_a_load_run_tells_what_it_cost_the_server(self):
+        for protocol, address in [("resp", self.server.resp), ("native", self.server.native)]:
+            done = subprocess.run(
+                [BINARY, "load", "--protocol", protocol, "--target", "%s:%d" % address, "--accounts", "10",
+                 "--duration", "1", "--connections", "4", "--json", "-"],
+                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            report = json.loads(done.stdout)
+            self.assertGreater(report["accepted"], 0)
+            self.assertGreater(report["server"]["cpu_s"], 0)
+            self.assertGreater(report["server"]["bytes_per_transfer"], 100)
+
     def test_redis_benchmark(self):
         bank, shop = self.ids(2)
         for i in (bank, shop):

@@ -369,4 +369,58 @@ import Testing
             #expect(stage.codes(chain) == [.created, .created])
         }
     }
+
+    /// A chain that waited for its lock was told of what it waited for, but not of an account of its that was created
+    /// meanwhile and taken at once: nobody woke it again.
+    @Test func aChainLearnsOfAnAccountThatIsCreatedWhileItWaits() throws {
+        let stage = try Stage(shards: 3)
+        let a = try stage.account(on: 0)
+        let c = try stage.account(on: 2)
+        let d = try stage.account(on: 0)
+        // Limited, so that each credit is voted on.
+        let b = try stage.account(on: 1, .creditsMustNotExceedDebits, debits: 9)
+        let other = try stage.account(on: 1)
+        let new = stage.id(on: 1)
+        var first = stage.transfer(a, b, 1)
+        first.flags = .linked
+        let chain = stage.ask(.transfers([first, stage.transfer(a, new, 1)]))
+        let younger = stage.ask(.transfer(stage.transfer(c, b, 1)))
+        try stage.settle(0)
+        try stage.settle(2)
+        #expect(try stage.deliver(2, 1) == [.prepare])
+        #expect(try stage.deliver(0, 1) == [.lock])
+        #expect(try stage.deliver(1, 2) == [.voteYes])
+        stage.ask(.account(Account(id: new, ledger: 1, code: 1, flags: .creditsMustNotExceedDebits)))
+        stage.ask(.transfer(stage.transfer(new, other, 5)))
+        let youngest = stage.ask(.transfer(stage.transfer(d, new, 1)))
+        try stage.settle(1)
+        try stage.settle(0)
+        #expect(try stage.deliver(0, 1) == [.prepare])
+        // What it waited for has ended, and what was created meanwhile is taken.
+        try stage.sync(2)
+        #expect(try stage.deliver(2, 1) == [.commit])
+        try stage.finish()
+        #expect(stage.codes(chain) == [.created, .created])
+        for event in [younger, youngest] { #expect(stage.code(event) != nil) }
+        #expect(stage.isQuiet)
+    }
+
+    /// A yes to a credit used to leave though what made it possible, the end of a freeze, was not in the log for good.
+    @Test func aVoteRestsOnADurableUnfreeze() throws {
+        let stage = try Stage()
+        let a = try stage.account(on: 0)
+        let b = try stage.account(on: 1)
+        stage.ask(.freeze(b, .creditsFrozen, lifting: false))
+        try stage.finish()
+        stage.ask(.freeze(b, .creditsFrozen, lifting: true))
+        let event = stage.ask(.transfer(stage.transfer(a, b, 1)))
+        try stage.settle(0)
+        try stage.settle(1)
+        #expect(try stage.deliver(0, 1) == [.prepare])
+        #expect(try !stage.deliver(1, 0).contains(.voteYes))
+        try stage.sync(1)
+        #expect(try stage.deliver(1, 0).contains(.voteYes))
+        try stage.finish()
+        #expect(stage.code(event) == .created)
+    }
 }

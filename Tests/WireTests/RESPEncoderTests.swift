@@ -124,7 +124,7 @@ import Testing
         expectOneValue(written(version) { $0.hello(connectionID: 1, serverVersion: "1", into: &$1) }, "HELLO")
         for command in [RESPClientCommand.id, .info, .list, .getName, .accepted] {
             expectOneValue(
-                written(version) { $0.client(command, connectionID: 1, name: RESPClientName(), into: &$1) },
+                written(version) { $0.client(command, RESPClientFacts(connectionID: 1), into: &$1) },
                 "\(command)")
         }
     }
