@@ -14,19 +14,19 @@ SECONDS_PER_FUZZER ?= 60
 
 RELEASE := .build/release/suanpan
 
-.PHONY: help demo test run build release dependencies test-dependencies bench sim fuzz docs format lint install \
-	crash histories perf clean
+.PHONY: help demo test run build release dependencies hand-dependencies test-dependencies bench sim fuzz docs format \
+	lint install crash histories perf clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: dependencies release ## Start an engine on a throw-away directory and drive peak-sale load at it for 20 seconds
+demo: hand-dependencies release ## Start an engine on a throw-away directory and drive peak-sale load at it for 20 seconds
 	@Scripts/demo
 
 test: test-dependencies ## Build and run every test that CI runs
 	@Scripts/test
 
-run: dependencies release ## Serve on ./data (DATA=directory)
+run: hand-dependencies release ## Serve on ./data (DATA=directory)
 	$(RELEASE) serve --data $(DATA)
 
 bench: dependencies ## Run the micro-benchmarks
@@ -64,6 +64,9 @@ clean: ## Remove what was built
 
 dependencies:
 	@Scripts/install-dependencies build
+
+hand-dependencies:
+	@Scripts/install-dependencies build hand
 
 test-dependencies:
 	@Scripts/install-dependencies build test
