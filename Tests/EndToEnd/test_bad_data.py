@@ -4,12 +4,29 @@ server goes on where it can. Method: one damage or shortage each; loop mounts fo
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import unittest
 
 import native_client as native
-from bad_input import IDLE, account, codes, flip, groups, info, segments, serve, transfer, verify, wait_until
+from bad_input import IDLE, account, codes, flip, groups, info, run, segments, serve, transfer, verify, wait_until
 from server import DATA_PARENT, Server
+
+
+# Runs the program that is given in a process where io_uring_setup, 425 on every machine, ends with EPERM: seccomp asks for
+# no privilege. The filter's four instructions: load the call's number; is it 425?; EPERM; allow.
+WITHOUT_IO_URING = """
+import ctypes, os, struct, sys
+code = b"".join(struct.pack("<HBBI", *i) for i in [(0x20, 0, 0, 0), (0x15, 0, 1, 425), (6, 0, 0, 0x50001), (6, 0, 0, 0x7fff0000)])
+class Filter(ctypes.Structure):
+    _fields_ = [("count", ctypes.c_ushort), ("code", ctypes.c_char_p)]
+libc = ctypes.CDLL(None, use_errno=True)
+PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 38, 22, 2
+if libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) or libc.prctl(
+        PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.byref(Filter(4, code)), 0, 0):
+    sys.exit(f"no filter: {os.strerror(ctypes.get_errno())}")
+os.execv(sys.argv[1], sys.argv[1:])
+"""
 
 
 def mounted(test, megabytes):
@@ -62,6 +79,40 @@ class DirectoryTests(unittest.TestCase):
         server = self.server()
         self.refused(server.directory, f"in use by process {server.process.pid}")
         self.fill(server, 1, 10)
+
+    def test_a_directory_that_is_not_there(self):
+        place = os.path.join(DATA_PARENT, f"none-{os.getpid()}")
+        code, last, text = verify(place)
+        self.assertEqual((code, last), (1, f"suanpan: {place}: no such data directory; check the path or create one"), text)
+        self.assertFalse(os.path.exists(place), "verify made it")
+
+    def test_a_directory_that_cannot_be_made(self):
+        # Not even root makes a directory there.
+        self.refused("/proc/x", "/proc/x: cannot create directory: No such file or directory (errno 2)", verified=False)
+
+    def test_a_file_as_directory(self):
+        os.makedirs(DATA_PARENT, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=DATA_PARENT) as file:
+            file.write(b"a letter")
+            file.flush()
+            self.refused(file.name, f"{file.name}: cannot list: Not a directory (errno 20)")
+            with open(file.name, "rb") as again:
+                self.assertEqual(again.read(), b"a letter")
+
+    def test_no_io_uring(self):
+        os.makedirs(DATA_PARENT, exist_ok=True)
+        place = tempfile.mkdtemp(dir=DATA_PARENT)
+        self.addCleanup(shutil.rmtree, place)
+        filtered = (sys.executable, "-c", WITHOUT_IO_URING)
+        code, last, text = serve(os.path.join(place, "data"), prefix=filtered)
+        if "no filter" in text:
+            self.skipTest(text)
+        self.assertEqual(code, 1, text)
+        self.assertIn("io_uring is not available (errno 1): Linux 6.1 or later is needed, and the sysctl "
+                      "kernel.io_uring_disabled must be 0", last)
+        code, _, text = run("version", prefix=filtered)
+        self.assertEqual(code, 0, text)
+        self.assertIn("io_uring: no: io_uring is not available (errno 1)", text)
 
     def test_a_port_in_use(self):
         server = self.server()

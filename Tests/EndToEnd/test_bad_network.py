@@ -431,6 +431,77 @@ class ConnectionLimitTests(unittest.TestCase):
         self.assertGreaterEqual(replies.count("-ERR max number of clients reached") + replies.count("closed"), 12)
 
 
+class OverloadTests(unittest.TestCase):
+    # 65 events: one more than a small request has. 4 frames of them fit into what the kernel keeps of a connection.
+    CONNECTIONS, FRAMES, EVENTS = 256, 4, 65
+
+    def test_more_than_is_taken_at_once_is_busy(self):
+        self.server = Server(shards=1)
+        self.addCleanup(self.server.close)
+        bystander = native.Client(*self.server.native)
+        self.addCleanup(bystander.close)
+        typed = Resp(self.server.resp)
+        self.addCleanup(typed.close)
+        self.assertEqual(set(codes(bystander.create_accounts([account(id) for id in range(1, 5)]))), {native.CREATED})
+        clients = [native.Client(*self.server.native) for _ in range(self.CONNECTIONS)]
+        for client in clients:
+            self.addCleanup(client.close)
+
+        # A fast disk may keep up with it all, once.
+        executed = busy = first = 0
+        while busy == 0:
+            self.assertLess(first, 10 * self.CONNECTIONS * self.FRAMES * self.EVENTS, "it was never too much")
+            requests = [self.frames(first + i * self.FRAMES * self.EVENTS) for i in range(self.CONNECTIONS)]
+            first += self.CONNECTIONS * self.FRAMES * self.EVENTS
+            refused = self.ask_all(clients, requests)
+            busy = sum(map(len, refused))
+            executed += (self.CONNECTIONS * self.FRAMES - busy) * self.EVENTS
+
+        bystander.ping()
+        self.assertEqual(codes(bystander.create_transfers([transfer(1, 3, 4)])), [native.CREATED])
+        self.assertTrue(typed.ask("TRANSFER", 2, 3, 4, 1, 1, 1).startswith(":"))
+        self.assertEqual(bystander.lookup_accounts([2])[0]["credits_posted"], executed)
+        wait_until(lambda: int(info(self.server, "overload")["busy_answers"]) == busy, "busy answers are counted")
+        # Sent again, each is executed for the first time.
+        while any(refused):
+            still = self.ask_all(clients, refused)
+            self.assertLess(sum(map(len, still)), sum(map(len, refused)), "no way on")
+            refused = still
+        self.assertEqual(bystander.lookup_accounts([2])[0]["credits_posted"], first)
+
+    def frames(self, first):
+        """Requests of one connection, by request id: the first transfer's."""
+        made = {}
+        for id in range(1000 + first, 1000 + first + self.FRAMES * self.EVENTS, self.EVENTS):
+            body = b"".join(native.record(native.TRANSFER_FIELDS, transfer(id + i, 1, 2)) for i in range(self.EVENTS))
+            made[id] = native.frame(native.CREATE_TRANSFERS, id, self.EVENTS, body)
+        return made
+
+    def ask_all(self, clients, requests):
+        """Sends all before the server reads any; the requests that were busy, the others being created."""
+        self.server.process.send_signal(signal.SIGSTOP)
+        try:
+            for client, mine in zip(clients, requests):
+                client.socket.sendall(b"".join(mine.values()))
+        finally:
+            self.server.process.send_signal(signal.SIGCONT)
+        refused = []
+        for client, mine in zip(clients, requests):
+            left = dict(mine)
+            for _ in mine:
+                id, (status, retry, count, flags, body) = client.read_reply()
+                if status == native.BUSY:
+                    self.assertGreater(retry, 0)
+                    self.assertEqual((count, body), (0, b""))
+                else:
+                    self.assertEqual(status, native.OK)
+                    results = codes(client.results(count, flags, body))
+                    self.assertEqual(results, [native.CREATED] * self.EVENTS, "a busy request was executed")
+                    del left[id]
+            refused.append(left)
+        return refused
+
+
 class Limited(Server):
     """A server whose process may open so many files."""
 
