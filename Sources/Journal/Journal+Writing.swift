@@ -5,8 +5,9 @@ internal import SuanpanCore
 extension Journal {
     /// The next write to submit, nil when there is none now. Call until nil, after each batch and each completion.
     ///
-    /// A group goes out when fewer than `smallWritesInFlightMax` writes are under way, or when it is full or has
-    /// reached `earlyWriteBytes`; never more than `writesInFlightMax` at once.
+    /// A group goes out when fewer than `smallWritesInFlightMax` writes are under way (`hurriedWritesInFlightMax` where the
+    /// journal `hurries` and the group is small), or when it is full or has reached `earlyWriteBytes`; never more than
+    /// `writesInFlightMax` at once.
     /// - Parameter clockCeiling: Nanoseconds; above every timestamp given out until the next group.
     /// - Throws: What ended this journal: a failed write, sync or preparation. The shard must stop.
     /// - Complexity: O(bytes of the group) for its checksum; allocates nothing but when a segment begins.
@@ -25,7 +26,9 @@ extension Journal {
         let index = Self.slot(unsent)
         if slots[index].state == .open {
             let bytes = writeOffset - index * Self.groupBytesMax
-            if writesInFlight >= options.smallWritesInFlightMax && bytes < options.earlyWriteBytes { return nil }
+            let isHurried = hurries && bytes <= options.hurriedBytes
+            let most = isHurried ? options.hurriedWritesInFlightMax : options.smallWritesInFlightMax
+            if writesInFlight >= most && bytes < options.earlyWriteBytes { return nil }
         }
         guard let fd = try openFile(slots[index].segment) else { return nil }
         if slots[index].state == .open { freeze() }

@@ -91,6 +91,9 @@ public struct Journal: ~Copyable {
 
     public let directory: ShardDirectory
     public let options: JournalOptions
+    /// Few wait for the log, each for itself: a group of a few records goes out though others are under way, so that nobody
+    /// waits for two writes where one of them is slow.
+    public var hurries = false
     let supply: SegmentSupply
     let epoch: UInt32
     @usableFromInline let segmentBytes: UInt64

@@ -16,6 +16,9 @@ public struct JournalOptions: Sendable {
     public var writesInFlightMax = 8
     /// Groups below `earlyWriteBytes` go out while fewer than this are under way.
     public var smallWritesInFlightMax = 2
+    /// Groups of at most so many bytes go out while fewer than so many writes are under way, while the journal `hurries`.
+    public var hurriedBytes = 1 << 10
+    public var hurriedWritesInFlightMax = 4
     /// Room that a full disk leaves to records of work already begun: counted in groups of one record, so 4 KiB each.
     public var reserveRecords = 8192
 

@@ -323,6 +323,7 @@ struct CoreLoop: ~Copyable {
 
     private mutating func writeLog() throws(CoreError) {
         if gathers() { return }
+        shard.journal.hurries = front.requestsUnderWay < Self.crowd
         do throws(JournalError) {
             while let write = try shard.journal.nextWrite(clockCeiling: shard.clock.now) {
                 writeStarted[Int(write.token & 63)] = now
