@@ -91,6 +91,13 @@ public final class Call: @unchecked Sendable {
         partEnded()
     }
 
+    /// Orders what every part has written before what the caller reads, whatever has told the caller that it may.
+    public func observeEnd() {
+        // Acquire: pairs with the release of each part's countdown.
+        let left = partsLeft.load(ordering: .acquiring)
+        invariant(left == 0, "\(left) parts of a call have not ended")
+    }
+
     func partEnded() {
         if partsLeft.subtract(1, ordering: .acquiringAndReleasing).newValue == 0 { done() }
     }

@@ -292,7 +292,7 @@ public final class Engine: Sendable {
     /// Hands a call that has entered the gate to its shards; it leaves when it has ended.
     func decide(_ kind: CallKind, _ events: [Transfer], _ indices: [[UInt32]], parts: Int) async -> Call {
         let gate = control.gate
-        return await withCheckedContinuation { continuation in
+        let ended: Call = await withCheckedContinuation { continuation in
             let holder = CallHolder()
             // Runs on a core, so it must not hold the engine, whose end waits for that core.
             let call = Call(kind: kind, events: events, parts: parts) {
@@ -305,6 +305,8 @@ public final class Engine: Sendable {
                 bells[shard].ring()
             }
         }
+        ended.observeEnd()
+        return ended
     }
 }
 
