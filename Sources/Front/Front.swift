@@ -131,7 +131,9 @@ public struct Front: ~Copyable {
     static var adoptsMax: Int { 512 }
     /// Cells of the lane that carries everything but requests: protocol, results and records, adoption.
     public static func controlCells(shardCount: Int) -> Int {
-        Shard.protocolCells(shardCount: shardCount) + adoptsMax + requestCells(shardCount: shardCount)
+        controlCells(
+            openPerPeer: Shard.openPerPeerMax(shardCount: shardCount),
+            eventsOut: FrontBounds(shardCount: shardCount).eventsOut)
     }
     public static func controlCells(openPerPeer: Int, eventsOut: Int) -> Int {
         Shard.protocolCells(openPerPeer: openPerPeer) + adoptsMax + requestCells(eventsOut: eventsOut)

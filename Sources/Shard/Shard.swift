@@ -251,9 +251,6 @@ public struct Shard: ~Copyable {
     /// sender coordinates a prepare and a release, per transfer that the receiver coordinates `waiting`, `letGo` or a
     /// vote, `again` and `released`; `revoke` and `revoked`; `hear` and `heard`; some for `durable`, and for a marker and an
     /// answer of each time that a cut begins again, which doubles its lead: fewer than 64 times.
-    public static func protocolCells(shardCount: Int) -> Int {
-        protocolCells(openPerPeer: openPerPeerMax(shardCount: shardCount))
-    }
     public static func protocolCells(openPerPeer: Int) -> Int { openPerPeer * 8 + 2 * Revocations.countMax + 64 + 128 }
 
     /// - Parameters:

@@ -127,12 +127,7 @@ enum RESPReply: Equatable {
         a.userData128 = try fields.number(5)
         a.userData64 = try fields.number(6)
         a.userData32 = try fields.number(7)
-        for name in fields.names(10) {
-            guard let flag = AccountFlags.names.first(where: { $0.1 == name })?.0 else {
-                throw Failure(description: "an unknown flag: \(name)")
-            }
-            a.flags.insert(flag)
-        }
+        a.flags = try fields.flags(10, AccountFlags.names)
         a.timestamp = Timestamp(try fields.number(11))
         return a
     }
@@ -150,12 +145,7 @@ enum RESPReply: Equatable {
             ledger: try fields.number(9), code: try fields.number(10), pendingID: TransferID(try fields.number(4)),
             timeout: try fields.number(8), userData128: try fields.number(5), userData64: try fields.number(6),
             userData32: try fields.number(7))
-        for name in fields.names(11) {
-            guard let flag = TransferFlags.names.first(where: { $0.1 == name })?.0 else {
-                throw Failure(description: "an unknown flag: \(name)")
-            }
-            t.flags.insert(flag)
-        }
+        t.flags = try fields.flags(11, TransferFlags.names)
         t.timestamp = Timestamp(try fields.number(12))
         return t
     }
@@ -209,6 +199,15 @@ extension [String] {
         return number
     }
 
-    /// What stands between commas.
-    fileprivate func names(_ k: Int) -> [Substring] { self[k].split(separator: ",") }
+    /// The flags whose names stand between commas.
+    fileprivate func flags<Flags: OptionSet>(_ k: Int, _ names: [(Flags, String)]) throws -> Flags {
+        var flags = Flags()
+        for word in self[k].split(separator: ",") {
+            guard let flag = names.first(where: { $0.1 == word })?.0 else {
+                throw Failure(description: "an unknown flag: \(word)")
+            }
+            flags.formUnion(flag)
+        }
+        return flags
+    }
 }

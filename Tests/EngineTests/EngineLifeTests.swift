@@ -10,19 +10,8 @@ import Testing
 
 @testable import Suanpan
 
-/// A folder on disk (not /tmp, which may be memory) that goes with its owner.
-private final class Folder {
-    let path: String
-    init() throws {
-        let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-            .deletingLastPathComponent()
-        let url = root.appendingPathComponent(".build/engine-tests/\(UUID().uuidString)")
-        try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
-        path = url.path
-    }
-    deinit { try? FileManager.default.removeItem(atPath: path) }
-
-    func engine() throws(EngineError) -> Engine {
+extension Folder {
+    fileprivate func engine() throws(EngineError) -> Engine {
         var configuration = EngineConfiguration(dataDirectory: path, shards: 2)
         configuration.segmentBytes = 4 << 20
         configuration.memoryBytes = 256 << 20

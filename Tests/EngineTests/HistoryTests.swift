@@ -22,12 +22,8 @@ private struct Seeded: RandomNumberGenerator {
 private func withEngine(
     shards: Int, segmentBytes: Int = 1 << 20, _ body: (Engine, UInt16) async throws -> Void
 ) async throws {
-    let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-        .deletingLastPathComponent()
-    let url = root.appendingPathComponent(".build/engine-tests/\(UUID().uuidString)")
-    try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
-    defer { try? FileManager.default.removeItem(at: url) }
-    var configuration = EngineConfiguration(dataDirectory: url.path, shards: shards)
+    let folder = try Folder()
+    var configuration = EngineConfiguration(dataDirectory: folder.path, shards: shards)
     configuration.segmentBytes = segmentBytes
     configuration.memoryBytes = 256 << 20
     configuration.pinThreads = false

@@ -1,24 +1,11 @@
 // Goal: the Swift blocks of README compile and do what they say there. Method: they stand here, in one function, with
 // checks between them; `Tests/EndToEnd/test_readme.py` compares the two texts.
 
-import Foundation
 import Suanpan
 import Testing
 
-private final class ReadmeFolder {
-    let path: String
-    init() throws {
-        let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-            .deletingLastPathComponent()
-        let url = root.appendingPathComponent(".build/engine-tests/\(UUID().uuidString)")
-        try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
-        path = url.path
-    }
-    deinit { try? FileManager.default.removeItem(atPath: path) }
-}
-
 @Test func theSwiftOfTheReadmeRuns() async throws {
-    let folder = try ReadmeFolder()
+    let folder = try Folder()
     let engine = try Engine(.init(dataDirectory: folder.path, shards: 2))
     let cny: UInt32 = 156
     _ = try await engine.createAccounts([

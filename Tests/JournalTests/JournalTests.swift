@@ -99,6 +99,34 @@ import Testing
     #expect(journal.durable == LSN(5) && journal.writesInFlight == 0)
 }
 
+@Test func aHurriedJournalSendsSmallGroupsBesideOthers() throws {
+    let bench = try Bench()
+    var options = JournalOptions()
+    options.smallWritesInFlightMax = 1
+    options.hurriedWritesInFlightMax = 3
+    var journal = try bench.open(options: options)
+    var disk = Disk(bench.data)
+    journal.append(transfer(1))
+    try disk.submit(&journal)
+    journal.append(transfer(2))
+    try disk.submit(&journal)
+    #expect(disk.flying.count == 1, "nobody hurries")
+    journal.hurries = true
+    try disk.submit(&journal)
+    #expect(disk.flying.count == 2)
+    for n: UInt64 in 3...20 { journal.append(transfer(n)) }
+    try disk.submit(&journal)
+    #expect(disk.flying.count == 2, "a group of more than hurriedBytes waits")
+    try disk.drain(&journal)
+    for n: UInt64 in 21...24 {
+        journal.append(transfer(n))
+        try disk.submit(&journal)
+    }
+    #expect(disk.flying.count == 3, "never more than hurriedWritesInFlightMax")
+    try disk.drain(&journal)
+    #expect(journal.durable == LSN(24))
+}
+
 @Test func groupsFillWhileWritesAreUnderWay() throws {
     let bench = try Bench(ahead: 6)
     var options = JournalOptions()
