@@ -37,42 +37,42 @@ let package = Package(
     ],
     targets: [
         .systemLibrary(
-            name: "CUring", path: "Sources/CUring", pkgConfig: "liburing", providers: [.apt(["liburing-dev"])]),
-        .systemLibrary(name: "CNuma", path: "Sources/CNuma", providers: [.apt(["libnuma-dev"])]),
-        .systemLibrary(name: "CJemalloc", path: "Sources/CJemalloc", providers: [.apt(["libjemalloc-dev"])]),
-        .systemLibrary(name: "CXXHash", path: "Sources/CXXHash", providers: [.apt(["libxxhash-dev"])]),
-        .target(name: "CSupport", path: "Sources/CSupport"),
+            name: "CSuanpanUring", path: "Sources/CUring", pkgConfig: "liburing", providers: [.apt(["liburing-dev"])]),
+        .systemLibrary(name: "CSuanpanNuma", path: "Sources/CNuma", providers: [.apt(["libnuma-dev"])]),
+        .systemLibrary(name: "CSuanpanJemalloc", path: "Sources/CJemalloc", providers: [.apt(["libjemalloc-dev"])]),
+        .systemLibrary(name: "CSuanpanXXHash", path: "Sources/CXXHash", providers: [.apt(["libxxhash-dev"])]),
+        .target(name: "CSuanpanSupport", path: "Sources/CSupport"),
 
-        stage("Core", ["CSupport"]),
+        stage("Core", ["CSuanpanSupport"]),
         stage("Ledger", ["SuanpanCore"]),
-        stage("Uring", ["CUring", "CSupport", "SuanpanCore"]),
-        stage("Journal", ["CSupport", "CXXHash", "SuanpanCore"]),
+        stage("Uring", ["CSuanpanUring", "CSuanpanSupport", "SuanpanCore"]),
+        stage("Journal", ["CSuanpanSupport", "CSuanpanXXHash", "SuanpanCore"]),
         stage("History", ["SuanpanCore", "SuanpanLedger", "SuanpanJournal"]),
-        stage("Lanes", ["CSupport", "SuanpanCore"]),
+        stage("Lanes", ["CSuanpanSupport", "SuanpanCore"]),
         stage("Shard", ["SuanpanCore", "SuanpanLedger", "SuanpanJournal", "SuanpanLanes"]),
-        stage("Wire", ["CSupport", "SuanpanCore"]),
+        stage("Wire", ["CSuanpanSupport", "SuanpanCore"]),
         stage(
             "Front",
             [
                 "SuanpanCore", "SuanpanWire", "SuanpanLanes", "SuanpanUring", "SuanpanJournal", "SuanpanLedger",
-                "SuanpanShard", "SuanpanHistory", "CSupport",
+                "SuanpanShard", "SuanpanHistory", "CSuanpanSupport",
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
             ]),
         .target(
             name: "Suanpan",
             dependencies: [
                 "SuanpanCore", "SuanpanLedger", "SuanpanJournal", "SuanpanLanes", "SuanpanUring", "SuanpanShard",
-                "SuanpanWire", "SuanpanFront", "SuanpanHistory", "CSupport", "CNuma",
+                "SuanpanWire", "SuanpanFront", "SuanpanHistory", "CSuanpanSupport", "CSuanpanNuma",
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
             ],
             path: "Sources/Suanpan", swiftSettings: strict),
         .target(
-            name: "SuanpanClient", dependencies: ["SuanpanCore", "SuanpanWire", "CSupport"],
+            name: "SuanpanClient", dependencies: ["SuanpanCore", "SuanpanWire", "CSuanpanSupport"],
             path: "Sources/SuanpanClient", swiftSettings: strict),
         .target(
             name: "SuanpanLoad",
             dependencies: [
-                "SuanpanCore", "SuanpanWire", "SuanpanUring", "CSupport",
+                "SuanpanCore", "SuanpanWire", "SuanpanUring", "CSuanpanSupport",
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
             ],
             path: "Sources/Load", exclude: ["Profiles/README.md"],
@@ -86,13 +86,13 @@ let package = Package(
         .target(
             name: "SuanpanCommand",
             dependencies: [
-                "Suanpan", "SuanpanCore", "SuanpanLoad", "CSupport",
+                "Suanpan", "SuanpanCore", "SuanpanLoad", "CSuanpanSupport",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Configuration", package: "swift-configuration"),
             ],
             path: "Sources/Command", exclude: ["Executable"], swiftSettings: strict),
         .executableTarget(
-            name: "suanpan", dependencies: ["SuanpanCommand", "CJemalloc"],
+            name: "suanpan", dependencies: ["SuanpanCommand", "CSuanpanJemalloc"],
             path: "Sources/Command/Executable", swiftSettings: strict),
 
         // The naive ledger that tests of every stage may compare with.
@@ -132,7 +132,7 @@ if Context.environment["SUANPAN_ALLOCATION_TESTS"] != nil {
     package.targets.append(
         tests(
             "Allocation",
-            ["SuanpanCore", "SuanpanLedger", "SuanpanJournal", "SuanpanLanes", "SuanpanShard", "CJemalloc"]))
+            ["SuanpanCore", "SuanpanLedger", "SuanpanJournal", "SuanpanLanes", "SuanpanShard", "CSuanpanJemalloc"]))
 }
 
 // Scripts/fuzz builds these with libFuzzer, which other builds do not have.
@@ -145,7 +145,7 @@ if Context.environment["SUANPAN_FUZZ"] != nil {
     }
     package.targets += [
         fuzzer("Frame", ["SuanpanWire"]), fuzzer("RESP", ["SuanpanWire"]),
-        fuzzer("Recovery", ["SuanpanJournal", "SuanpanLedger", "SuanpanShard", "Suanpan", "CXXHash"]),
+        fuzzer("Recovery", ["SuanpanJournal", "SuanpanLedger", "SuanpanShard", "Suanpan", "CSuanpanXXHash"]),
     ]
 }
 

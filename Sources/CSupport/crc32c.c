@@ -1,4 +1,4 @@
-#include "CSupport.h"
+#include "CSuanpanSupport.h"
 #include <string.h>
 
 static uint32_t table[8][256];
@@ -72,7 +72,7 @@ __attribute__((target("sse4.2"))) static uint32_t crc_hardware(uint32_t crc, con
 }
 #endif
 
-uint32_t sp_crc32c(uint32_t crc, const void *bytes, size_t length) {
+uint32_t suanpan_crc32c(uint32_t crc, const void *bytes, size_t length) {
 #if defined(__x86_64__)
   if (__builtin_cpu_supports("sse4.2")) return ~crc_hardware(~crc, bytes, length);
 #endif

@@ -1,5 +1,5 @@
 #define _GNU_SOURCE
-#include "CSupport.h"
+#include "CSuanpanSupport.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -17,17 +17,17 @@ static uint64_t clock_ns(clockid_t id) {
   clock_gettime(id, &t);
   return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
-uint64_t sp_monotonic_ns(void) { return clock_ns(CLOCK_MONOTONIC); }
-uint64_t sp_realtime_ns(void) { return clock_ns(CLOCK_REALTIME); }
-uint64_t sp_thread_cpu_ns(void) { return clock_ns(CLOCK_THREAD_CPUTIME_ID); }
+uint64_t suanpan_monotonic_ns(void) { return clock_ns(CLOCK_MONOTONIC); }
+uint64_t suanpan_realtime_ns(void) { return clock_ns(CLOCK_REALTIME); }
+uint64_t suanpan_thread_cpu_ns(void) { return clock_ns(CLOCK_THREAD_CPUTIME_ID); }
 
-int sp_pin_to_cpu(int cpu) {
+int suanpan_pin_to_cpu(int cpu) {
   cpu_set_t set;
   CPU_ZERO(&set);
   CPU_SET(cpu, &set);
   return pthread_setaffinity_np(pthread_self(), sizeof set, &set);
 }
-int sp_allowed_cpus(int *cpus, int capacity) {
+int suanpan_allowed_cpus(int *cpus, int capacity) {
   cpu_set_t set;
   if (sched_getaffinity(0, sizeof set, &set)) return 0;
   int n = 0;
@@ -38,10 +38,10 @@ int sp_allowed_cpus(int *cpus, int capacity) {
     }
   return n;
 }
-void sp_name_thread(const char *name) { pthread_setname_np(pthread_self(), name); }
-void sp_set_timer_slack(unsigned long ns) { prctl(PR_SET_TIMERSLACK, ns); }
+void suanpan_name_thread(const char *name) { pthread_setname_np(pthread_self(), name); }
+void suanpan_set_timer_slack(unsigned long ns) { prctl(PR_SET_TIMERSLACK, ns); }
 
-int sp_open(const char *path, int writable, int direct, int dsync, int create, int exclusive) {
+int suanpan_open(const char *path, int writable, int direct, int dsync, int create, int exclusive) {
   int flags = O_CLOEXEC | (writable ? O_RDWR : O_RDONLY);
   if (direct) flags |= O_DIRECT;
   if (dsync) flags |= O_DSYNC;
@@ -52,36 +52,36 @@ int sp_open(const char *path, int writable, int direct, int dsync, int create, i
   while (fd < 0 && errno == EINTR);
   return fd < 0 ? -errno : fd;
 }
-int sp_fallocate(int fd, int64_t offset, int64_t length) {
+int suanpan_fallocate(int fd, int64_t offset, int64_t length) {
   int r;
   do r = fallocate(fd, 0, offset, length);
   while (r && errno == EINTR);
   return r ? -errno : 0;
 }
-int sp_eventfd(void) {
+int suanpan_eventfd(void) {
   int fd = eventfd(0, EFD_CLOEXEC);
   return fd < 0 ? -errno : fd;
 }
-int sp_fsync_directory(const char *path) {
+int suanpan_fsync_directory(const char *path) {
   int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (fd < 0) return -errno;
   int r = fsync(fd) ? -errno : 0;
   close(fd);
   return r;
 }
-int sp_lock_file(int fd) {
+int suanpan_lock_file(int fd) {
   struct flock l = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
   return fcntl(fd, F_OFD_SETLK, &l) ? -errno : 0;
 }
-int64_t sp_filesystem_type(const char *path) {
+int64_t suanpan_filesystem_type(const char *path) {
   struct statfs s;
   return statfs(path, &s) ? -errno : (int64_t)s.f_type;
 }
-int64_t sp_filesystem_free(const char *path) {
+int64_t suanpan_filesystem_free(const char *path) {
   struct statfs s;
   return statfs(path, &s) ? -errno : (int64_t)s.f_bavail * (int64_t)s.f_bsize;
 }
-void *sp_map(size_t length, int huge) {
+void *suanpan_map(size_t length, int huge) {
   const size_t page = (size_t)2 << 20;
   const int protection = PROT_READ | PROT_WRITE, flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
   if (!huge) {
@@ -99,8 +99,8 @@ void *sp_map(size_t length, int huge) {
   madvise(begin, length, MADV_HUGEPAGE);
   return begin;
 }
-void sp_unmap(void *address, size_t length) { munmap(address, length); }
-void sp_sleep_microseconds(uint64_t microseconds) {
+void suanpan_unmap(void *address, size_t length) { munmap(address, length); }
+void suanpan_sleep_microseconds(uint64_t microseconds) {
   struct timespec t = {(time_t)(microseconds / 1000000), (long)(microseconds % 1000000) * 1000};
   nanosleep(&t, NULL);
 }

@@ -1,7 +1,7 @@
 // Owners of memory: fixed arrays, chunked arrays, page-aligned buffers. Every unsafe access of the data structures
 // above is here, behind bounds that are checked in release builds too.
 
-public import CSupport
+public import CSuanpanSupport
 
 /// A fixed number of plain values, zero-filled, page-aligned, released in `deinit`.
 /// - Complexity: access O(1) with a bounds check; never grows.
@@ -15,14 +15,14 @@ public struct FixedArray<Element: BitwiseCopyable>: ~Copyable {
     public init(count: Int) {
         bytes = max(1, count) * MemoryLayout<Element>.stride
         self.count = count
-        guard let memory = unsafe sp_map(bytes, bytes >= 4 << 20 ? 1 : 0) else {
+        guard let memory = unsafe suanpan_map(bytes, bytes >= 4 << 20 ? 1 : 0) else {
             stop("out of memory: \(bytes) bytes for a table")
         }
         // SAFETY: freshly mapped, zero-filled, page-aligned, of `count` strides; Element is plain bytes.
         unsafe base = memory.bindMemory(to: Element.self, capacity: max(1, count))
     }
 
-    deinit { unsafe sp_unmap(base, bytes) }
+    deinit { unsafe suanpan_unmap(base, bytes) }
 
     @inlinable @inline(__always)
     public subscript(index: Int) -> Element {
@@ -46,11 +46,13 @@ extension FixedArray where Element: BitwiseCopyable {
         let element = unsafe UnsafeRawPointer(base + index)
         var byte = 0
         while byte < MemoryLayout<Element>.size {
-            unsafe sp_prefetch_write(element + byte)
+            unsafe suanpan_prefetch_write(element + byte)
             byte += 64
         }
         // One that is not aligned to lines may end in one more.
-        if MemoryLayout<Element>.stride & 63 != 0 { unsafe sp_prefetch_write(element + MemoryLayout<Element>.size - 1) }
+        if MemoryLayout<Element>.stride & 63 != 0 {
+            unsafe suanpan_prefetch_write(element + MemoryLayout<Element>.size - 1)
+        }
     }
 }
 
@@ -73,15 +75,15 @@ public struct ChunkedArray<Element: BitwiseCopyable>: ~Copyable {
         self.chunkShift = chunkShift
         let directory = (capacity >> chunkShift) + 1
         directoryBytes = unsafe directory * MemoryLayout<UnsafeMutablePointer<Element>?>.stride
-        guard let memory = unsafe sp_map(directoryBytes, 0) else { stop("out of memory: \(directoryBytes) bytes") }
+        guard let memory = unsafe suanpan_map(directoryBytes, 0) else { stop("out of memory: \(directoryBytes) bytes") }
         // SAFETY: zero bytes are nil pointers.
         unsafe chunks = memory.bindMemory(to: UnsafeMutablePointer<Element>?.self, capacity: directory)
     }
 
     deinit {
         let bytes = (1 << chunkShift) * MemoryLayout<Element>.stride
-        for i in 0..<chunkCount { unsafe sp_unmap(chunks[i]!, bytes) }
-        unsafe sp_unmap(chunks, directoryBytes)
+        for i in 0..<chunkCount { unsafe suanpan_unmap(chunks[i]!, bytes) }
+        unsafe suanpan_unmap(chunks, directoryBytes)
     }
 
     /// Adds one element; false when `capacity` is reached or the machine has no memory left (nothing changed).
@@ -90,7 +92,7 @@ public struct ChunkedArray<Element: BitwiseCopyable>: ~Copyable {
         let chunk = count >> chunkShift
         if chunk == chunkCount {
             let bytes = (1 << chunkShift) * MemoryLayout<Element>.stride
-            guard let memory = unsafe sp_map(bytes, bytes >= 2 << 20 ? 1 : 0) else { return false }
+            guard let memory = unsafe suanpan_map(bytes, bytes >= 2 << 20 ? 1 : 0) else { return false }
             unsafe chunks[chunk] = memory.bindMemory(to: Element.self, capacity: 1 << chunkShift)
             chunkCount += 1
         }
@@ -109,8 +111,8 @@ public struct ChunkedArray<Element: BitwiseCopyable>: ~Copyable {
     @inlinable @inline(__always)
     public func prefetch(_ index: Int) {
         let element = unsafe UnsafeRawPointer(address(index))
-        unsafe sp_prefetch_write(element)
-        if MemoryLayout<Element>.stride > 64 { unsafe sp_prefetch_write(element + 64) }
+        unsafe suanpan_prefetch_write(element)
+        if MemoryLayout<Element>.stride > 64 { unsafe suanpan_prefetch_write(element + 64) }
     }
 
     @inlinable @inline(__always)
@@ -165,13 +167,13 @@ public struct RawRegion: ~Copyable {
 
     public init(count: Int) {
         self.count = count
-        guard let memory = unsafe sp_map(max(1, count), count >= 4 << 20 ? 1 : 0) else {
+        guard let memory = unsafe suanpan_map(max(1, count), count >= 4 << 20 ? 1 : 0) else {
             stop("out of memory: \(count) bytes")
         }
         unsafe base = memory
     }
 
-    deinit { unsafe sp_unmap(base, max(1, count)) }
+    deinit { unsafe suanpan_unmap(base, max(1, count)) }
 
     @inlinable @inline(__always)
     public mutating func store<Value: BitwiseCopyable>(_ value: Value, at offset: Int) {

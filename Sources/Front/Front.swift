@@ -5,7 +5,7 @@
 // read until some are answered), on the core (`busy`), bytes to send (not read), events under way to one shard (the
 // connection waits).
 
-internal import CSupport
+internal import CSuanpanSupport
 internal import Glibc
 public import SuanpanCore
 public import SuanpanJournal

@@ -1,7 +1,7 @@
 // The board as people and tools read it: INFO's sections, what an operator woken at night looks at first standing first,
 // and the JSON of the native `status` operation.
 
-internal import CSupport
+internal import CSuanpanSupport
 internal import Glibc
 internal import SuanpanCore
 
@@ -27,7 +27,7 @@ extension StatusBoard {
         let cores = 0..<facts.shardCount
         switch section {
         case "server":
-            let up = (sp_monotonic_ns() &- facts.startedAt) / 1_000_000_000
+            let up = (suanpan_monotonic_ns() &- facts.startedAt) / 1_000_000_000
             return [
                 "suanpan_version:\(facts.version)", "version:\(facts.version)", "redis_version:7.0.0",
                 "redis_mode:standalone", "process_id:\(facts.processID)", "uptime_in_seconds:\(up)",

@@ -1,6 +1,6 @@
 // Why a data directory cannot be opened, read or written. Every case names the file and says what to do.
 
-internal import CSupport
+internal import CSuanpanSupport
 public import SuanpanCore
 
 /// Why a group, or a file, is known to be damaged and not merely torn.

@@ -1,8 +1,8 @@
 // A page-aligned region for direct I/O and the plain structures laid into it. The unsafe loads and stores of the file
 // formats are here, behind bounds that are checked in release builds too.
 
-internal import CSupport
-internal import CXXHash
+internal import CSuanpanSupport
+internal import CSuanpanXXHash
 public import SuanpanCore
 
 /// Owns `bytes` zero-filled, page-aligned bytes; releases them in `deinit`.
@@ -13,13 +13,13 @@ struct PageBuffer: ~Copyable {
 
     init(bytes: Int) {
         self.bytes = max(1, bytes)
-        guard let memory = unsafe sp_map(self.bytes, self.bytes >= 4 << 20 ? 1 : 0) else {
+        guard let memory = unsafe suanpan_map(self.bytes, self.bytes >= 4 << 20 ? 1 : 0) else {
             stop("out of memory: \(bytes) bytes for a buffer")
         }
         unsafe base = memory
     }
 
-    deinit { unsafe sp_unmap(base, bytes) }
+    deinit { unsafe suanpan_unmap(base, bytes) }
 
     /// SAFETY: of all below: the range is checked against the buffer before it is touched; values are plain bytes.
     @inlinable @inline(__always)

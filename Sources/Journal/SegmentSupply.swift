@@ -1,7 +1,7 @@
 // What a shard's journal and the thread that prepares segments tell each other: four words in shared memory and a
 // bell. The journal reads and writes them without a lock; the table owns the memory, and both sides keep it alive.
 
-internal import CSupport
+internal import CSuanpanSupport
 internal import SuanpanCore
 internal import Synchronization
 

@@ -14,7 +14,7 @@
 //
 // Docs/DiskFormat.md has all formats together.
 
-internal import CSupport
+internal import CSuanpanSupport
 internal import SuanpanCore
 
 struct Superblock: Equatable {
@@ -44,7 +44,7 @@ struct Superblock: Equatable {
         slots = Routing(key: HashKey(salt), shardCount: shardCount).slots
         head = Head(
             shardCount: UInt16(shardCount), salt: salt, segmentBytes: UInt64(segmentBytes),
-            createdAt: sp_realtime_ns(), slotCount: UInt32(slots.count))
+            createdAt: suanpan_realtime_ns(), slotCount: UInt32(slots.count))
     }
 
     func encoded() -> [UInt8] {

@@ -1,7 +1,7 @@
 // The journal's only gate to the kernel. Calls are retried on EINTR; every failure becomes a `JournalError` that names
 // the operation and the file.
 
-internal import CSupport
+internal import CSuanpanSupport
 internal import Glibc
 internal import SuanpanCore
 
@@ -17,7 +17,7 @@ enum System {
         unsafe strerror(errno).map { unsafe String(cString: $0) } ?? "unknown error"
     }
 
-    static func nameThread(_ name: String) { unsafe sp_name_thread(name) }
+    static func nameThread(_ name: String) { unsafe suanpan_name_thread(name) }
 
     static var processID: Int { Int(getpid()) }
 
@@ -26,7 +26,7 @@ enum System {
     static func open(
         _ path: String, writable: Bool = false, direct: Bool = false, dsync: Bool = false, create: Bool = false
     ) throws(JournalError) -> CInt {
-        let fd = unsafe sp_open(path, writable ? 1 : 0, direct ? 1 : 0, dsync ? 1 : 0, create ? 1 : 0, 0)
+        let fd = unsafe suanpan_open(path, writable ? 1 : 0, direct ? 1 : 0, dsync ? 1 : 0, create ? 1 : 0, 0)
         if fd < 0 { throw .io(.open, errno: -fd, path: path) }
         return fd
     }
@@ -82,14 +82,14 @@ enum System {
     }
 
     static func allocate(_ fd: CInt, bytes: UInt64, path: String) throws(JournalError) {
-        let result = sp_fallocate(fd, 0, Int64(bytes))
+        let result = suanpan_fallocate(fd, 0, Int64(bytes))
         // Filesystems without fallocate allocate while the zeros are written.
         if result != 0 && result != -EOPNOTSUPP { throw .io(.write, errno: -result, path: path) }
     }
 
     /// True when this open file now holds the lock; false when another does.
     static func lock(_ fd: CInt, path: String) throws(JournalError) -> Bool {
-        let result = sp_lock_file(fd)
+        let result = suanpan_lock_file(fd)
         if result == 0 { return true }
         if result == -EAGAIN || result == -EACCES { return false }
         throw .io(.lock, errno: -result, path: path)
@@ -143,7 +143,7 @@ enum System {
     }
 
     static func syncDirectory(_ path: String) throws(JournalError) {
-        let result = unsafe sp_fsync_directory(path)
+        let result = unsafe suanpan_fsync_directory(path)
         if result != 0 { throw .io(.sync, errno: -result, path: path) }
     }
 
@@ -151,7 +151,7 @@ enum System {
 
     /// The whole of a small file; nil when there is none.
     static func readSmallFile(_ path: String) throws(JournalError) -> [UInt8]? {
-        let fd = unsafe sp_open(path, 0, 0, 0, 0, 0)
+        let fd = unsafe suanpan_open(path, 0, 0, 0, 0, 0)
         if fd == -ENOENT { return nil }
         if fd < 0 { throw .io(.open, errno: -fd, path: path) }
         defer { close(fd) }
@@ -179,7 +179,7 @@ enum System {
     // MARK: Bells
 
     static func makeBell() throws(JournalError) -> CInt {
-        let fd = sp_eventfd()
+        let fd = suanpan_eventfd()
         if fd < 0 { throw .io(.thread, errno: -fd, path: "eventfd") }
         return fd
     }

@@ -3,7 +3,7 @@
 // reads. The store and the load on both sides are sequentially consistent (Dekker's pattern): at least one of the two
 // sees the other.
 
-internal import CSupport
+internal import CSuanpanSupport
 internal import Glibc
 internal import SuanpanCore
 internal import Synchronization
@@ -15,7 +15,7 @@ public final class Doorbell: Sendable {
     public let descriptor: CInt
 
     public init() {
-        descriptor = sp_eventfd()
+        descriptor = suanpan_eventfd()
         invariant(descriptor >= 0, "no eventfd: errno \(-descriptor)")
     }
 

@@ -3,7 +3,7 @@
 // of the other's on a cache line of its own (after Lamport's queue with the caching of Giacomoni's FastForward and
 // Rigtorp's SPSCQueue), so that a busy lane moves one line per message between the cores.
 
-internal import CSupport
+internal import CSuanpanSupport
 public import SuanpanCore
 public import Synchronization
 
@@ -197,18 +197,18 @@ public struct LaneOwner: ~Copyable {
         var capacity = 64
         while capacity < cells { capacity *= 2 }
         bytes = (capacity + 1) * Lane.cellBytes
-        guard let memory = unsafe sp_map(bytes, bytes >= 2 << 20 ? 1 : 0) else {
+        guard let memory = unsafe suanpan_map(bytes, bytes >= 2 << 20 ? 1 : 0) else {
             stop("out of memory: \(capacity * Lane.cellBytes) bytes for a lane")
         }
         // A page of its own: both sides start on cache lines that nothing else shares.
-        guard let page = unsafe sp_map(4096, 0) else { stop("out of memory: a page for a lane") }
+        guard let page = unsafe suanpan_map(4096, 0) else { stop("out of memory: a page for a lane") }
         unsafe self.page = page
         lane = unsafe Lane(page: page, cells: memory, mask: UInt64(capacity - 1))
     }
 
     deinit {
-        unsafe sp_unmap(lane.cells, bytes)
-        unsafe sp_unmap(page, 4096)
+        unsafe suanpan_unmap(lane.cells, bytes)
+        unsafe suanpan_unmap(page, 4096)
     }
 }
 

@@ -2,7 +2,7 @@
 // instead of carrying it. Written by the owning shard alone, before the message that names it; unchanged, but for the
 // timestamp that is set before the commit, until the participant has ended.
 
-public import CSupport
+public import CSuanpanSupport
 public import SuanpanCore
 
 /// Names a transfer of another shard's table. Read it only between the message that brought it and the one that ends it.
@@ -18,7 +18,7 @@ public struct TransferReference: BitwiseCopyable, @unchecked Sendable {
     }
     /// Asks for its cache lines ahead.
     @inlinable @inline(__always)
-    public func prefetch() { unsafe sp_prefetch(address); unsafe sp_prefetch(UnsafeRawPointer(address) + 64) }
+    public func prefetch() { unsafe suanpan_prefetch(address); unsafe suanpan_prefetch(UnsafeRawPointer(address) + 64) }
 }
 
 /// A handle of a table; the memory is the `TransferTableOwner`'s.
@@ -55,8 +55,8 @@ public struct TransferTable: BitwiseCopyable, @unchecked Sendable {
     @inlinable @inline(__always)
     public func prefetchForWriting(_ slot: Int) {
         guard UInt(bitPattern: slot) < UInt(bitPattern: count) else { return }
-        unsafe sp_prefetch_write(base + slot)
-        unsafe sp_prefetch_write(UnsafeRawPointer(base + slot) + 64)
+        unsafe suanpan_prefetch_write(base + slot)
+        unsafe suanpan_prefetch_write(UnsafeRawPointer(base + slot) + 64)
     }
 
     @usableFromInline
@@ -74,13 +74,13 @@ public struct TransferTableOwner: ~Copyable {
 
     public init(count: Int) {
         bytes = max(1, count) * MemoryLayout<Transfer>.stride
-        guard let memory = unsafe sp_map(bytes, bytes >= 512 << 10 ? 1 : 0) else {
+        guard let memory = unsafe suanpan_map(bytes, bytes >= 512 << 10 ? 1 : 0) else {
             stop("out of memory: \(bytes) bytes for transfers under way")
         }
         table = unsafe TransferTable(memory.bindMemory(to: Transfer.self, capacity: max(1, count)), count: count)
     }
 
-    deinit { unsafe sp_unmap(table.base, bytes) }
+    deinit { unsafe suanpan_unmap(table.base, bytes) }
 }
 
 // SAFETY: owns memory only; who may touch it is the table's contract.

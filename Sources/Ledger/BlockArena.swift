@@ -2,7 +2,7 @@
 // pages and joined again when both halves are free (a binary buddy allocator, Knowlton 1965), larger ones are mapped on
 // their own. Huge pages matter: a look-up in a table of gigabytes would otherwise miss the TLB every time.
 
-internal import CSupport
+internal import CSuanpanSupport
 
 @safe
 struct BlockArena: ~Copyable {
@@ -19,7 +19,7 @@ struct BlockArena: ~Copyable {
 
     deinit {
         // SAFETY: pages that `allocate` mapped.
-        for page in pages { unsafe sp_unmap(UnsafeMutableRawPointer(bitPattern: page), 1 << 21) }
+        for page in pages { unsafe suanpan_unmap(UnsafeMutableRawPointer(bitPattern: page), 1 << 21) }
     }
 
     private static func shift(_ bytes: Int) -> Int {
@@ -29,13 +29,13 @@ struct BlockArena: ~Copyable {
     /// A zero-filled block of at least `bytes`; nil when the machine has none.
     mutating func allocate(_ bytes: Int) -> UnsafeMutableRawPointer? {
         let wanted = Self.shift(bytes)
-        if wanted >= Self.pageShift { return unsafe sp_map(1 << wanted, 1) }
+        if wanted >= Self.pageShift { return unsafe suanpan_map(1 << wanted, 1) }
         var shift = wanted
         while shift < Self.pageShift && free[shift].isEmpty { shift += 1 }
         let block: UInt
         var isFresh = false
         if shift == Self.pageShift {
-            guard let page = unsafe stock?.take() ?? sp_map(PageStock.pageBytes, 1) else { return nil }
+            guard let page = unsafe stock?.take() ?? suanpan_map(PageStock.pageBytes, 1) else { return nil }
             block = UInt(bitPattern: page)
             pages.append(block)
             isFresh = true
@@ -55,14 +55,14 @@ struct BlockArena: ~Copyable {
 
     /// Ends a block whose arena ends too.
     static func abandon(_ memory: UnsafeMutableRawPointer, _ bytes: Int) {
-        if shift(bytes) >= pageShift { unsafe sp_unmap(memory, 1 << shift(bytes)) }
+        if shift(bytes) >= pageShift { unsafe suanpan_unmap(memory, 1 << shift(bytes)) }
     }
 
     /// Takes back a block of `bytes`.
     mutating func deallocate(_ memory: UnsafeMutableRawPointer, _ bytes: Int) {
         var shift = Self.shift(bytes)
         if shift >= Self.pageShift {
-            unsafe sp_unmap(memory, 1 << shift)
+            unsafe suanpan_unmap(memory, 1 << shift)
             return
         }
         var block = UInt(bitPattern: memory)

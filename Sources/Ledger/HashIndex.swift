@@ -5,7 +5,7 @@
 // An entry is 16 bytes: the 64-bit hash and a 64-bit value that is never 0. One that is removed leaves no mark: those
 // after it shift back (Knuth, TAOCP 3, 6.4, algorithm R). Parts never shrink.
 
-public import CSupport
+public import CSuanpanSupport
 internal import SuanpanCore
 
 @frozen @usableFromInline
@@ -94,8 +94,8 @@ public struct HashIndex: ~Copyable {
     public func prefetch(_ hash: UInt64) {
         let part = unsafe parts[Int(hash >> shift)]
         let line = unsafe UnsafeRawPointer(part.entries + Self.begin(hash, part.capacity - 1))
-        unsafe sp_prefetch(line)
-        unsafe sp_prefetch(line + 64)
+        unsafe suanpan_prefetch(line)
+        unsafe suanpan_prefetch(line + 64)
     }
 
     /// The value of the first entry with this hash at or after `step` (0 to begin), which moves past it; nil: no more.

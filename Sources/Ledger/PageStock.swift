@@ -2,7 +2,7 @@
 // shard 0.1 ms on bare metal and several where a hypervisor must find the memory first: a growing table would stop
 // every few thousand transfers. A thread beside the shard keeps some ready.
 
-internal import CSupport
+internal import CSuanpanSupport
 internal import Dispatch
 internal import Synchronization
 
@@ -28,7 +28,7 @@ public final class PageStock: Sendable {
     }
 
     deinit {
-        while let page = unsafe take() { unsafe sp_unmap(page, Self.pageBytes) }
+        while let page = unsafe take() { unsafe suanpan_unmap(page, Self.pageBytes) }
         unsafe places.deallocate()
     }
 
@@ -59,7 +59,7 @@ public final class PageStock: Sendable {
     /// Adds one page. Returns false when the stock is full, or the machine gives no more.
     public func fill() -> Bool {
         let next = filled.load(ordering: .relaxed)
-        guard next - taken.load(ordering: .acquiring) < count, let page = unsafe sp_map(Self.pageBytes, 1) else {
+        guard next - taken.load(ordering: .acquiring) < count, let page = unsafe suanpan_map(Self.pageBytes, 1) else {
             return false
         }
         // One write suffices where the kernel has a huge page; else every small one needs its own.

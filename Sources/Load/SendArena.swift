@@ -2,7 +2,7 @@
 // may have outstanding, a connection's slots in a row so that one send covers several. The generator's hot path and its
 // only raw memory.
 
-internal import CSupport
+internal import CSuanpanSupport
 internal import SuanpanCore
 internal import SuanpanWire
 
@@ -16,7 +16,7 @@ struct SendArena: ~Copyable {
     /// - Parameter slotBytes: Size of the largest request.
     init(slots: Int, slotBytes: Int) {
         bytes = slots * slotBytes
-        guard let memory = unsafe sp_map(bytes, bytes >= 4 << 20 ? 1 : 0) else {
+        guard let memory = unsafe suanpan_map(bytes, bytes >= 4 << 20 ? 1 : 0) else {
             stop("out of memory: \(bytes) bytes of send buffers")
         }
         unsafe base = memory
@@ -24,7 +24,7 @@ struct SendArena: ~Copyable {
         self.slotBytes = slotBytes
     }
 
-    deinit { unsafe sp_unmap(base, bytes) }
+    deinit { unsafe suanpan_unmap(base, bytes) }
 
     /// The address of a slot, for the ring to send from.
     @inline(__always)

@@ -1,7 +1,7 @@
 // The generator's calls into the kernel other than its rings: sockets for the setup, threads, signals, files. Every
 // unsafe pointer of these calls stays in this file.
 
-internal import CSupport
+internal import CSuanpanSupport
 internal import Glibc
 
 /// A resolved address, ready for `connect`.
@@ -12,9 +12,9 @@ struct SocketAddress: Sendable {
 }
 
 enum System {
-    static var now: UInt64 { sp_monotonic_ns() }
-    static var realtime: UInt64 { sp_realtime_ns() }
-    static var threadCPU: UInt64 { sp_thread_cpu_ns() }
+    static var now: UInt64 { suanpan_monotonic_ns() }
+    static var realtime: UInt64 { suanpan_realtime_ns() }
+    static var threadCPU: UInt64 { suanpan_thread_cpu_ns() }
     static func sleep(milliseconds: UInt32) { usleep(milliseconds * 1000) }
 
     static func reason(_ code: CInt) -> String {
@@ -103,8 +103,8 @@ enum System {
         // SAFETY: the box is retained here and released by the thread that runs it.
         let box = unsafe Unmanaged<Body>.passRetained(
             Body {
-                unsafe sp_name_thread(name)
-                sp_set_timer_slack(1_000)
+                unsafe suanpan_name_thread(name)
+                suanpan_set_timer_slack(1_000)
                 body()
             })
         let result = unsafe pthread_create(
@@ -210,7 +210,7 @@ enum System {
         return "unknown"
     }
 
-    static var cores: Int { Int(sp_allowed_cpus(nil, 0)) }
+    static var cores: Int { Int(suanpan_allowed_cpus(nil, 0)) }
 }
 
 /// A blocking connection for the setup: one request at a time, every call bounded by a timeout.

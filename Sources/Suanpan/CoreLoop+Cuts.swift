@@ -1,7 +1,7 @@
 // Consistent cuts in the loop: questions go to core 0, which begins cuts and sends the answers back; and the books are
 // looked at once a second while anything changes, so that broken double entry is noticed though nobody asks.
 
-internal import CSupport
+internal import CSuanpanSupport
 internal import Glibc
 internal import SuanpanCore
 internal import SuanpanFront
@@ -15,7 +15,7 @@ extension CoreLoop {
     mutating func workCuts() {
         for question in front.takeCutRequests() { ask(question) }
         guard shard.hasCutWork else { return }
-        let clock = shared.time.at(sp_monotonic_ns())
+        let clock = shared.time.at(suanpan_monotonic_ns())
         shard.beginCut(now: clock)
         // An answer waits until the clock has passed its moment.
         guard clock >= shard.clock.now else { return }

@@ -1,6 +1,6 @@
 // What a core says of itself on the board, a few times a second while it works and once before it sleeps.
 
-internal import CSupport
+internal import CSuanpanSupport
 internal import SuanpanCore
 internal import SuanpanFront
 internal import SuanpanJournal
@@ -60,7 +60,7 @@ extension CoreLoop {
             board.set(core, .queueingP99, queueing.percentile(99))
             queueing.reset()
         }
-        board.set(core, .cpuNanoseconds, sp_thread_cpu_ns())
+        board.set(core, .cpuNanoseconds, suanpan_thread_cpu_ns())
         board.set(core, .ticks, ticks)
         board.set(core, .sleeps, sleeps)
         board.set(core, .cuts, shard.statistics.cuts)

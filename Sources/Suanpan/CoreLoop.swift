@@ -10,7 +10,7 @@
 //
 // Nothing is answered in the turn that appended it unless its log was already durable.
 
-internal import CSupport
+internal import CSuanpanSupport
 internal import Glibc
 internal import SuanpanCore
 internal import SuanpanFront
@@ -100,7 +100,7 @@ struct CoreLoop: ~Copyable {
             try journal { (shard) throws(JournalError) in try shard.settle() }
             shard.advance()
             // A reply waits until the clock has passed every timestamp given out.
-            if shared.time.at(sp_monotonic_ns()) >= shard.clock.now { front.release(&shard) }
+            if shared.time.at(suanpan_monotonic_ns()) >= shard.clock.now { front.release(&shard) }
             if try drainRequests() { progress = true }
             if !callers.isEmpty {
                 for node in callers.takeAll() {
@@ -131,7 +131,7 @@ struct CoreLoop: ~Copyable {
 
     /// Reads the clock: whatever this core has taken in by now was sent before it.
     private mutating func observeTime() {
-        now = sp_monotonic_ns()
+        now = suanpan_monotonic_ns()
         front.beginTurn(now)
         // The clock is read before the look and taken over after it: a cut is seen before its moment has passed here.
         let clock = shared.time.at(now)
@@ -414,7 +414,7 @@ struct CoreLoop: ~Copyable {
             sched_yield()
             try submit(poll: true)
         }
-        let woke = sp_monotonic_ns()
+        let woke = suanpan_monotonic_ns()
         if shard.journal.wantsIdleGroup && woke &- now >= Self.idleGroupAfter { shard.journal.sealIdle() }
     }
 

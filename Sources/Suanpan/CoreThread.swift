@@ -1,7 +1,7 @@
 // A core's thread from its first instruction to its last: pin, replay, agree with the other shards, run.
 
-internal import CNuma
-internal import CSupport
+internal import CSuanpanNuma
+internal import CSuanpanSupport
 internal import Glibc
 internal import SuanpanCore
 internal import SuanpanFront
@@ -66,10 +66,10 @@ final class StartBox: Sendable {
 enum CoreThread {
     /// The thread's body. Ends the process when the core fails after it has started to serve.
     static func run(_ setup: CoreSetup) {
-        unsafe sp_name_thread("suanpan-\(setup.id.value)")
+        unsafe suanpan_name_thread("suanpan-\(setup.id.value)")
         let pages = PageThread(cpu: setup.cpu, memoryBytes: setup.memoryBytes)
         defer { pages?.stop() }
-        if let cpu = setup.cpu { _ = sp_pin_to_cpu(CInt(cpu)) }
+        if let cpu = setup.cpu { _ = suanpan_pin_to_cpu(CInt(cpu)) }
         // Memory of this thread comes from its own node, whatever the process was started with.
         if numa_available() >= 0 { numa_set_localalloc() }
         do throws(EngineError) {

@@ -1,6 +1,6 @@
 // The embedding API's reads of history, and the thread that answers those of all doors.
 
-internal import CSupport
+internal import CSuanpanSupport
 public import SuanpanCore
 internal import SuanpanFront
 internal import SuanpanHistory
@@ -79,7 +79,7 @@ extension Engine {
 /// Answers questions, one after the other, until the engine ends.
 enum HistoryThread {
     static func run(_ desk: HistoryDesk) {
-        unsafe sp_name_thread("suanpan-history")
+        unsafe suanpan_name_thread("suanpan-history")
         do throws(JournalError) { try desk.run() } catch { CoreThread.stopProcess("history: \(error)") }
     }
 }

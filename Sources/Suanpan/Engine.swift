@@ -1,6 +1,6 @@
 // The embedding API: an engine in the caller's process. Builds the cores, hands calls to them, stops them.
 
-internal import CSupport
+internal import CSuanpanSupport
 internal import Glibc
 public import SuanpanCore
 internal import SuanpanFront
@@ -36,12 +36,12 @@ public final class Engine: Sendable {
     /// Opens the data directory, replays its logs and starts one thread per shard. Blocks meanwhile.
     /// - Throws: `EngineError` with what is wrong and what to do; nothing was changed in a directory that is refused.
     public init(_ configuration: EngineConfiguration) throws(EngineError) {
-        let begun = sp_monotonic_ns()
+        let begun = suanpan_monotonic_ns()
         self.configuration = configuration
         guard configuration.connectionsMax > 0 else { throw .configuration("connectionsMax must be at least 1") }
         guard configuration.timeoutSeconds > 0 else { throw .configuration("timeoutSeconds must be at least 1") }
         var cpus = [CInt](repeating: 0, count: 1024)
-        let allowed = unsafe max(1, Int(sp_allowed_cpus(&cpus, 1024)))
+        let allowed = unsafe max(1, Int(suanpan_allowed_cpus(&cpus, 1024)))
         let box: DirectoryBox
         let preparer: SegmentPreparer
         do throws(JournalError) {
@@ -94,7 +94,7 @@ public final class Engine: Sendable {
                 respListener: i == 0 ? sockets.respFD : -1)
             threads.append(Thread.start { CoreThread.run(setup) })
         }
-        while start.state.withLock({ $0.readyCount < count && $0.failure == nil }) { sp_sleep_microseconds(500) }
+        while start.state.withLock({ $0.readyCount < count && $0.failure == nil }) { suanpan_sleep_microseconds(500) }
         if let failure = start.state.withLock({ $0.failure }) {
             withExtendedLifetime(lanes) { for thread in threads { pthread_join(thread, nil) } }
             sockets.close()
@@ -103,7 +103,7 @@ public final class Engine: Sendable {
         }
         let history = history
         let reader = Thread.start { HistoryThread.run(history) }
-        let elapsed = (sp_monotonic_ns() - begun) / 1_000_000
+        let elapsed = (suanpan_monotonic_ns() - begun) / 1_000_000
         board.setRecovered(elapsed)
         started = start.state.withLock { s in
             EngineStart(
@@ -148,7 +148,7 @@ public final class Engine: Sendable {
     func closeBlocking(withinSeconds seconds: UInt64) {
         guard control.gate.close() else {
             // Acquire: pairs with the release below.
-            while !hasEnded.load(ordering: .acquiring) { sp_sleep_microseconds(500) }
+            while !hasEnded.load(ordering: .acquiring) { suanpan_sleep_microseconds(500) }
             return
         }
         control.stop(withinSeconds: seconds)
@@ -165,7 +165,7 @@ public final class Engine: Sendable {
         // Where the time was over: calls that no core has taken, or that are only now being handed over.
         while !control.gate.isEmpty {
             for caller in callers { for node in caller.takeAll() { abandon(node) } }
-            sp_sleep_microseconds(100)
+            suanpan_sleep_microseconds(100)
         }
         hasEnded.store(true, ordering: .releasing)
     }

@@ -1,6 +1,6 @@
 // How an engine is told to stop, and how its cores agree that nothing is left.
 
-internal import CSupport
+internal import CSuanpanSupport
 internal import Synchronization
 
 final class EngineControl: Sendable {
@@ -19,7 +19,7 @@ final class EngineControl: Sendable {
 
     /// No new work; what was taken is finished, for at most `seconds`.
     func stop(withinSeconds seconds: UInt64) {
-        deadline.store(sp_monotonic_ns() &+ seconds * 1_000_000_000, ordering: .relaxed)
+        deadline.store(suanpan_monotonic_ns() &+ seconds * 1_000_000_000, ordering: .relaxed)
         // Release: pairs with the acquire of `isStopping`; the deadline is set before.
         stopping.store(true, ordering: .releasing)
     }
@@ -28,7 +28,7 @@ final class EngineControl: Sendable {
     /// The time to finish in is over, and `grace` nanoseconds more. Looks at the clock itself: a turn's time stands still.
     func isOverdue(grace: UInt64 = 0) -> Bool {
         let end = deadline.load(ordering: .relaxed)
-        return end != .max && sp_monotonic_ns() >= end &+ grace
+        return end != .max && suanpan_monotonic_ns() >= end &+ grace
     }
 
     /// Sequentially consistent: a core that sees all flags set sees everything that was sent before they were.
@@ -88,7 +88,7 @@ final class StartBarrier: Sendable {
             return mine
         }
         // An error frees everybody, in whatever round they wait.
-        while state.withLock({ $0.round == round && $0.errors.isEmpty }) { sp_sleep_microseconds(200) }
+        while state.withLock({ $0.round == round && $0.errors.isEmpty }) { suanpan_sleep_microseconds(200) }
         if let first = state.withLock({ $0.errors.first }) { throw first }
     }
 }

@@ -1,6 +1,6 @@
 // What the machine is, for reports: figures without their machine say nothing.
 
-internal import CSupport
+internal import CSuanpanSupport
 internal import Glibc
 internal import SuanpanFront
 
@@ -17,7 +17,7 @@ enum Machine {
     }
 
     static func filesystem(_ path: String) -> String {
-        switch unsafe sp_filesystem_type(path) {
+        switch unsafe suanpan_filesystem_type(path) {
         case 0xEF53: "ext4"
         case 0x5846_5342: "xfs"
         case 0x9123_683E: "btrfs"
@@ -32,7 +32,7 @@ enum Machine {
     /// Median of a few synced 4 KiB writes into a file of the directory; 0 where that cannot be measured.
     static func syncMilliseconds(_ directory: String) -> Double {
         let path = "\(directory)/.sync-probe"
-        let fd = unsafe sp_open(path, 1, 0, 1, 1, 0)
+        let fd = unsafe suanpan_open(path, 1, 0, 1, 1, 0)
         guard fd >= 0 else { return 0 }
         defer {
             close(fd)
@@ -41,9 +41,9 @@ enum Machine {
         let block = [UInt8](repeating: 0, count: 4096)
         var times: [UInt64] = []
         for i in 0..<17 {
-            let begun = sp_monotonic_ns()
+            let begun = suanpan_monotonic_ns()
             guard unsafe pwrite(fd, block, 4096, off_t(i % 4) * 4096) == 4096 else { return 0 }
-            times.append(sp_monotonic_ns() - begun)
+            times.append(suanpan_monotonic_ns() - begun)
         }
         return Double(times.sorted()[8]) / 1e6
     }

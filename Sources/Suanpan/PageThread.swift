@@ -1,7 +1,7 @@
 // The thread beside each core that keeps memory ready for its ledger: see PageStock.
 
-internal import CNuma
-internal import CSupport
+internal import CSuanpanNuma
+internal import CSuanpanSupport
 internal import Glibc
 internal import SuanpanLedger
 
@@ -23,7 +23,7 @@ struct PageThread {
         let stock = PageStock(pages: pages)
         self.stock = stock
         let thread = Thread.start {
-            unsafe sp_name_thread("suanpan-pages")
+            unsafe suanpan_name_thread("suanpan-pages")
             // On Linux the niceness is the thread's own.
             setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, Self.niceness)
             // First touched on the node of the core, memory lies there.

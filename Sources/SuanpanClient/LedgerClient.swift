@@ -1,7 +1,7 @@
 // The embedding API's calls over the native protocol: same names, same results, an engine in another process.
 
 internal import FoundationEssentials
-@_exported public import SuanpanCore
+public import SuanpanCore
 internal import SuanpanWire
 
 /// A connection to an engine. Calls come from any thread or task at once, are pipelined, suspend, and never block a thread.

@@ -1,9 +1,9 @@
 // One io_uring, made and used by one thread (SINGLE_ISSUER, DEFER_TASKRUN: completions run when that thread asks, so
-// nothing interrupts it). The only importer of CUring. A caller names each request by a 64-bit token of its own, which
+// nothing interrupts it). The only importer of CSuanpanUring. A caller names each request by a 64-bit token of its own, which
 // comes back with the completion; what the kernel reads or writes must stay in place until then.
 
-internal import CSupport
-internal import CUring
+internal import CSuanpanSupport
+internal import CSuanpanUring
 internal import Glibc
 internal import SuanpanCore
 
@@ -190,13 +190,13 @@ public struct Ring: ~Copyable {
         var cqe: UnsafeMutablePointer<io_uring_cqe>? = nil
         var head: UInt32 = 0
         unsafe head = ring.pointee.cq.khead.pointee
-        let tail = unsafe sp_load_acquire(ring.pointee.cq.ktail)
+        let tail = unsafe suanpan_load_acquire(ring.pointee.cq.ktail)
         if head == tail { return nil }
         let mask = unsafe ring.pointee.cq.kring_mask.pointee
         unsafe cqe = ring.pointee.cq.cqes + Int(head & mask)
         let completion = unsafe Completion(
             token: cqe!.pointee.user_data, result: cqe!.pointee.res, flags: cqe!.pointee.flags)
-        unsafe sp_store_release(ring.pointee.cq.khead, head &+ 1)
+        unsafe suanpan_store_release(ring.pointee.cq.khead, head &+ 1)
         return completion
     }
 
@@ -225,8 +225,8 @@ public struct ProvidedBuffers: ~Copyable {
         self.size = size
         self.group = group
         self.ringBytes = ringBytes
-        let pages = unsafe sp_map(ringBytes, 0)
-        let buffers = unsafe sp_map(count * size, 0)
+        let pages = unsafe suanpan_map(ringBytes, 0)
+        let buffers = unsafe suanpan_map(count * size, 0)
         guard let pages = unsafe pages, let buffers = unsafe buffers else {
             stop("out of memory: \(count * size) bytes of receive buffers")
         }
@@ -248,8 +248,8 @@ public struct ProvidedBuffers: ~Copyable {
     }
 
     deinit {
-        unsafe sp_unmap(memory, count * size)
-        unsafe sp_unmap(bufferRing, ringBytes)
+        unsafe suanpan_unmap(memory, count * size)
+        unsafe suanpan_unmap(bufferRing, ringBytes)
     }
 
     /// The bytes received into a buffer. Valid until it is recycled.

@@ -14,7 +14,7 @@
 //    56  body checksum  u32   CRC-32C of the body
 //    60  header checksum u32  CRC-32C of bytes 0 to 59
 
-internal import CSupport
+internal import CSuanpanSupport
 public import SuanpanCore
 
 /// What a request asks for. Numbers are never reused.
@@ -185,6 +185,6 @@ public enum Checksum {
     @inline(__always)
     public static func crc32c(_ bytes: UnsafeRawBufferPointer, continuing crc: UInt32 = 0) -> UInt32 {
         // SAFETY: the buffer is readable for its count.
-        unsafe sp_crc32c(crc, bytes.baseAddress, bytes.count)
+        unsafe suanpan_crc32c(crc, bytes.baseAddress, bytes.count)
     }
 }

@@ -1,7 +1,7 @@
 // Goal: judging and applying chains, and opening, posting, voiding and expiring pending transfers, allocate nothing once
 // the tables have grown. Method: jemalloc's count of this thread's bytes around rounds of chains on a bare ledger.
 
-import CJemalloc
+import CSuanpanJemalloc
 import SuanpanCore
 import SuanpanLedger
 import Testing

@@ -2,7 +2,7 @@
 // durable. Method: jemalloc's count of this thread's bytes around each step of a real shard with a real journal on disk.
 // Tables grow by mapped memory, which this does not count; their bookkeeping on the heap would show.
 
-import CJemalloc
+import CSuanpanJemalloc
 import Foundation
 import SuanpanCore
 import SuanpanJournal

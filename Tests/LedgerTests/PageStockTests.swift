@@ -1,4 +1,4 @@
-import CSupport
+import CSuanpanSupport
 import Foundation
 import Testing
 
@@ -16,7 +16,7 @@ import Testing
         let second = unsafe stock.take()
         #expect(unsafe first != nil && second != nil && first != second)
         #expect(unsafe stock.take() == nil)
-        for page in unsafe [first, second] { unsafe sp_unmap(page, PageStock.pageBytes) }
+        for page in unsafe [first, second] { unsafe suanpan_unmap(page, PageStock.pageBytes) }
     }
 
     /// Pages come zeroed, each once, while another thread fills.
@@ -33,7 +33,7 @@ import Testing
         }
         stock.stop()
         while !filler.isFinished {}
-        for page in seen { unsafe sp_unmap(UnsafeMutableRawPointer(bitPattern: page), PageStock.pageBytes) }
+        for page in seen { unsafe suanpan_unmap(UnsafeMutableRawPointer(bitPattern: page), PageStock.pageBytes) }
     }
 
     @Test func anIndexGrowsOutOfIt() {

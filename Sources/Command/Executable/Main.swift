@@ -1,7 +1,7 @@
 // The `suanpan` executable: the allocator and the exit code. Everything else is in SuanpanCommand, which tests link
 // without jemalloc (it aborts under ThreadSanitizer).
 
-internal import CJemalloc
+internal import CSuanpanJemalloc
 internal import Glibc
 internal import SuanpanCommand
 

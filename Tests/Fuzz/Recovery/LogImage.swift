@@ -1,6 +1,6 @@
 // The bytes of one shard's files, laid out by Docs/DiskFormat.md alone.
 
-import CXXHash
+import CSuanpanXXHash
 import SuanpanCore
 
 /// A shard's epochs file and its two segments.

@@ -5,45 +5,45 @@
 #include <sys/types.h>
 
 /// CRC-32C (Castagnoli) of `length` bytes, continuing from `crc` (0 to begin). Uses SSE4.2 where present.
-uint32_t sp_crc32c(uint32_t crc, const void *bytes, size_t length);
+uint32_t suanpan_crc32c(uint32_t crc, const void *bytes, size_t length);
 
 /// Asks for the cache line at `address` ahead of a read or a write.
-static inline void sp_prefetch(const void *address) { __builtin_prefetch(address, 0, 3); }
-static inline void sp_prefetch_write(const void *address) { __builtin_prefetch(address, 1, 3); }
+static inline void suanpan_prefetch(const void *address) { __builtin_prefetch(address, 0, 3); }
+static inline void suanpan_prefetch_write(const void *address) { __builtin_prefetch(address, 1, 3); }
 
 /// CLOCK_MONOTONIC and CLOCK_REALTIME in nanoseconds.
-uint64_t sp_monotonic_ns(void);
-uint64_t sp_realtime_ns(void);
+uint64_t suanpan_monotonic_ns(void);
+uint64_t suanpan_realtime_ns(void);
 
 /// Pins the calling thread to one CPU. Returns 0 or an errno.
-int sp_pin_to_cpu(int cpu);
+int suanpan_pin_to_cpu(int cpu);
 /// CPUs this process may run on, written to `cpus` (at most `capacity`); returns how many there are.
-int sp_allowed_cpus(int *cpus, int capacity);
-void sp_name_thread(const char *name);
+int suanpan_allowed_cpus(int *cpus, int capacity);
+void suanpan_name_thread(const char *name);
 /// How late the kernel may fire this thread's timers, to save wake-ups (50 µs by default).
-void sp_set_timer_slack(unsigned long ns);
+void suanpan_set_timer_slack(unsigned long ns);
 /// CPU time of the calling thread, nanoseconds.
-uint64_t sp_thread_cpu_ns(void);
+uint64_t suanpan_thread_cpu_ns(void);
 
 /// open(2) with O_CLOEXEC; `direct` adds O_DIRECT, `dsync` adds O_DSYNC, `create` adds O_CREAT, `exclusive` O_EXCL.
 /// Returns the descriptor or -errno.
-int sp_open(const char *path, int writable, int direct, int dsync, int create, int exclusive);
+int suanpan_open(const char *path, int writable, int direct, int dsync, int create, int exclusive);
 /// Returns 0 or -errno.
-int sp_fallocate(int fd, int64_t offset, int64_t length);
-int sp_eventfd(void);
-int sp_fsync_directory(const char *path);
+int suanpan_fallocate(int fd, int64_t offset, int64_t length);
+int suanpan_eventfd(void);
+int suanpan_fsync_directory(const char *path);
 /// Takes an exclusive open-file-description lock on the whole file; 0, or -errno (-EAGAIN or -EACCES: held).
-int sp_lock_file(int fd);
+int suanpan_lock_file(int fd);
 /// Filesystem type magic (statfs f_type) of the path, or -errno.
-int64_t sp_filesystem_type(const char *path);
+int64_t suanpan_filesystem_type(const char *path);
 /// Bytes free to this user on the path's filesystem, or -errno.
-int64_t sp_filesystem_free(const char *path);
+int64_t suanpan_filesystem_free(const char *path);
 /// Address space of `length` bytes, zero-filled on first touch, advised to use huge pages when `huge`. NULL on failure.
-void *sp_map(size_t length, int huge);
-void sp_unmap(void *address, size_t length);
+void *suanpan_map(size_t length, int huge);
+void suanpan_unmap(void *address, size_t length);
 
 /// Loads and stores of an index shared with the kernel.
-static inline uint32_t sp_load_acquire(const uint32_t *p) { return __atomic_load_n(p, __ATOMIC_ACQUIRE); }
-static inline void sp_store_release(uint32_t *p, uint32_t v) { __atomic_store_n(p, v, __ATOMIC_RELEASE); }
+static inline uint32_t suanpan_load_acquire(const uint32_t *p) { return __atomic_load_n(p, __ATOMIC_ACQUIRE); }
+static inline void suanpan_store_release(uint32_t *p, uint32_t v) { __atomic_store_n(p, v, __ATOMIC_RELEASE); }
 /// Waits while the engine starts or stops; never on the hot path.
-void sp_sleep_microseconds(uint64_t microseconds);
+void suanpan_sleep_microseconds(uint64_t microseconds);
