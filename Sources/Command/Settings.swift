@@ -85,8 +85,13 @@ struct Settings {
         let key = AbsoluteConfigKey(layer.keyPrefix + [name])
         // JSON knows types: a number or a boolean does not answer as text.
         for type in [ConfigType.string, .int, .double] {
-            guard let result = try? layer.snapshot.value(forKey: key, type: type) else { continue }
-            switch result.value?.content {
+            let content: ConfigContent?
+            do {
+                content = try layer.snapshot.value(forKey: key, type: type).value?.content
+            } catch {
+                continue  // The value is of another type: the next one is asked for.
+            }
+            switch content {
             case .string(let text): return text.trimmingSpaces()
             case .int(let number): return String(number)
             case .double(let number): return String(number)

@@ -66,7 +66,6 @@ public struct Front: ~Copyable {
     var ready = Queue<UInt32>(capacity: 1024)
     var stalled = Queue<UInt32>(capacity: 1024)
     var arguments = RESPArguments()
-    var parserScratch = OutputBuffer()
 
     var requests: FixedArray<Request>
     var freeRequests: FreeList
@@ -224,7 +223,7 @@ public struct Front: ~Copyable {
     private func refuseConnection(_ fd: CInt, _ door: Door) {
         var text = OutputBuffer()
         switch door {
-        case .resp: text.append("-ERR max number of clients reached\r\n")
+        case .resp: RESPEncoder().tooManyClients(into: &text)
         case .native: Self.appendStatus(.busy, operation: 0, requestID: 0, retryAfter: 1000, to: &text)
         }
         text.withBytes { bytes in

@@ -69,7 +69,6 @@ public struct DataDirectory: ~Copyable, Sendable {
     public var shardCount: Int { Int(superblock.head.shardCount) }
     public var segmentBytes: Int { Int(superblock.head.segmentBytes) }
     /// Nanoseconds since the Unix epoch.
-    public var createdAt: UInt64 { superblock.head.createdAt }
     public var routing: Routing {
         Routing(key: HashKey(salt), slots: superblock.slots, shardCount: shardCount)
     }

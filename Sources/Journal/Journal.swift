@@ -271,9 +271,6 @@ public struct Journal: ~Copyable {
         return position
     }
 
-    /// LSN that the next record gets.
-    @inlinable public var nextLSN: LSN { LSN(appended.value + 1) }
-
     @usableFromInline @inline(never)
     mutating func openGroup() {
         if isOpen { freeze() }

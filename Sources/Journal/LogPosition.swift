@@ -4,9 +4,6 @@
 @frozen public struct LogPosition: Hashable, Comparable, BitwiseCopyable, Sendable {
     public var value: UInt64
     @inlinable public init(_ value: UInt64) { self.value = value }
-    @inlinable public init(segment: UInt64, offset: UInt64, segmentBytes: UInt64) {
-        value = (segment &* segmentBytes &+ offset) >> 4
-    }
     @inlinable public static func < (a: Self, b: Self) -> Bool { a.value < b.value }
 
     @inlinable public func segment(segmentBytes: UInt64) -> UInt64 { (value << 4) / segmentBytes }

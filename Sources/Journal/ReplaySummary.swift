@@ -48,10 +48,6 @@ public struct ReplaySummary: Equatable, Sendable {
         path = directory.path
     }
 
-    public func position(segmentBytes: Int) -> LogPosition {
-        LogPosition(segment: segment, offset: offset, segmentBytes: UInt64(segmentBytes))
-    }
-
     /// Another shard's log shows that this shard's log was durable up to `proven`.
     /// - Throws: `damaged` when it ends before.
     public func check(proven: LSN) throws(JournalError) {

@@ -73,17 +73,17 @@ extension Account {
         case overflow
     }
 
-    /// Pending and posted of one side together, after the effect and what the bounds add and take.
+    /// Pending and posted of one side together, after the effect and what the bounds add.
     @inlinable @inline(__always)
     static func sum(_ pending: UInt128, _ posted: UInt128, _ e: Effect, _ b: UndecidedBounds) -> Sum {
         if e.pendingAdd != 0 {
-            let (held, o1) = (pending - min(pending, b.releasedPending)).addingReportingOverflow(b.added)
+            let (held, o1) = pending.addingReportingOverflow(b.added)
             if o1 || held.addingReportingOverflow(e.pendingAdd).overflow { return .pendingOverflow }
         }
-        let (reserved, o2) = posted.addingReportingOverflow(b.addedPosted)
+        let (reserved, o2) = posted.addingReportingOverflow(b.added)
         if o2 || reserved.addingReportingOverflow(e.posted).overflow { return .postedOverflow }
         // What is released was held: it is less than what is pending.
-        let kept = pending - min(pending, e.pendingRelease &+ b.released)
+        let kept = pending - min(pending, e.pendingRelease)
         let (all, o3) = kept.addingReportingOverflow(posted)
         let (grown, o4) = all.addingReportingOverflow(e.pendingAdd &+ e.posted)
         let (total, o5) = grown.addingReportingOverflow(b.added)

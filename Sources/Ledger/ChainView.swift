@@ -202,13 +202,6 @@ public struct ChainView: ~Copyable {
 }
 
 extension Ledger {
-    /// Fills in the view's accounts that live here: those of places from `first` on.
-    public func fillAccounts(_ view: inout ChainView, from first: Int = 0) {
-        for place in first..<view.accountCount {
-            if let index = find(view.account(place).id) { view.setAccount(place, account(index), index: index) }
-        }
-    }
-
     /// What this ledger's table of open pending transfers says about the one that event `i` names; nil: not open here,
     /// the remembered id and its record know more.
     public func openPendingFact(_ t: borrowing Transfer) -> PendingFact? {

@@ -68,83 +68,20 @@ public import SuanpanCore
     }
 }
 
-/// What the undecided on an account may still do, as far as one side's question goes. For a debit, "own" is debits.
+/// What the undecided on an account may still do, as far as one side's question goes. For a debit, "own" is debits. Only
+/// plain and pending transfers are undecided beside others: whatever else there is goes by locks.
 @frozen public struct UndecidedBounds: Hashable, BitwiseCopyable, Sendable {
-    /// Own pending and posted together may grow by this.
+    /// Own posted may grow by this, and own pending and posted together. Of pending transfers too, as if they were posted:
+    /// the bounds are wider for it, never narrower.
     public var added: UInt128
-    /// Own posted may grow by this.
-    public var addedPosted: UInt128
-    /// Own pending and posted together may shrink by this.
-    public var released: UInt128
-    /// Own pending may shrink by this.
-    public var releasedPending: UInt128
     /// The other side's posted may grow by this.
     public var otherPosted: UInt128
 
     @inlinable @inline(__always)
-    public init(
-        added: UInt128 = 0, addedPosted: UInt128 = 0, released: UInt128 = 0, releasedPending: UInt128 = 0,
-        otherPosted: UInt128 = 0
-    ) {
+    public init(added: UInt128 = 0, otherPosted: UInt128 = 0) {
         self.added = added
-        self.addedPosted = addedPosted
-        self.released = released
-        self.releasedPending = releasedPending
         self.otherPosted = otherPosted
     }
 
     @inlinable public static var none: UndecidedBounds { UndecidedBounds() }
-}
-
-/// The undecided effects on one side of an account, added up.
-@frozen public struct UndecidedSide: Hashable, BitwiseCopyable, Sendable {
-    public var added: UInt128
-    public var addedPosted: UInt128
-    public var released: UInt128
-    public var releasedPending: UInt128
-
-    @inlinable public init() {
-        added = 0
-        addedPosted = 0
-        released = 0
-        releasedPending = 0
-    }
-
-    @inlinable public var isEmpty: Bool { added | addedPosted | released | releasedPending == 0 }
-
-    /// Takes note of an effect that is now undecided. What was reserved before was found to fit beside it: no overflow.
-    @inlinable @inline(__always)
-    public mutating func add(_ e: Effect) {
-        let more = e.pendingAdd &+ e.posted
-        if more >= e.pendingRelease {
-            added &+= more &- e.pendingRelease
-        } else {
-            released &+= e.pendingRelease &- more
-        }
-        addedPosted &+= e.posted
-        releasedPending &+= e.pendingRelease
-    }
-
-    /// The effect is decided, or let go.
-    @inlinable @inline(__always)
-    public mutating func remove(_ e: Effect) {
-        let more = e.pendingAdd &+ e.posted
-        if more >= e.pendingRelease {
-            added &-= more &- e.pendingRelease
-        } else {
-            released &-= e.pendingRelease &- more
-        }
-        addedPosted &-= e.posted
-        releasedPending &-= e.pendingRelease
-    }
-
-    /// For a question about this side: everything here accepted that takes, nothing anywhere that gives.
-    @inlinable @inline(__always)
-    public var worst: UndecidedBounds { UndecidedBounds(added: added, addedPosted: addedPosted) }
-
-    /// For a question about this side: everything accepted that gives, here or on the other side; nothing that takes.
-    @inlinable @inline(__always)
-    public func best(other: UndecidedSide) -> UndecidedBounds {
-        UndecidedBounds(released: released, releasedPending: releasedPending, otherPosted: other.addedPosted)
-    }
 }

@@ -278,16 +278,14 @@ public struct Ledger: ~Copyable {
 
     /// The same for a transfer that is plain or pending.
     /// - Parameters:
-    ///   - reservedDebits: Undecided debits assumed to be accepted; of pending ones too, as if they were posted: the bounds
-    ///     are wider for it, never narrower.
-    ///   - expectedCredits: Undecided credits assumed to be accepted; likewise.
+    ///   - reservedDebits: Undecided debits assumed to be accepted.
+    ///   - expectedCredits: Undecided credits assumed to be accepted.
     @inlinable @inline(__always)
     public func debitRefusal(
         _ index: AccountIndex, _ t: borrowing Transfer, reservedDebits: UInt128, expectedCredits: UInt128,
         now: Timestamp
     ) -> ResultCode {
-        let bounds = UndecidedBounds(
-            added: reservedDebits, addedPosted: reservedDebits, otherPosted: expectedCredits)
+        let bounds = UndecidedBounds(added: reservedDebits, otherPosted: expectedCredits)
         if !t.flags.isPlain { return debitRefusal(index, t, Effect(debitOf: t), bounds, now: now) }
         return debitRefusal(index, t, .plain(t.amount), bounds, now: .zero)
     }
@@ -296,8 +294,7 @@ public struct Ledger: ~Copyable {
     public func creditRefusal(
         _ index: AccountIndex, _ t: borrowing Transfer, reservedCredits: UInt128, expectedDebits: UInt128
     ) -> ResultCode {
-        let bounds = UndecidedBounds(
-            added: reservedCredits, addedPosted: reservedCredits, otherPosted: expectedDebits)
+        let bounds = UndecidedBounds(added: reservedCredits, otherPosted: expectedDebits)
         if !t.flags.isPlain { return creditRefusal(index, t, Effect(creditOf: t), bounds) }
         return creditRefusal(index, t, .plain(t.amount), bounds)
     }
@@ -308,18 +305,6 @@ public struct Ledger: ~Copyable {
     public func debitLedgerRefusal(_ index: AccountIndex, _ t: borrowing Transfer) -> ResultCode {
         if t.ledger == 0 { return .created }
         return accounts[index.index].ledger == t.ledger ? .created : .debitAccountHasDifferentLedger
-    }
-
-    /// What `balancing_debit` leaves of an amount.
-    @inlinable
-    public func balancedDebitAmount(_ index: AccountIndex, _ amount: Amount) -> Amount {
-        min(amount, accounts[index.index].leftToDebit)
-    }
-
-    /// What `balancing_credit` leaves of an amount; of one that also balances the debit, of what that left.
-    @inlinable
-    public func balancedCreditAmount(_ index: AccountIndex, _ amount: Amount) -> Amount {
-        min(amount, accounts[index.index].leftToCredit)
     }
 
     // MARK: Totals

@@ -26,7 +26,6 @@ final class ClientConnection {
 
     /// Everything is sent and answered.
     var isSettled: Bool { outgoing.isEmpty && inquiries.isEmpty && incoming.isEmpty && !isLeaving }
-    var hasUnsent: Bool { !outgoing.isEmpty }
     /// The socket holds the beginning of a frame or command and not its end.
     var isMidFrame: Bool { inquiries.contains { $0.range.contains(sent) && $0.range.lowerBound < sent } }
 

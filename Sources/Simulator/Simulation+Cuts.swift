@@ -23,20 +23,3 @@ extension Simulation {
         }
     }
 }
-
-extension Stage {
-    /// Shard 0 begins the cut that was asked for.
-    func beginCut() throws {
-        nodes[0].shard.beginCut(now: nodes[0].shard.clock.now)
-        try settle(0)
-    }
-
-    /// Takes what cuts have answered, and begins again what was late.
-    func workCuts() {
-        nodes[0].shard.beginCut(now: nodes[0].shard.clock.now)
-        while let request = nodes[0].shard.nextCutAnswer() {
-            guard let event = request.request, let answer = request.answer else { continue }
-            noteReply(Int(event), .cut(answer.accounts, answer.totals))
-        }
-    }
-}

@@ -219,7 +219,7 @@ final class Simulation {
         closeDoors()
         nodes = []
         preparer.stop()
-        try? FileManager.default.removeItem(atPath: path)
+        removeFolder(path)
     }
 
     func shardDirectory(_ i: Int) -> ShardDirectory { directory.shard(ShardID(i)) }

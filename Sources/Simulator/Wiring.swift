@@ -30,3 +30,12 @@ final class TableBox {
 /// Where simulated data directories live: in memory where that can be.
 let simulationRoot: String =
     FileManager.default.fileExists(atPath: "/dev/shm") ? "/dev/shm" : NSTemporaryDirectory()
+
+/// Removes what a simulation has written. That it stays is said, and no fault of the history.
+func removeFolder(_ path: String) {
+    do {
+        try FileManager.default.removeItem(atPath: path)
+    } catch {
+        FileHandle.standardError.write(Data("\(path) is left: \(error.localizedDescription)\n".utf8))
+    }
+}

@@ -45,18 +45,6 @@ internal import SuanpanCore
         out.appendLineEnd()
     }
 
-    /// An argument sent back: ECHO, PING with a message.
-    public func bulk(
-        _ argument: RESPArgument, of arguments: borrowing RESPArguments, input: Span<UInt8>,
-        into out: inout OutputBuffer
-    ) {
-        bulkHeader(argument.length, into: &out)
-        arguments.withSource(input) { source in
-            out.append(source.extracting(argument.offset..<(argument.offset + argument.length)))
-        }
-        out.appendLineEnd()
-    }
-
     /// Text made on a cold path: INFO.
     public func bulk(text: String, into out: inout OutputBuffer) {
         bulkHeader(text.utf8.count, into: &out)

@@ -59,7 +59,10 @@ private final class Bench {
     }
 
     private func apply() {
-        ledger.fillAccounts(&view)
+        for place in 0..<view.accountCount {
+            guard let index = ledger.find(view.account(place).id) else { continue }
+            view.setAccount(place, ledger.account(index), index: index)
+        }
         guard view.evaluate(now: Timestamp(time), supported: .specified) == .created else { return }
         for i in 0..<view.count {
             time += 1

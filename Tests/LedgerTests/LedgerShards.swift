@@ -110,13 +110,15 @@ final class LedgerShards {
             if code != .created { return no(code) }
             final = t.completed(by: held)
         }
-        if t.flags.contains(.balancingDebit) { final.amount = d.ledger.balancedDebitAmount(debit, t.amount) }
+        if t.flags.contains(.balancingDebit) { final.amount = min(t.amount, d.ledger.account(debit).leftToDebit) }
         let effect = Effect(debitOf: final, held: held.amount, heldFlags: held.flags)
         var code = d.ledger.debitRefusal(debit, final, effect, .none, now: now)
         if code != .created { return no(code) }
         let c = home(final.creditAccountID)
         guard let credit = c.ledger.find(final.creditAccountID) else { return no(.creditAccountNotFound) }
-        if t.flags.contains(.balancingCredit) { final.amount = c.ledger.balancedCreditAmount(credit, final.amount) }
+        if t.flags.contains(.balancingCredit) {
+            final.amount = min(final.amount, c.ledger.account(credit).leftToCredit)
+        }
         code = c.ledger.creditRefusal(
             credit, final, Effect(creditOf: final, held: held.amount, heldFlags: held.flags), .none)
         if code != .created { return no(code) }

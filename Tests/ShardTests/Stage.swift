@@ -7,6 +7,8 @@ import SuanpanLanes
 import SuanpanLedger
 import SuanpanShard
 
+@testable import SuanpanSimulator
+
 #if canImport(Glibc)
     import Glibc
 #endif
@@ -59,7 +61,7 @@ final class Stage {
 
     deinit {
         nodes = []
-        try? FileManager.default.removeItem(atPath: path)
+        removeFolder(path)
     }
 
     /// An unused account id that lives on a shard.
@@ -165,11 +167,6 @@ final class Stage {
         return event
     }
 
-    /// The answers to a chain, in order; fewer while they are not all there.
-    func codes(_ event: Int) -> [ResultCode?] {
-        (chainResults[event] ?? [:]).sorted { $0.key < $1.key }.map(\.value.code)
-    }
-
     private func take(_ submission: Submission, _ node: Node, _ origin: Origin) -> Bool {
         switch submission {
         case .answered(let result):
@@ -241,13 +238,35 @@ final class Stage {
         }
     }
 
-    func noteReply(_ event: Int, _ reply: Reply) { replies[event] = reply }
+    // MARK: Cuts
+
+    /// Shard 0 begins the cut that was asked for.
+    func beginCut() throws {
+        nodes[0].shard.beginCut(now: nodes[0].shard.clock.now)
+        try settle(0)
+    }
+
+    /// Takes what cuts have answered, and begins again what was late.
+    private func workCuts() {
+        nodes[0].shard.beginCut(now: nodes[0].shard.clock.now)
+        while let request = nodes[0].shard.nextCutAnswer() {
+            guard let event = request.request, let answer = request.answer else { continue }
+            replies[Int(event)] = .cut(answer.accounts, answer.totals)
+        }
+    }
+
+    // MARK: Answers
 
     /// Nothing is under way anywhere.
     var isQuiet: Bool { nodes.allSatisfy { $0.shard.isQuiet } }
 
     func code(_ event: Int) -> ResultCode? {
         if case .results(let r)? = replies[event] { r[0].code } else { nil }
+    }
+
+    /// The answers to a chain, in order; fewer while they are not all there.
+    func codes(_ event: Int) -> [ResultCode?] {
+        (chainResults[event] ?? [:]).sorted { $0.key < $1.key }.map(\.value.code)
     }
 
     func balances(_ event: Int) -> [UInt128] {
