@@ -44,8 +44,8 @@ docs: dependencies ## Check the documentation's links, and build the library's r
 format: ## Lay out the sources by swift format
 	swift format --in-place --parallel --recursive Package.swift Sources Tests
 
-lint: ## Refuse sources that swift format would change
-	swift format lint --strict --parallel --recursive Package.swift Sources Tests
+lint: ## Check layout, house rules, dead declarations and what documents name
+	@Scripts/lint
 
 crash: test-dependencies release ## Kill the server ROUNDS times under load and look for every acknowledged transfer
 	@Scripts/crash $(ROUNDS)
