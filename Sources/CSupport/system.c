@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
+#include <semaphore.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -103,4 +104,11 @@ void suanpan_unmap(void *address, size_t length) { munmap(address, length); }
 void suanpan_sleep_microseconds(uint64_t microseconds) {
   struct timespec t = {(time_t)(microseconds / 1000000), (long)(microseconds % 1000000) * 1000};
   nanosleep(&t, NULL);
+}
+int suanpan_semaphore_wait(void *semaphore, uint64_t deadline_ns) {
+  struct timespec t = {(time_t)(deadline_ns / 1000000000u), (long)(deadline_ns % 1000000000u)};
+  int r;
+  do r = sem_clockwait(semaphore, CLOCK_MONOTONIC, &t);
+  while (r && errno == EINTR);
+  return r ? -errno : 0;
 }

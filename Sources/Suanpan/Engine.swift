@@ -16,6 +16,9 @@ internal import Synchronization
 ///     let engine = try Engine(.init(dataDirectory: "data", shards: 4))
 ///     let results = try await engine.createTransfers([...])
 ///     try await engine.close()
+///
+/// A call is finished within the engine: cancelling its task does not end it, and its results are given all the same. What
+/// `close` finds under way is finished within 10 seconds or throws `interrupted`.
 public final class Engine: Sendable {
     public let configuration: EngineConfiguration
     let routing: Routing

@@ -13,9 +13,14 @@ public enum ClientError: Error, Equatable, Sendable, CustomStringConvertible {
     case invalidFilter(String)
     /// The connection ended before the reply: executed or not, the same call over a new connection tells.
     case disconnected(String)
+    /// No reply within so long: executed or not, the same call tells. The connection goes on, and a reply that still comes is
+    /// dropped; when calls keep timing out, connect anew.
+    case timedOut(after: Duration)
+    /// The caller's task was cancelled before the reply: executed or not, the same call tells.
+    case cancelled
     /// More events than a request takes; nothing was sent.
     case tooManyEvents(Int)
-    /// The client was closed; nothing was sent.
+    /// The client was closed before; nothing was sent.
     case closed
 
     public var description: String {
@@ -25,6 +30,10 @@ public enum ClientError: Error, Equatable, Sendable, CustomStringConvertible {
         case .refused(let status): "refused: \(status.name)"
         case .invalidFilter(let refusal): "invalid filter: \(refusal)"
         case .disconnected(let why): "disconnected: \(why); send the same ids again to learn what was executed"
+        case .timedOut(let duration):
+            "no reply within \(duration); send the same ids again to learn what was executed, over a new connection when it "
+                + "happens again"
+        case .cancelled: "the task was cancelled; send the same ids again to learn what was executed"
         case .tooManyEvents(let count): "\(count) events in one call: at most 8190"
         case .closed: "the client is closed"
         }

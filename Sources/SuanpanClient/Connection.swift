@@ -1,5 +1,6 @@
 // One connection's machinery: callers leave frames in a queue, a writer thread sends them, a reader thread resumes the
-// caller that each reply belongs to. No cooperative thread ever blocks.
+// caller that each reply belongs to. No cooperative thread ever blocks. The writer keeps the time as well: every call rings
+// it, so it knows of each deadline, and a send that the server does not take leaves it awake.
 
 internal import SuanpanCore
 internal import SuanpanWire
@@ -23,10 +24,14 @@ struct Reply: Sendable {
     }
 }
 
-/// A frame ready to be sent.
+/// A request's frame, ready to be sent.
 final class OutgoingFrame: Sendable {
+    let id: UInt64
     let bytes: OutputBuffer
-    init(_ bytes: consuming OutputBuffer) { self.bytes = bytes }
+    init(_ id: UInt64, _ bytes: consuming OutputBuffer) {
+        self.id = id
+        self.bytes = bytes
+    }
 }
 
 final class Connection: Sendable {
@@ -35,14 +40,31 @@ final class Connection: Sendable {
     /// Requests under way; the server takes 1024, so one more would wait in vain.
     static let requestsMax = 1024
 
+    private struct Call {
+        let waiter: Waiter
+        let deadline: Deadline
+        let timeout: Duration
+    }
+
     private struct State {
         var queue: [OutgoingFrame] = []
-        var waiting: [UInt64: Waiter] = [:]
+        var waiting: [UInt64: Call] = [:]
         /// Set once: no more requests are taken.
         var failure: ClientError?
         /// Resumed when nothing waits any more.
         var closers: [CheckedContinuation<Void, Never>] = []
+        /// What still waits then is given up.
+        var closeDeadline = Deadline.never
+        /// Nothing is due before this; it may be early, since a call that has ended does not move it.
+        var nextDeadline = Deadline.never
         var threads = 2
+
+        /// Those to be resumed now.
+        mutating func takeClosers() -> [CheckedContinuation<Void, Never>] {
+            guard waiting.isEmpty else { return [] }
+            defer { closers = [] }
+            return closers
+        }
     }
 
     private let socket: Socket
@@ -50,18 +72,31 @@ final class Connection: Sendable {
     private let bell = Bell()
     private let lastID = Atomic<UInt64>(0)
 
-    init(_ socket: Socket) {
-        self.socket = socket
-        startThread { self.write() }
-        startThread { self.read() }
+    /// Takes the socket over.
+    init(_ socket: Socket) { self.socket = socket }
+
+    /// Starts its threads; once, before the first call.
+    /// - Returns: nil, or why there are none: then the connection has ended.
+    func start() -> String? {
+        if let why = startThread({ self.write() }) {
+            socket.close()
+            return why
+        }
+        if let why = startThread({ self.read() }) {
+            end(.disconnected(why))
+            threadEnds()
+            return why
+        }
+        return nil
     }
 
     // MARK: Callers
 
-    /// Sends a request and suspends until its reply is there.
+    /// Sends a request and suspends until its reply is there, the time is over, or the caller's task is cancelled.
     /// - Parameter body: Appends the request's body.
     func call(
-        _ operation: Operation, count: Int = 0, flags: UInt32 = 0, body: (inout OutputBuffer) -> Void = { _ in }
+        _ operation: Operation, count: Int = 0, flags: UInt32 = 0, timeout: Duration,
+        body: (inout OutputBuffer) -> Void = { _ in }
     ) async throws(ClientError) -> Reply {
         if count > Limits.eventsPerRequestMax { throw .tooManyEvents(count) }
         // Ordering: ids need only be different.
@@ -70,47 +105,78 @@ final class Connection: Sendable {
         let open = bytes.beginFrame()
         body(&bytes)
         bytes.endFrame(open, FrameHeader(operation.rawValue, requestID: id, count: count, flags: flags))
-        let frame = OutgoingFrame(bytes)
-        let result = await withCheckedContinuation { (waiter: Waiter) in
-            let refusal = state.withLock { state -> ClientError? in
-                if let failure = state.failure { return failure }
-                if state.waiting.count >= Self.requestsMax { return .busy(retryAfterMilliseconds: 10) }
-                state.waiting[id] = waiter
-                state.queue.append(frame)
-                return nil
+        let frame = OutgoingFrame(id, bytes)
+        let result = await withTaskCancellationHandler {
+            await withCheckedContinuation { (waiter: Waiter) in
+                submit(frame, Call(waiter: waiter, deadline: Deadline(after: timeout), timeout: timeout))
+                // The handler may have run before there was a call to find.
+                if Task.isCancelled { abandon(id, .cancelled) }
             }
-            if let refusal { waiter.resume(returning: .failure(refusal)) } else { bell.ring() }
+        } onCancel: {
+            abandon(id, .cancelled)
         }
         return try result.get()
     }
 
-    /// Takes no more requests, waits for the replies under way, then ends the connection.
-    func close() async {
-        await withCheckedContinuation { closer in
-            let isDone = state.withLock { state in
-                if state.failure == nil { state.failure = .closed }
-                if state.waiting.isEmpty { return true }
-                state.closers.append(closer)
-                return false
+    private func submit(_ frame: OutgoingFrame, _ call: Call) {
+        let refusal = state.withLock { state -> ClientError? in
+            if let failure = state.failure { return failure }
+            if state.waiting.count >= Self.requestsMax { return .busy(retryAfterMilliseconds: 10) }
+            state.waiting[frame.id] = call
+            state.queue.append(frame)
+            state.nextDeadline = min(state.nextDeadline, call.deadline)
+            return nil
+        }
+        if let refusal { call.waiter.resume(returning: .failure(refusal)) } else { bell.ring() }
+    }
+
+    /// Waits for a request's reply no longer: one that was not sent stays here, a reply that still comes is dropped.
+    private func abandon(_ id: UInt64, _ reason: ClientError) {
+        let (call, closers) = state.withLock { state in
+            let call = state.waiting.removeValue(forKey: id)
+            if call != nil { state.queue.removeAll { $0.id == id } }
+            return (call, state.takeClosers())
+        }
+        call?.waiter.resume(returning: .failure(reason))
+        for closer in closers { closer.resume() }
+    }
+
+    /// Takes no more requests, waits for the replies under way, then ends the connection; at once when the caller's task is
+    /// cancelled.
+    func close(within timeout: Duration) async {
+        await withTaskCancellationHandler {
+            await withCheckedContinuation { closer in
+                let isDone = state.withLock { state in
+                    if state.failure == nil { state.failure = .closed }
+                    if state.waiting.isEmpty { return true }
+                    state.closers.append(closer)
+                    state.closeDeadline = min(state.closeDeadline, Deadline(after: timeout))
+                    state.nextDeadline = min(state.nextDeadline, state.closeDeadline)
+                    return false
+                }
+                if isDone { closer.resume() } else { bell.ring() }
             }
-            if isDone { closer.resume() }
+        } onCancel: {
+            // Before the closer waits: then nothing is under way any more, and it does not wait at all.
+            end(.closed)
         }
         end(.closed)
     }
 
     /// Ends the connection now; everything under way is told why.
     func end(_ reason: ClientError) {
-        let (waiters, closers) = state.withLock { state in
+        let (calls, closers) = state.withLock { state in
             if state.failure == nil { state.failure = reason }
-            let taken = (Array(state.waiting.values), state.closers)
+            let calls = Array(state.waiting.values)
             state.waiting = [:]
-            state.closers = []
             state.queue = []
             // With the lock held: a thread that ends closes the descriptor under it too.
             if state.threads > 0 { socket.end() }
-            return taken
+            return (calls, state.takeClosers())
         }
-        for waiter in waiters { waiter.resume(returning: .failure(reason)) }
+        // `closed` is for calls that were not sent.
+        let told = reason == .closed ? .disconnected("the client was closed before the reply") : reason
+        for call in calls { call.waiter.resume(returning: .failure(told)) }
         for closer in closers { closer.resume() }
         bell.ring()
     }
@@ -120,7 +186,7 @@ final class Connection: Sendable {
     private func write() {
         var buffer = OutputBuffer()
         while true {
-            bell.wait()
+            bell.wait(until: expire())
             let (frames, hasEnded) = state.withLock { state in
                 let taken = state.queue
                 state.queue = []
@@ -130,13 +196,34 @@ final class Connection: Sendable {
             // What has gathered meanwhile goes with one call.
             for frame in frames { frame.bytes.withBytes { buffer.append($0) } }
             // SAFETY: the buffer does not change during the call.
-            if let why = unsafe socket.write(buffer.unsafeBytes) {
+            if let why = unsafe socket.write(buffer.unsafeBytes, tick: { _ = expire() }) {
                 end(.disconnected(why))
                 break
             }
             buffer.removeAll()
         }
         threadEnds()
+    }
+
+    /// Gives up what has waited for long enough. Returns when to look again.
+    private func expire() -> Deadline {
+        let now = Deadline.now
+        var late: [UInt64: Call] = [:]
+        let (closers, isClosing, next) = state.withLock { state in
+            if state.nextDeadline > now { return ([CheckedContinuation<Void, Never>](), false, state.nextDeadline) }
+            late = state.waiting.filter { $0.value.deadline <= now }
+            for id in late.keys { state.waiting[id] = nil }
+            // One that was not sent stays here.
+            state.queue.removeAll { late[$0.id] != nil }
+            let isClosing = state.closeDeadline <= now
+            let next = state.waiting.values.lazy.map(\.deadline).min() ?? .never
+            state.nextDeadline = isClosing ? next : min(next, state.closeDeadline)
+            return (state.takeClosers(), isClosing, state.nextDeadline)
+        }
+        for call in late.values { call.waiter.resume(returning: .failure(.timedOut(after: call.timeout))) }
+        for closer in closers { closer.resume() }
+        if isClosing { end(.closed) }
+        return next
     }
 
     private func read() {
@@ -170,12 +257,10 @@ final class Connection: Sendable {
     }
 
     private func deliver(_ reply: Reply) throws(ClientError) {
-        let (waiter, closers) = state.withLock { state in
-            let waiter = state.waiting.removeValue(forKey: reply.header.requestID)
-            guard state.waiting.isEmpty else { return (waiter, [CheckedContinuation<Void, Never>]()) }
-            let closers = state.closers
-            state.closers = []
-            return (waiter, closers)
+        let (call, closers) = state.withLock { state in
+            // Nobody's: its call is over by time-out or cancellation.
+            let call = state.waiting.removeValue(forKey: reply.header.requestID)
+            return (call, state.takeClosers())
         }
         let result: Result<Reply, ClientError> =
             switch reply.header.status {
@@ -185,7 +270,7 @@ final class Connection: Sendable {
             case let status?: .failure(.refused(status))
             case nil: .failure(.disconnected("status \(reply.header.rawStatus) is not known"))
             }
-        waiter?.resume(returning: result)
+        call?.waiter.resume(returning: result)
         for closer in closers { closer.resume() }
         if let status = reply.header.status, status.closesConnection {
             throw .disconnected("the server closes: \(status.name)")

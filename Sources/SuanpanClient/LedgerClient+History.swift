@@ -7,7 +7,7 @@ extension LedgerClient {
     /// The accepted transfers with this id, of whichever debit accounts, oldest first; at most 8190.
     /// - Throws: `busy` when too many reads of history are under way; else as every call.
     public func transfers(id: TransferID) async throws(ClientError) -> [Transfer] {
-        let reply = try await connection.call(.lookupTransfers, count: 1) { body in
+        let reply = try await call(.lookupTransfers, count: 1) { body in
             body.append(record: AccountID(0))
             body.append(record: id)
         }
@@ -38,6 +38,6 @@ extension LedgerClient {
     private func query<Record: BitwiseCopyable>(
         _ operation: Operation, _ filter: QueryFilter
     ) async throws(ClientError) -> [Record] {
-        try await connection.call(operation, count: 1) { $0.append(record: filter) }.records(Record.self)
+        try await call(operation, count: 1) { $0.append(record: filter) }.records(Record.self)
     }
 }

@@ -8,40 +8,70 @@ internal import SuanpanWire
 ///
 ///     let ledger = try await LedgerClient.connect(host: "127.0.0.1", port: 7420)
 ///     let results = try await ledger.createTransfers([...])
-///     try await ledger.close()
+///     await ledger.close()
 ///
-/// A call whose task is cancelled is executed all the same. After `disconnected` nothing is known of the calls under way:
-/// connect anew and send the same ids again.
+/// No call waits for ever: it throws `timedOut` when its time is over (30 seconds, `ClientTimeouts` or `waiting(atMost:)` say
+/// otherwise), `cancelled` when its task is cancelled, `disconnected` when the connection ends. In all three cases the
+/// request may have been executed, may still be, or may never be. Send the same ids again: nothing is applied twice, and
+/// the results say `exists` where it was (`TransferID`s are the caller's for this). After `timedOut` and `cancelled` the
+/// connection goes on: replies carry their request's number, one that comes late is dropped. After `disconnected`, or when
+/// calls time out again and again, connect anew.
 public final class LedgerClient: Sendable {
-    let connection: Connection
-
-    private init(_ connection: Connection) { self.connection = connection }
-    deinit { connection.end(.closed) }
-
-    /// Connects, and gives the password where there is one.
-    /// - Throws: `cannotConnect`; `refused(.notAuthenticated)` for a wrong password.
-    public static func connect(
-        host: String, port: UInt16, password: String? = nil
-    ) async throws(ClientError) -> LedgerClient {
-        let socket = await withCheckedContinuation {
-            (waiter: CheckedContinuation<Result<Socket, ClientError>, Never>) in
-            startThread {
-                waiter.resume(
-                    returning: Result { () throws(ClientError) -> Socket in try Socket.connect(host: host, port: port) }
-                )
-            }
+    /// The connection ends with the last client that shares it.
+    private final class Owner: Sendable {
+        let connection: Connection
+        let timeouts: ClientTimeouts
+        init(_ connection: Connection, _ timeouts: ClientTimeouts) {
+            self.connection = connection
+            self.timeouts = timeouts
         }
-        let client = LedgerClient(Connection(try socket.get()))
-        if let password {
-            _ = try await client.connection.call(.authenticate) { $0.append(text: password) }
+        deinit { connection.end(.closed) }
+    }
+
+    private let owner: Owner
+    private let callTimeout: Duration
+
+    private init(_ owner: Owner, callTimeout: Duration) {
+        self.owner = owner
+        self.callTimeout = callTimeout
+    }
+
+    /// Connects to whichever of the name's addresses answers first, and gives the password where there is one.
+    /// - Throws: `cannotConnect`, also when it has not come to an end in time; `cancelled`; `refused(.notAuthenticated)` for
+    ///   a wrong password. Nothing is left open.
+    public static func connect(
+        host: String, port: UInt16, password: String? = nil, timeouts: ClientTimeouts = ClientTimeouts()
+    ) async throws(ClientError) -> LedgerClient {
+        let deadline = Deadline(after: timeouts.connect)
+        let dialer = Dialer(host: host, port: port, timeout: timeouts.connect, deadline: deadline)
+        let connection = Connection(try await dialer.connect())
+        if let why = connection.start() { throw .cannotConnect(host: host, port: port, why) }
+        let client = LedgerClient(Owner(connection, timeouts), callTimeout: timeouts.call)
+        guard let password else { return client }
+        do {
+            _ = try await connection.call(.authenticate, timeout: deadline.remaining) { $0.append(text: password) }
+        } catch .timedOut {
+            throw .cannotConnect(
+                host: host, port: port, "connected, but no answer to the password within \(timeouts.connect)")
         }
         return client
+    }
+
+    /// The same connection for calls that wait so long for their replies:
+    /// `try await ledger.waiting(atMost: .seconds(2)).createTransfers([...])`.
+    public func waiting(atMost timeout: Duration) -> LedgerClient { LedgerClient(owner, callTimeout: timeout) }
+
+    /// Sends a request and suspends until its reply.
+    func call(
+        _ operation: Operation, count: Int = 0, flags: UInt32 = 0, body: (inout OutputBuffer) -> Void = { _ in }
+    ) async throws(ClientError) -> Reply {
+        try await owner.connection.call(operation, count: count, flags: flags, timeout: callTimeout, body: body)
     }
 
     /// Creates accounts; one result per event, in order.
     /// - Parameter accounts: Up to 8190.
     public func createAccounts(_ accounts: [Account]) async throws(ClientError) -> [EventResult] {
-        let reply = try await connection.call(.createAccounts, count: accounts.count) { body in
+        let reply = try await call(.createAccounts, count: accounts.count) { body in
             for account in accounts { body.append(record: account) }
         }
         return try results(reply, count: accounts.count)
@@ -50,7 +80,7 @@ public final class LedgerClient: Sendable {
     /// Creates transfers; one result per event, in order.
     /// - Parameter transfers: Up to 8190.
     public func createTransfers(_ transfers: [Transfer]) async throws(ClientError) -> [EventResult] {
-        let reply = try await connection.call(.createTransfers, count: transfers.count) { body in
+        let reply = try await call(.createTransfers, count: transfers.count) { body in
             for transfer in transfers { body.append(record: transfer) }
         }
         return try results(reply, count: transfers.count)
@@ -76,7 +106,7 @@ public final class LedgerClient: Sendable {
         _ operation: Operation, _ account: AccountID, _ debits: Bool, _ credits: Bool
     ) async throws(ClientError) -> EventResult {
         let sides = (debits ? AccountFlags.debitsFrozen : []).union(credits ? .creditsFrozen : [])
-        let reply = try await connection.call(operation, count: 1) { $0.append(record: FreezeItem(account, sides)) }
+        let reply = try await call(operation, count: 1) { $0.append(record: FreezeItem(account, sides)) }
         return try results(reply, count: 1)[0]
     }
 
@@ -84,7 +114,7 @@ public final class LedgerClient: Sendable {
     /// - Parameter consistent: Asks for all of them as of one moment.
     public func accounts(_ ids: [AccountID], consistent: Bool = false) async throws(ClientError) -> [Account?] {
         let flags = consistent ? FrameHeader.consistent : 0
-        let reply = try await connection.call(.lookupAccounts, count: ids.count, flags: flags) { body in
+        let reply = try await call(.lookupAccounts, count: ids.count, flags: flags) { body in
             for id in ids { body.append(record: id) }
         }
         let found = try reply.records(Account.self)
@@ -100,7 +130,7 @@ public final class LedgerClient: Sendable {
     /// credits, or the engine takes no more writes (`refused(.unbalanced)`).
     /// - Parameter ledgers: Those asked for; empty: all, of which there may be 8190.
     public func totals(_ ledgers: [UInt32] = []) async throws(ClientError) -> [LedgerTotals] {
-        let reply = try await connection.call(.totals, count: ledgers.count) { body in
+        let reply = try await call(.totals, count: ledgers.count) { body in
             for ledger in ledgers { body.append(record: ledger) }
         }
         return try reply.records(LedgerTotals.self)
@@ -111,7 +141,7 @@ public final class LedgerClient: Sendable {
     public func transfers(_ ids: [(debit: AccountID, id: TransferID)]) async throws(ClientError) -> [Transfer?] {
         // The server would answer a key without one with all that have its id.
         let named = ids.filter { !$0.debit.isZero }
-        let reply = try await connection.call(.lookupTransfers, count: named.count) { body in
+        let reply = try await call(.lookupTransfers, count: named.count) { body in
             for key in named {
                 body.append(record: key.debit)
                 body.append(record: key.id)
@@ -129,18 +159,20 @@ public final class LedgerClient: Sendable {
     }
 
     /// A round trip that asks for nothing.
-    public func ping() async throws(ClientError) { _ = try await connection.call(.ping) }
+    public func ping() async throws(ClientError) { _ = try await call(.ping) }
 
     /// What the server says of itself.
     public func status() async throws(ClientError) -> ServerStatus {
-        let reply = try await connection.call(.status)
+        let reply = try await call(.status)
         do { return try JSONDecoder().decode(ServerStatus.self, from: Data(reply.body)) } catch {
             throw .disconnected("the status is not understood: \(error)")
         }
     }
 
-    /// Waits for the replies under way, then ends the connection. Later calls throw `closed`.
-    public func close() async { await connection.close() }
+    /// Takes no more calls (they throw `closed`), waits for the replies under way, then ends the connection, for all clients
+    /// that share it. Always returns: after `ClientTimeouts.close`, or as soon as its task is cancelled, what is still under
+    /// way throws `disconnected`.
+    public func close() async { await owner.connection.close(within: owner.timeouts.close) }
 
     private func results(_ reply: Reply, count: Int) throws(ClientError) -> [EventResult] {
         guard Int(reply.header.count) == count else {

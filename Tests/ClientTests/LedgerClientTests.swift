@@ -285,22 +285,6 @@ private let accounts = (UInt128(1)...20).map {
     }
 }
 
-/// A TCP socket with a port of its own.
-private func bound() throws -> (CInt, UInt16) {
-    let fd = socket(AF_INET, CInt(SOCK_STREAM.rawValue), 0)
-    var address = sockaddr_in()
-    address.sin_family = sa_family_t(AF_INET)
-    address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
-    var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-    let port = withUnsafeMutablePointer(to: &address) { pointer in
-        pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { generic -> UInt16? in
-            guard bind(fd, generic, length) == 0, getsockname(fd, generic, &length) == 0 else { return nil }
-            return UInt16(bigEndian: pointer.pointee.sin_port)
-        }
-    }
-    return (fd, try #require(port))
-}
-
 /// Listens for one connection, waits for a request's first bytes, writes `answer` in pieces and closes.
 private func oneAnswer(_ answer: [UInt8], piece: Int = 64) throws -> UInt16 {
     let (listener, port) = try bound()

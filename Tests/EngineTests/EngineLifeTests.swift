@@ -157,6 +157,24 @@ private func check(_ outcomes: Outcomes, in folder: Folder) async throws {
         try await closing
     }
 
+    /// A call whose task is cancelled, before or while it runs, is finished and answered like any other.
+    @Test func cancellationEndsNoCall() async throws {
+        let folder = try Folder()
+        let engine = try folder.engine()
+        _ = try await engine.createAccounts(accounts)
+        let tasks = (1...64).map { i in
+            Task {
+                if i % 2 == 0 { while !Task.isCancelled { await Task.yield() } }
+                return try await engine.createTransfers([transfer(i)]).map(\.code)
+            }
+        }
+        for task in tasks { task.cancel() }
+        for task in tasks { #expect(try await task.value == [.created]) }
+        let close = Task { try await engine.close() }
+        close.cancel()
+        try await close.value
+    }
+
     /// Whoever closes second waits for the first: afterwards the directory is free.
     @Test func twoMayClose() async throws {
         let folder = try Folder()

@@ -47,3 +47,5 @@ static inline uint32_t suanpan_load_acquire(const uint32_t *p) { return __atomic
 static inline void suanpan_store_release(uint32_t *p, uint32_t v) { __atomic_store_n(p, v, __ATOMIC_RELEASE); }
 /// Waits while the engine starts or stops; never on the hot path.
 void suanpan_sleep_microseconds(uint64_t microseconds);
+/// Takes one count of a sem_t, sleeping until `deadline_ns` of CLOCK_MONOTONIC at the longest. 0, or -ETIMEDOUT.
+int suanpan_semaphore_wait(void *semaphore, uint64_t deadline_ns);
