@@ -96,7 +96,7 @@ struct NativeReplies: BitwiseCopyable {
     }
 }
 
-/// RESP replies to TRANSFER and AUTH: an integer, an error, or OK; one line each.
+/// RESP replies to TRANSFER and AUTH: a timestamp as a bulk string of digits, an error, or OK.
 struct RespReplies: BitwiseCopyable {
     enum Event {
         case more
@@ -115,7 +115,10 @@ struct RespReplies: BitwiseCopyable {
     private var line: Line = (0, 0, 0, 0, 0, 0, 0, 0)
     private var length = 0
     private var kind: UInt8 = 0
+    /// Within the digits of a bulk string, behind the line that says how many.
+    private var isBody = false
 
+    private static let bulk = UInt8(ascii: "$")
     private static let lineBytesMax = 64
     private static let codes: [String: UInt16] = Dictionary(
         uniqueKeysWithValues: ResultCode.allCases.map { ($0.upperName, $0.rawValue) })
@@ -128,17 +131,25 @@ struct RespReplies: BitwiseCopyable {
             if kind == 0 {
                 kind = byte
                 length = 0
-                guard byte == UInt8(ascii: ":") || byte == UInt8(ascii: "-") || byte == UInt8(ascii: "+") else {
+                guard byte == Self.bulk || byte == UInt8(ascii: "-") || byte == UInt8(ascii: "+") else {
                     return .bad("sent a reply of type '\(Character(UnicodeScalar(byte)))' to a transfer")
                 }
                 continue
             }
             if byte == 10 {
+                if kind == Self.bulk && !isBody {
+                    isBody = true
+                    continue
+                }
                 let event = lineEnd()
                 kind = 0
+                isBody = false
                 return event
             }
-            if kind != UInt8(ascii: ":") && byte != 13 && length < Self.lineBytesMax {
+            if kind == Self.bulk {
+                // The digits of the length and those of the timestamp.
+                if byte &- UInt8(ascii: "0") > 9 && byte != 13 { return .bad("sent a text instead of a timestamp") }
+            } else if byte != 13 && length < Self.lineBytesMax {
                 // SAFETY: length is below the line's size.
                 unsafe withUnsafeMutableBytes(of: &line) { unsafe $0[length] = byte }
                 length += 1
@@ -148,7 +159,7 @@ struct RespReplies: BitwiseCopyable {
     }
 
     private func lineEnd() -> Event {
-        if kind == UInt8(ascii: ":") { return .created }
+        if kind == Self.bulk { return .created }
         if kind == UInt8(ascii: "+") { return .ok }
         // SAFETY: length is at most the line's size.
         let text = unsafe withUnsafeBytes(of: line) { unsafe String(decoding: $0[..<length], as: UTF8.self) }

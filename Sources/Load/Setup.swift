@@ -252,7 +252,9 @@ struct Setup: ~Copyable {
             try socket.send(bytes)
             for _ in start..<end {
                 let reply = try reader.line(socket)
-                if reply.first == ":" || reply == "+OK" {
+                if reply == "+OK" || reply.first == "$" {
+                    // A transfer's timestamp stands on a line of its own.
+                    if reply.first == "$" { _ = try reader.line(socket) }
                     codes.append(.created)
                     continue
                 }

@@ -91,7 +91,7 @@ enum RESPReply: Equatable {
     /// - Parameter hasTime: It is a transfer's.
     func result(hasTime: Bool) throws -> EventResult {
         switch self {
-        case .integer(let time) where hasTime: return EventResult(.created, timestamp: Timestamp(time))
+        case .bulk where hasTime: return EventResult(.created, timestamp: Timestamp(try time()))
         case .simple("OK") where !hasTime: return EventResult(.created)
         case .error(let text):
             let words = text.split(separator: " ")
@@ -102,6 +102,14 @@ enum RESPReply: Equatable {
         default: break
         }
         throw Failure(description: "not the answer to a creation: \(self)")
+    }
+
+    /// A timestamp stands in a reply as decimal text.
+    private func time() throws -> UInt64 {
+        guard case .bulk(let text) = self, let time = UInt64(text), String(time) == text else {
+            throw Failure(description: "not a timestamp: \(self)")
+        }
+        return time
     }
 
     private static let codes = Dictionary(uniqueKeysWithValues: ResultCode.allCases.map { ($0.upperName, $0) })

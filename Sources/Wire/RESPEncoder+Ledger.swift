@@ -16,7 +16,7 @@ extension RESPEncoder {
         result: EventResult, of creation: Creation, retryAfterMilliseconds: UInt32 = 1, into out: inout OutputBuffer
     ) {
         if _fastPath(result.isCreated || result.rawCode == ResultCode.exists.rawValue) {
-            if creation == .transfer { integer(result.timestamp.nanoseconds, into: &out) } else { ok(into: &out) }
+            if creation == .transfer { bulk(timestamp: result.timestamp, into: &out) } else { ok(into: &out) }
         } else {
             refusal(result, retryAfterMilliseconds: retryAfterMilliseconds, into: &out)
         }

@@ -1,6 +1,6 @@
 // Writes RESP replies, versions 2 and 3, into a connection's output. Allocates nothing besides the buffer's own growth.
 
-internal import SuanpanCore
+public import SuanpanCore
 
 /// The reply writer of a connection: remembers which version of the protocol was agreed on.
 @frozen public struct RESPEncoder: BitwiseCopyable, Sendable {
@@ -26,7 +26,7 @@ internal import SuanpanCore
         out.appendLineEnd()
     }
 
-    @inline(__always)
+    /// For numbers that stay below 2^53, and so exact in every client: counts, the protocol's version, a connection's id.
     public func integer(_ value: UInt64, into out: inout OutputBuffer) {
         out.append(UInt8(ascii: ":"))
         out.append(decimal: value)
@@ -66,6 +66,17 @@ internal import SuanpanCore
     public func bulk(decimal value: UInt128, into out: inout OutputBuffer) {
         bulkHeader(OutputBuffer.digitCount(value), into: &out)
         out.append(decimal: value)
+        out.appendLineEnd()
+    }
+
+    /// A timestamp as a decimal bulk string, as in maps: clients whose numbers are doubles (JavaScript, Lua, jq) would round
+    /// an integer above 2^53, in either version of the protocol.
+    @inline(__always)
+    public func bulk(timestamp: Timestamp, into out: inout OutputBuffer) {
+        let count = OutputBuffer.digitCount(timestamp.nanoseconds)
+        // All timestamps from 2001 to 2286.
+        if _fastPath(count == 19) { out.append("$19\r\n") } else { bulkHeader(count, into: &out) }
+        out.append(decimal: timestamp.nanoseconds)
         out.appendLineEnd()
     }
 

@@ -56,7 +56,8 @@ def wait_until(condition, what):
 
 
 class Resp:
-    """A RESP connection that says exactly what it is told."""
+    """A RESP connection that says exactly what it is told. Replies: a string, simple ones and integers with their first
+    letter; None; a list, flat for a map."""
 
     def __init__(self, address):
         self.socket = socket.create_connection(address, timeout=HANG_SECONDS)
@@ -78,9 +79,9 @@ class Resp:
             raise ConnectionError("closed")
         if line[0] in "$=":
             return self.file.read(int(line[1:]) + 2)[:-2].decode() if line != "$-1" else None
-        if line[0] == "*":
-            return [self.reply() for _ in range(int(line[1:]))]
-        return line
+        if line[0] in "*~%":
+            return [self.reply() for _ in range(int(line[1:]) * (2 if line[0] == "%" else 1))]
+        return None if line == "_" else line
 
     def is_closed(self):
         try:

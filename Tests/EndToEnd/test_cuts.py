@@ -138,7 +138,7 @@ class CutTests(unittest.TestCase):
         totals = [parse_map(item, ()) for item in totals]
         self.assertEqual([t["ledger"] for t in totals], [1, 7])
         self.assertEqual([t["debits_posted"] for t in totals], [6, 0])
-        self.assertTrue(first < second <= totals[0]["timestamp"] == totals[1]["timestamp"])
+        self.assertTrue(int(first) < int(second) <= totals[0]["timestamp"] == totals[1]["timestamp"])
         self.assertEqual(list(client.totals([7, 8])), [7])
         self.assertEqual(len(client.lookup_accounts([3, 9, 4, 3], consistent=True)), 3)
         wait_until(lambda: info(server, "totals").get("ledgers") == "2", "INFO tells the sums")

@@ -137,8 +137,8 @@ class TerminationTests(unittest.TestCase):
                         "TRANSFER", m["id"], m["debit_account_id"], m["credit_account_id"], 1, 1, 1) for m in moves))
                     for move in moves:
                         reply = connection.reply()
-                        if reply.startswith(":"):
-                            acknowledged[move["id"]] = (move, int(reply[1:]))
+                        if reply.isdigit():
+                            acknowledged[move["id"]] = (move, int(reply))
                         else:
                             refusals.append(reply.split()[0])
             except OSError:

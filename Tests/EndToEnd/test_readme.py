@@ -73,7 +73,7 @@ class ReadmeTests(unittest.TestCase):
         self.assertIn("# ", text, "says what is printed")
         for line in said.getvalue().splitlines():
             # 2 has not enough for ten transfers: the comment there says so.
-            self.assertRegex(line, r"^(\d{19}|EXCEEDS_CREDITS .*|\[\d{19}, \d{19}\]|\{'id': .*\})$", text)
+            self.assertRegex(line, r"^(\d{19}|EXCEEDS_CREDITS .*|\['\d{19}', '\d{19}'\]|\{'id': .*\})$", text)
         return said.getvalue()
 
     @unittest.skipUnless(shutil.which("redis-cli"), "redis-cli is not installed")

@@ -383,13 +383,13 @@ final class FakeServer: Sendable {
             }
             if busy == true { return "-BUSY retry after 5 ms\r\n" }
             let code = seen.withLock { note(t, isFunding, routing, &$0) }
-            return code == .created ? ":7\r\n" : "-\(code.upperName) no\r\n"
+            return code == .created ? "$1\r\n7\r\n" : "-\(code.upperName) no\r\n"
         case "TRANSFER.POST":
             let t = Transfer(
                 id: TransferID(number(words[1])), debit: AccountID(number(words[2])), credit: AccountID(0),
                 amount: Amount(.max), ledger: 0, code: 0, flags: .postPending, pendingID: TransferID(number(words[3])))
             let code = seen.withLock { note(t, false, routing, &$0) }
-            return code == .created ? ":7\r\n" : "-\(code.upperName) no\r\n"
+            return code == .created ? "$1\r\n7\r\n" : "-\(code.upperName) no\r\n"
         default: return "-ERR unknown command\r\n"
         }
     }

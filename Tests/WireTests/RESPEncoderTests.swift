@@ -34,9 +34,9 @@ import Testing
 @Test func creationsAreAnswered() {
     let created = EventResult(.created, timestamp: Timestamp(1_763_712_345_678_901_234))
     let exists = EventResult(.exists, timestamp: Timestamp(5))
-    #expect(written { $0.encode(result: created, of: .transfer, into: &$1) } == ":1763712345678901234\r\n")
+    #expect(written { $0.encode(result: created, of: .transfer, into: &$1) } == "$19\r\n1763712345678901234\r\n")
     #expect(written { $0.encode(result: created, of: .account, into: &$1) } == "+OK\r\n")
-    #expect(written { $0.encode(result: exists, of: .transfer, into: &$1) } == ":5\r\n")
+    #expect(written { $0.encode(result: exists, of: .transfer, into: &$1) } == "$1\r\n5\r\n")
     #expect(written { $0.encode(result: exists, of: .account, into: &$1) } == "+OK\r\n")
     #expect(
         written { $0.encode(result: EventResult(.busy), of: .transfer, retryAfterMilliseconds: 12, into: &$1) }

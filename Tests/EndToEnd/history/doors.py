@@ -310,8 +310,8 @@ def take_resp(connection, step):
 
 def resp_result(reply):
     """`ok` is created or exists: RESP does not tell them apart."""
-    if isinstance(reply, int):
-        return Result("ok", reply)
+    if isinstance(reply, str) and reply.isdigit():
+        return Result("ok", int(reply))
     if reply == "OK":
         return Result("ok")
     if not isinstance(reply, Exception):
