@@ -25,6 +25,8 @@ public enum DamageReason: Error, Equatable, Hashable, Sendable, CustomStringConv
     case epochsFile
     /// A record whose kind no version has defined.
     case recordKind
+    /// A sound record that is not the one written here.
+    case otherRecord
     /// Another shard's log says that more of this log was durable than is there.
     case endsBeforeProof
 
@@ -42,6 +44,7 @@ public enum DamageReason: Error, Equatable, Hashable, Sendable, CustomStringConv
         case .segmentHeader: "a segment file's header fails its checksum"
         case .epochsFile: "the epochs file is missing or fails its checksum"
         case .recordKind: "no record stands here"
+        case .otherRecord: "another record stands here than was written"
         case .endsBeforeProof: "the log ends before what another shard proves durable"
         }
     }

@@ -14,6 +14,9 @@ public final class LogScan {
     private var segment: UInt64
     private var offset = UInt64(SegmentFile.blockBytes)
     private var epoch: UInt32 = 0
+    /// Of the group before: what the next one must continue. 0: the first one is to come.
+    private var lastChecksum: UInt64 = 0
+    private var expected: UInt64 = 0
     private var isAtEnd = false
 
     /// - Parameters:
@@ -41,16 +44,17 @@ public final class LogScan {
                 offset = UInt64(SegmentFile.blockBytes)
             }
             guard let header = try header(segment, offset) else { throw damaged(.headerUnreadable) }
-            guard header.epoch >= epoch, header.isPlausible(segmentBytes: directory.segmentBytes) else {
-                throw damaged(.chainBroken)
-            }
+            guard header.epoch >= epoch, header.isPlausible(segmentBytes: directory.segmentBytes), continues(header)
+            else { throw damaged(.chainBroken) }
             epoch = header.epoch
+            lastChecksum = header.headerChecksum
             let at = try reader.ensure(offset, Int(header.length))
             let base = segment * UInt64(directory.segmentBytes) + offset + UInt64(GroupHeader.bytes)
             // A later epoch may have begun inside this group: its other records are void.
             let cut = epochs.filter { $0.epoch > header.epoch }.map(\.firstLSN).min() ?? .max
             let end = min(header.endLSN, cut, bound.value + 1)
             isAtEnd = header.endLSN > bound.value && cut > bound.value
+            expected = min(header.endLSN, cut)
             let isEarly = header.clockCeiling < since.nanoseconds
             if !isEarly && end > header.firstLSN {
                 let computed = reader.window.checksum(at + GroupHeader.bytes, Int(header.length) - GroupHeader.bytes)
@@ -65,6 +69,12 @@ public final class LogScan {
                 isAsynchronous: header.isAsynchronous)
         }
         return nil
+    }
+
+    /// The group stands behind the one read before it: no other opening's, nor an older one that a write should have
+    /// replaced.
+    private func continues(_ header: GroupHeader) -> Bool {
+        expected == 0 || header.previousChecksum == lastChecksum && header.firstLSN == expected
     }
 
     /// Begins with the last segment whose first group was written before `since`: group ceilings never fall, so all

@@ -16,7 +16,7 @@ extension Shard {
     }
 
     /// Decides a transfer that needs no chain and whose debit account hashes to this shard.
-    /// - Complexity: O(1); allocates nothing. A duplicate of an old id costs one read of the log.
+    /// - Complexity: O(1); allocates nothing. A duplicate of an old id costs a read of its group.
     public mutating func submit(_ t: borrowing Transfer, _ origin: Origin) throws(JournalError) -> Submission {
         let bad = t.refusalByRequest()
         if bad != .created { return .answered(EventResult(bad)) }
@@ -177,7 +177,7 @@ extension Shard {
     }
 
     /// The transfer with this debit account and id, as recorded; nil: none accepted.
-    /// - Complexity: O(1); one read of the log when it is older than the buffers in memory.
+    /// - Complexity: O(1); a read of its group (`RecordReader`) when it is older than the buffers in memory.
     public mutating func lookupTransfer(_ debit: AccountID, _ id: TransferID) throws(JournalError) -> Transfer? {
         guard let (known, record) = try remembered(ledger.identityHash(debit, id), debit, id) else { return nil }
         return known.refusal == nil ? record.transfer : nil
@@ -213,18 +213,28 @@ extension Shard {
     }
 
     /// What is remembered of an identity, and its record; nil: nothing.
-    /// - Complexity: O(1) for a new identity; else one read of the log when its record is older than the buffers in memory.
+    /// - Complexity: O(1) for a new identity; else a read of the record's group when it is older than the buffers in memory.
+    /// - Throws: `damaged` where the log no longer proves what was remembered: never taken for another id.
     @inline(__always)
     mutating func remembered(
         _ hash: UInt64, _ debit: AccountID, _ id: TransferID
     ) throws(JournalError) -> (RememberedID, LogRecord)? {
         var step = 0
         while let known = ledger.nextRemembered(hash, &step) {
-            let record = try journal.read(LogPosition(known.position))
+            let record = try readBack(hash, LogPosition(known.position))
             // Equal hashes, other ids: go on looking.
             if record.body.id == id && record.body.debitAccountID == debit { return (known, record) }
         }
         return nil
+    }
+
+    /// The record of a remembered identity: one with that hash, or what stands there is not what was written.
+    private mutating func readBack(_ hash: UInt64, _ position: LogPosition) throws(JournalError) -> LogRecord {
+        let record = try journal.read(position)
+        guard ledger.identityHash(record.body.debitAccountID, record.body.id) == hash else {
+            throw journal.damage(.otherRecord, at: position)
+        }
+        return record
     }
 
     // MARK: Deciding at once

@@ -65,7 +65,7 @@ import Testing
     // Behind the last record nothing stands, in memory or on disk.
     let error = fail { () throws(JournalError) in _ = try journal.read(LogPosition(second.value + 9)) }
     guard case .damaged(let damage) = error else { Issue.record("\(String(describing: error))"); return }
-    #expect(damage.reason == .recordKind)
+    #expect(damage.reason == .headerUnreadable)
 }
 
 @Test func aPlaceWithoutARecordIsRefused() throws {
