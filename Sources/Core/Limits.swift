@@ -7,6 +7,9 @@ public enum Limits {
     @inlinable public static var eventsPerChainMax: Int { 64 }
     /// Accounts that one chain can touch.
     @inlinable public static var accountsPerChainMax: Int { 2 * eventsPerChainMax }
+    /// A place in a shard's log, in units of 16 bytes: 40 bits of a remembered id hold it, which is 16 TiB of log. A shard
+    /// takes no more work shortly before.
+    @inlinable public static var logPositionMax: UInt64 { (1 << 40) - 1 }
     /// A record of the ledger: an account or a transfer.
     @inlinable public static var recordBytes: Int { 128 }
     /// Body of a native message.

@@ -97,6 +97,8 @@ public struct Journal: ~Copyable {
     let supply: SegmentSupply
     let epoch: UInt32
     @usableFromInline let segmentBytes: UInt64
+    /// No work begins in or behind this segment: what has begun still finds places for its records.
+    let segmentForNewWorkMax: UInt64
 
     // The open group, as `append` sees it.
     @usableFromInline let buffers: PageBuffer
@@ -164,6 +166,9 @@ public struct Journal: ~Copyable {
         self.options = options
         self.supply = supply
         segmentBytes = UInt64(directory.segmentBytes)
+        let segmentsMax = (Limits.logPositionMax + 1) * 16 / segmentBytes
+        // A thousandth of it is 16 GiB: more than all that can be under way.
+        segmentForNewWorkMax = segmentsMax - segmentsMax / 1024
         epoch = try replayed.beginEpoch(directory)
         buffers = PageBuffer(bytes: Int(Self.bufferCount) * Self.groupBytesMax)
         slots = FixedArray(count: Int(Self.bufferCount))
@@ -224,8 +229,10 @@ public struct Journal: ~Copyable {
     /// The disk has no room for further segments.
     public var isDiskFull: Bool { supply.isDiskFull }
 
-    /// False when the disk is full and only the reserve for work already begun is left.
+    /// False when the disk is full, or the log as long as positions can tell, and only the reserve for work already begun
+    /// is left.
     public var admitsNewWork: Bool {
+        if segment >= segmentForNewWorkMax { return false }
         guard supply.isDiskFull else { return true }
         let offset = isOpen ? slots[Self.slot(opened - 1)].offset + UInt64(SegmentFile.blockBytes) : nextOffset
         let ahead = supply.ready - min(segment, supply.ready)

@@ -52,17 +52,21 @@ public import SuanpanCore
     @usableFromInline var packed: UInt64
     @inlinable init(packed: UInt64) { self.packed = packed }
 
-    static let positionMax: UInt64 = (1 << 40) - 1
-
     @inlinable static func created(at position: UInt64, _ state: PendingState = .notPending) -> RememberedID {
-        RememberedID(packed: position & ((1 << 40) - 1) | UInt64(state.rawValue) << 56 | 1 << 62)
+        check(position)
+        return RememberedID(packed: position | UInt64(state.rawValue) << 56 | 1 << 62)
     }
     @inlinable static func refused(_ reason: ResultCode, at position: UInt64) -> RememberedID {
-        RememberedID(packed: position & ((1 << 40) - 1) | UInt64(reason.rawValue) << 40 | 1 << 63)
+        check(position)
+        return RememberedID(packed: position | UInt64(reason.rawValue) << 40 | 1 << 63)
+    }
+    /// The journal takes no work that would be recorded beyond.
+    @inlinable static func check(_ position: UInt64) {
+        invariant(position <= Limits.logPositionMax, "log position \(position) is beyond what a remembered id holds")
     }
 
     /// Position of the record in units of 16 bytes.
-    @inlinable public var position: UInt64 { packed & ((1 << 40) - 1) }
+    @inlinable public var position: UInt64 { packed & Limits.logPositionMax }
     /// The first refusal; nil: it was created.
     @inlinable public var refusal: ResultCode? {
         packed >> 63 == 1 ? ResultCode(rawValue: UInt16(truncatingIfNeeded: packed >> 40)) : nil

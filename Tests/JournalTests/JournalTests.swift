@@ -68,6 +68,30 @@ import Testing
     #expect(damage.reason == .headerUnreadable)
 }
 
+@Test func aLogThatPositionsCannotTellFurtherTakesNoNewWork() throws {
+    let bench = try Bench()
+    // As if 16 TiB less a few segments had been written: the epochs file says where the log begins.
+    let total = (Limits.logPositionMax + 1) * 16 / (1 << 20)
+    let last = total - total / 1024 - 1
+    for number in last...last + 2 { try SegmentFile.create(bench.data, number) }
+    try EpochFile.write(
+        bench.data,
+        [
+            EpochEntry(
+                epoch: 1, segment: last, offset: 4096, firstLSN: 1 << 40, previousChecksum: 0, clockCeiling: 0)
+        ])
+    var journal = try bench.open()
+    #expect(journal.admitsNewWork == true)
+    while journal.admitsNewWork {
+        #expect(journal.hasRoom(records: 1) == true)
+        journal.append(transfer(1))
+    }
+    // What had begun goes on.
+    let position = journal.append(transfer(2))
+    #expect(position.segment(segmentBytes: 1 << 20) == last + 1)
+    #expect(position.value < Limits.logPositionMax)
+}
+
 @Test func aPlaceWithoutARecordIsRefused() throws {
     let bench = try Bench()
     var reader = RecordReader(bench.data)

@@ -93,7 +93,7 @@ import Testing
     let here = state.identityHash(AccountID(1), id)
     let there = state.identityHash(AccountID(2), id)
     #expect(here != there)
-    let last: UInt64 = (1 << 40) - 1
+    let last = Limits.logPositionMax
     state.rememberCreated(here, position: last)
     var step = 0
     let first = state.nextRemembered(here, &step)
@@ -109,6 +109,13 @@ import Testing
         step = 0
         let known = state.nextRemembered(hash, &step)
         #expect(known?.refusal == code && known?.position == last - UInt64(n))
+    }
+}
+
+@Test func aPositionThatARememberedIDCannotHoldIsNeverCutShort() async {
+    await #expect(processExitsWith: .failure) {
+        var state = makeLedger()
+        state.rememberCreated(state.identityHash(AccountID(1), TransferID(1)), position: Limits.logPositionMax + 1)
     }
 }
 
