@@ -63,7 +63,7 @@ struct Connection: ~Copyable {
     var isAlone = false
     /// RESP: between MULTI and EXEC.
     var multi = MultiState.closed
-    /// Transfers, or accounts seen as transfers.
+    /// What MULTI queues, until EXEC has been answered: transfers, or accounts seen as transfers.
     var queued: [Transfer] = []
     var queuesAccounts = false
     /// RESP: requests in order, plus 1.

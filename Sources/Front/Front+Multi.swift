@@ -114,8 +114,23 @@ extension Front {
             }
             let kind: RequestKind = connections[c].queuesAccounts ? .respExecAccounts : .respExec
             guard try startChain(c, kind, count, &shard) else { return false }
+            if connections[c].isAlone {
+                // What was asked is kept for the reply, which names the event at fault.
+                connections[c].multi = .closed
+                return true
+            }
         }
         connections[c].endMulti()
         return true
+    }
+
+    /// The reply of an EXEC whose results are all there.
+    mutating func encodeChain(_ c: Int, _ r: Int) {
+        let buffer = requests[r].buffer
+        let asked = connections[c].queued
+        encoder(c).encode(
+            chain: Int(requests[r].count), of: requests[r].kind == .respExec ? .transfer : .account,
+            result: { pool.result(buffer, $0) }, id: { asked[$0].id.value }, into: &connections[c].output)
+        connections[c].endMulti()
     }
 }

@@ -230,12 +230,7 @@ extension Front {
         case .respAccountCreate:
             encoder.encode(result: pool.result(buffer, 0), of: .account, into: &connections[c].output)
         case .respExec, .respExecAccounts:
-            encoder.array(Int(requests[r].count), into: &connections[c].output)
-            for i in 0..<Int(requests[r].count) {
-                encoder.encode(
-                    result: pool.result(buffer, i), of: requests[r].kind == .respExec ? .transfer : .account,
-                    into: &connections[c].output)
-            }
+            encodeChain(c, r)
         case .respAccountGet: encodeAccount(c, buffer, 0)
         case .respHistory: encodeHistory(c, r)
         case .respAccountGetMany:

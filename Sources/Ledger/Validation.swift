@@ -38,9 +38,10 @@ extension Transfer {
     }
 
     /// Compares a transfer sent again with what was recorded: the first field that differs, or `.exists`.
+    /// `linked` says how a request was grouped, not what was paid: a chain's member sent again alone is the same.
     /// - Parameter recorded: As it was asked: `LogRecord.asked`.
     public func comparedWithRecorded(_ recorded: Transfer) -> ResultCode {
-        if flags != recorded.flags { return .existsWithDifferentFlags }
+        if !flags.symmetricDifference(recorded.flags).isSubset(of: .linked) { return .existsWithDifferentFlags }
         if pendingID != recorded.pendingID { return .existsWithDifferentPendingID }
         if timeout != recorded.timeout { return .existsWithDifferentTimeout }
         if creditAccountID != recorded.creditAccountID { return .existsWithDifferentCreditAccountID }
@@ -75,10 +76,10 @@ extension Account {
         return .created
     }
 
-    /// Compares an account sent again with the one that exists.
+    /// Compares an account sent again with the one that exists, `linked` not, as for transfers.
     /// - Parameter existing: As it was created: `Ledger.accountAsCreated`.
     public func comparedWithExisting(_ existing: Account) -> ResultCode {
-        if flags != existing.flags { return .existsWithDifferentFlags }
+        if !flags.symmetricDifference(existing.flags).isSubset(of: .linked) { return .existsWithDifferentFlags }
         if userData128 != existing.userData128 { return .existsWithDifferentUserData128 }
         if userData64 != existing.userData64 { return .existsWithDifferentUserData64 }
         if userData32 != existing.userData32 { return .existsWithDifferentUserData32 }

@@ -130,7 +130,9 @@ extension Question {
         case .transfers, .accounts:
             let isTransfers = operation == .createTransfers
             let parts = count == 1 ? [told] : try told.elements(count)
-            return .results(try parts.map { try $0.result(hasTime: isTransfers) })
+            let results = try parts.map { try $0.result(hasTime: isTransfers) }
+            try checkFaultIsNamed(parts, results)
+            return .results(results)
         case .account, .freeze: return .results([try told.result(hasTime: false)])
         case .lookupAccount(let id):
             let account = try told.account()
@@ -144,6 +146,28 @@ extension Question {
             return .transfer(transfer)
         case .cut([]): return .cut([], try told.totals())
         case .cut(let ids): return .cut(try told.elements(ids.count).map { try $0.account() }, [])
+        }
+    }
+}
+
+extension Question {
+    /// The others of a refused chain say which event is at fault, and why.
+    private func checkFaultIsNamed(_ parts: [RESPReply], _ results: [EventResult]) throws {
+        guard results.contains(where: { $0.code == .linkedEventFailed }),
+            let fault = results.firstIndex(where: { $0.code != .linkedEventFailed }), let code = results[fault].code
+        else { return }
+        let id: UInt128 =
+            switch self {
+            case .transfers(let events): events[fault].id.value
+            case .accounts(let accounts): accounts[fault].id.value
+            default: 0
+            }
+        let name = code == .created ? ResultCode.exists.upperName : code.upperName
+        let words = "LINKED_EVENT_FAILED event \(fault + 1) of \(parts.count), id \(id), was refused: \(name) "
+        for (i, part) in parts.enumerated() where i != fault {
+            guard case .error(let text) = part, text.hasPrefix(words) else {
+                throw Failure(description: "the event at fault is not named: \(part), not \(words)")
+            }
         }
     }
 }

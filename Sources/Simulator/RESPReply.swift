@@ -95,7 +95,8 @@ enum RESPReply: Equatable {
         case .simple("OK") where !hasTime: return EventResult(.created)
         case .error(let text):
             let words = text.split(separator: " ")
-            guard let code = Self.codes[String(words[0])], code != .created, code != .exists else { break }
+            // EXISTS: since an event before it in its chain, which failed.
+            guard let code = Self.codes[String(words[0])], code != .created else { break }
             guard code == .idAlreadyFailed else { return EventResult(code) }
             guard words.count > 1, let reason = Self.codes[words[1].uppercased()], reason.isFinalRefusal else { break }
             return EventResult(code, reason: reason)

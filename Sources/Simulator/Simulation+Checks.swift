@@ -159,6 +159,12 @@ extension Simulation {
                     let identity = asked[k].identity
                     var first = book.transfers[identity]?.asked
                     first?.timestamp = .zero
+                    // How a request was grouped is not compared.
+                    if asked[k].flags.contains(.linked) {
+                        first?.flags.insert(.linked)
+                    } else {
+                        first?.flags.remove(.linked)
+                    }
                     switch code {
                     case .created, .exists:
                         // What exists only since an event before it, in a chain that failed, has no timestamp.

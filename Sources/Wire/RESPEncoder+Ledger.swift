@@ -22,6 +22,55 @@ extension RESPEncoder {
         }
     }
 
+    /// The answer to EXEC: one reply for each creation. The others of a refused chain name the one at fault, as several
+    /// clients show the first error of an array and no more.
+    /// - Parameters:
+    ///   - result: Of the event at a place in the chain.
+    ///   - id: What it was to create: a transfer's id, an account's.
+    public func encode(
+        chain count: Int, of creation: Creation, retryAfterMilliseconds: UInt32 = 1, result: (Int) -> EventResult,
+        id: (Int) -> UInt128, into out: inout OutputBuffer
+    ) {
+        array(count, into: &out)
+        let failed = ResultCode.linkedEventFailed.rawValue
+        let isRefused = (0..<count).contains { result($0).rawCode == failed }
+        let fault = isRefused ? (0..<count).first { result($0).rawCode != failed } : nil
+        for i in 0..<count {
+            let own = result(i)
+            if let fault, i != fault {
+                out.append("-LINKED_EVENT_FAILED event ")
+                out.append(decimal: UInt64(fault + 1))
+                out.append(" of ")
+                out.append(decimal: UInt64(count))
+                out.append(", id ")
+                out.append(decimal: id(fault))
+                out.append(", was refused: ")
+                let start = out.count
+                refusal(ofChain: result(fault), retryAfterMilliseconds, into: &out)
+                out.remove(at: start)
+            } else if i == fault, !isKnown(own) {
+                refusal(ofChain: own, retryAfterMilliseconds, into: &out)
+            } else {
+                encode(result: own, of: creation, retryAfterMilliseconds: retryAfterMilliseconds, into: &out)
+            }
+        }
+    }
+
+    /// It existed before the chain.
+    private func isKnown(_ result: EventResult) -> Bool {
+        result.rawCode == ResultCode.exists.rawValue && result.timestamp != .zero
+    }
+
+    private func refusal(
+        ofChain result: EventResult, _ retryAfterMilliseconds: UInt32, into out: inout OutputBuffer
+    ) {
+        if result.rawCode == ResultCode.exists.rawValue && !isKnown(result) {
+            // It exists since an event before it in the chain, and so no longer.
+            return out.append("-EXISTS the chain holds this id twice\r\n")
+        }
+        refusal(result, retryAfterMilliseconds: retryAfterMilliseconds, into: &out)
+    }
+
     private func refusal(_ result: EventResult, retryAfterMilliseconds: UInt32, into out: inout OutputBuffer) {
         guard let code = result.code else {
             out.append("-ERR unknown result ")
@@ -158,15 +207,20 @@ extension OutputBuffer {
     fileprivate mutating func append(refusal reply: StaticString) {
         let first = count
         append(reply)
+        remove(at: first)
         withMutableBytes { bytes in
-            // Move over the `-` and lower the name.
-            var inName = true
-            for i in first..<(bytes.count - 1) {
-                var byte = bytes[i + 1]
-                if byte == 0x20 { inName = false }
-                if inName, byte >= 0x41, byte <= 0x5A { byte += 0x20 }
-                bytes[i] = byte
+            var i = first
+            while i < bytes.count, bytes[i] != 0x20 {
+                if bytes[i] >= 0x41, bytes[i] <= 0x5A { bytes[i] += 0x20 }
+                i += 1
             }
+        }
+    }
+
+    /// Takes one byte of the last few away: the `-` of an error that another one quotes.
+    fileprivate mutating func remove(at offset: Int) {
+        withMutableBytes { bytes in
+            for i in offset..<(bytes.count - 1) { bytes[i] = bytes[i + 1] }
         }
         truncate(to: count - 1)
     }

@@ -49,7 +49,7 @@ class AccountChainTests(RulesCase):
                     expected[i] = CODE_ZERO
                     self.assertEqual(codes(self.client.create_accounts(chain(*wrong))), expected)
                     wrong[i] = dict(new[2], code=9)
-                    expected[i] = DIFFERENT_CODE if i == 2 else 50
+                    expected[i] = DIFFERENT_CODE
                     self.assertEqual(codes(self.client.create_accounts(chain(*wrong))), expected)
                 self.assertEqual(self.found(others), [])
                 self.assertEqual(codes(self.client.create_accounts(others)), [CREATED] * 3)
@@ -75,6 +75,16 @@ class AccountChainTests(RulesCase):
             self.client.wait(request)
             self.assertEqual(self.code(transfer(self.new_id(), new[0]["id"], new[1]["id"], 5)), CREATED)
 
+    def test_how_a_request_was_grouped_is_not_compared(self):
+        for shards in ((0, 0), (0, 1)):
+            new = self.fresh(*shards)
+            first = [(EXISTS, timestamp, 0) for _, timestamp, _ in self.client.create_accounts(chain(*new))]
+            alone, = self.fresh(0)
+            first += [(EXISTS, timestamp, 0) for _, timestamp, _ in self.client.create_accounts([alone])]
+            new.append(alone)
+            self.assertEqual([self.client.create_accounts([a])[0] for a in new], first)
+            self.assertEqual(self.client.create_accounts(chain(*new[::-1])), first[::-1])
+
     def test_multi(self):
         client = redis.Redis(*self.server.resp, decode_responses=True)
         self.addCleanup(client.close)
@@ -91,7 +101,9 @@ class AccountChainTests(RulesCase):
             pipe.execute_command("ACCOUNT.CREATE", new[1]["id"], 1, 2, "DATA64", 7)
             refused = pipe.execute(raise_on_error=False)
             self.assertEqual([str(r).split()[0] for r in refused], ["LINKED_EVENT_FAILED", "EXISTS_WITH_DIFFERENT_CODE"])
+            self.assertIn(f"event 2 of 2, id {new[1]['id']}, was refused: EXISTS_WITH_DIFFERENT_CODE ", str(refused[0]))
             self.assertEqual(self.found(others), [])
+            self.assertEqual(client.execute_command("ACCOUNT.CREATE", new[0]["id"], 1, 1, "DATA64", 7), "OK")
             # One alone is no chain.
             pipe = client.pipeline(transaction=True)
             pipe.execute_command("ACCOUNT.CREATE", others[0]["id"], 1, 1)

@@ -198,6 +198,33 @@ class ChainTests(RulesCase):
                                                               LINKED_EVENT_FAILED])
                 self.assertEqual(self.balances(b), (0, 90, 0, 100))
 
+    def test_how_a_request_was_grouped_is_not_compared(self):
+        # A job that clears up after a lost answer sends events alone that were a chain, and the other way round.
+        for shards in ((0, 0), (0, 1)):
+            with self.subTest(shards=shards):
+                a, b = self.accounts(*shards)
+                chain = linked([transfer(self.new_id(), a, b, 5, PENDING), transfer(self.new_id(), b, a, 4),
+                                transfer(self.new_id(), a, b, 3)])
+                times = [timestamp for _, timestamp, _ in self.create(*chain)]
+                chain.append(resolution(self.new_id(), a, chain[0]["id"], POST_PENDING, 5))
+                (code, timestamp, _), = self.create(chain[3])
+                self.assertEqual(code, CREATED)
+                times.append(timestamp)
+                alone = [dict(event, flags=event["flags"] & ~LINKED) for event in chain]
+                before = [self.balances(id) for id in (a, b)]
+                for event, timestamp in zip(alone, times):
+                    self.assertEqual(self.create(event), [(EXISTS, timestamp, 0)])
+                again = [(EXISTS, timestamp, 0) for timestamp in times]
+                self.assertEqual(self.create(*alone), again)
+                self.assertEqual(self.create(*linked(alone)), again)
+                self.assertEqual(self.create(*linked(alone[::-1])), again[::-1])
+                # The other fields still are, and a chain that mixes known with new is still refused.
+                other = dict(alone[1], amount=5)
+                self.assertEqual(codes(self.create(other)), [DIFFERENT_AMOUNT])
+                mixed = linked([transfer(self.new_id(), a, b, 1), alone[2]])
+                self.assertEqual(codes(self.create(*mixed)), [LINKED_EVENT_FAILED, EXISTS])
+                self.assertEqual([self.balances(id) for id in (a, b)], before)
+
     def test_a_chain_is_refused_whole(self):
         for shards in ((0, 0, 0), (0, 1, 0), (1, 0, 1), (0, 0, 1)):
             with self.subTest(shards=shards):
@@ -460,8 +487,38 @@ class RedisRulesTests(RulesCase):
             pipe.execute_command("TRANSFER", self.new_id(), a, fee, 1, 1, 2)
             errors = [str(reply).split()[0] for reply in pipe.execute(raise_on_error=False)]
             self.assertEqual(errors, ["LINKED_EVENT_FAILED", "EXCEEDS_CREDITS", "LINKED_EVENT_FAILED"])
+            # Sent again one by one: what the chain answered.
+            self.assertEqual(self.run_command("TRANSFER", first, a, b, 100, 1, 1), replies[0])
+            self.assertEqual(self.run_command("TRANSFER", second, b, fee, 1100, 1, 2), replies[1])
             self.assertEqual([self.balances(i) for i in (a, b, fee)],
                              [(0, 100, 0, 1000), (0, 1100, 0, 1100), (0, 0, 0, 1100)])
+
+    def test_the_first_error_of_exec_says_which_and_why(self):
+        # Several clients show no more of a refused chain.
+        a, b = self.accounts(0, 1)
+        known, spent = self.new_id(), self.new_id()
+        first = self.run_command("TRANSFER", known, a, b, 1, 1, 1)
+        self.refused("EXCEEDS_CREDITS", "TRANSFER", spent, a, b, 9999, 1, 1)
+
+        def shown(*moves):
+            pipe = self.redis.pipeline(transaction=True)
+            for id, amount in moves:
+                pipe.execute_command("TRANSFER", id, a, b, amount, 1, 1)
+            replies = pipe.execute(raise_on_error=False)
+            return [reply.decode() if isinstance(reply, bytes) else str(reply) for reply in replies]
+
+        p, q, r = self.new_id(), self.new_id(), self.new_id()
+        why = f"LINKED_EVENT_FAILED event 2 of 3, id {q}, was refused: EXCEEDS_CREDITS the debit account has not so much left"
+        self.assertEqual(shown((p, 1), (q, 5000), (r, 1)), [why, why.split(": ")[1], why])
+        why = f"LINKED_EVENT_FAILED event 1 of 2, id {spent}, was refused: "
+        self.assertEqual(shown((spent, 1), (p, 1))[1].split(" the ")[0], why + "ID_ALREADY_FAILED exceeds_credits")
+        why = f"LINKED_EVENT_FAILED event 2 of 2, id {known}, was refused: EXISTS the same was created before"
+        self.assertEqual(shown((p, 1), (known, 1)), [why, first.decode()])
+        # The second of the same is not told a success.
+        self.assertEqual(shown((p, 1), (p, 1)), [
+            f"LINKED_EVENT_FAILED event 2 of 2, id {p}, was refused: EXISTS the chain holds this id twice",
+            "EXISTS the chain holds this id twice"])
+        self.assertEqual(self.balances(b), (0, 0, 0, 1001))
 
     def test_a_purchase(self):
         buyer, merchant, fee = self.accounts(0, 1, 0)

@@ -408,7 +408,8 @@ public struct ModelLedger {
         case .refused(let reason)?: return EventResult(.idAlreadyFailed, reason: reason)
         case .accepted(let known)?:
             let a = known.asked
-            if t.flags != a.flags { return EventResult(.existsWithDifferentFlags) }
+            // How a request was grouped is not what was paid.
+            if t.flags.union(.linked) != a.flags.union(.linked) { return EventResult(.existsWithDifferentFlags) }
             if t.pendingID != a.pendingID { return EventResult(.existsWithDifferentPendingID) }
             if t.timeout != a.timeout { return EventResult(.existsWithDifferentTimeout) }
             if t.creditAccountID != a.creditAccountID { return EventResult(.existsWithDifferentCreditAccountID) }
@@ -444,7 +445,7 @@ public struct ModelLedger {
 
     private func seen(_ a: Account) -> EventResult? {
         guard let first = created[a.id] else { return nil }
-        if a.flags != first.flags { return EventResult(.existsWithDifferentFlags) }
+        if a.flags.union(.linked) != first.flags.union(.linked) { return EventResult(.existsWithDifferentFlags) }
         if a.userData128 != first.userData128 { return EventResult(.existsWithDifferentUserData128) }
         if a.userData64 != first.userData64 { return EventResult(.existsWithDifferentUserData64) }
         if a.userData32 != first.userData32 { return EventResult(.existsWithDifferentUserData32) }

@@ -145,7 +145,10 @@ import Testing
         ]
         var recorded = good
         recorded.timestamp = Timestamp(77)
+        var grouped = good
+        grouped.flags.insert(.linked)
         #expect(good.comparedWithRecorded(recorded) == .exists)
+        #expect(grouped.comparedWithRecorded(recorded) == .exists && recorded.comparedWithRecorded(grouped) == .exists)
         for (i, first) in fields.enumerated() {
             var t = good
             first.1(&t)
@@ -172,6 +175,9 @@ import Testing
             (.existsWithDifferentCode, { $0.code = 8 }),
         ]
         #expect(good.comparedWithExisting(existing) == .exists)
+        var grouped = good
+        grouped.flags.insert(.linked)
+        #expect(grouped.comparedWithExisting(existing) == .exists && existing.comparedWithExisting(grouped) == .exists)
         for (i, first) in fields.enumerated() {
             var a = good
             first.1(&a)

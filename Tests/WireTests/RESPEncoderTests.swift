@@ -47,6 +47,22 @@ import Testing
         } == "-ID_ALREADY_FAILED exceeds_credits the debit account has not so much left\r\n")
 }
 
+/// Every refusal, quoted in one line by the other events of its chain.
+@Test func theOthersOfAChainNameTheEventAtFault() {
+    for code in ResultCode.allCases where code != .created && code != .linkedEventFailed {
+        let reply = written { encoder, out in
+            encoder.encode(
+                chain: 3, of: .account,
+                result: { $0 == 1 ? EventResult(code, timestamp: Timestamp(5)) : EventResult(.linkedEventFailed) },
+                id: { UInt128($0) + 70 }, into: &out)
+        }
+        let lines = reply.split(separator: "\r\n")
+        let quoted = "-LINKED_EVENT_FAILED event 2 of 3, id 71, was refused: \(code.upperName) "
+        #expect(lines.count == 4 && lines[0] == "*3" && lines[1] == lines[3] && lines[1].hasPrefix(quoted), "\(code)")
+        #expect(code == .exists ? lines[2] == "+OK" : lines[1].hasSuffix(lines[2].dropFirst()), "\(code)")
+    }
+}
+
 @Test func everyRefusalHasItsNameAndOneLine() {
     for code in ResultCode.allCases where code != .created && code != .exists {
         let reply = written { $0.encode(result: EventResult(code), of: .transfer, into: &$1) }

@@ -4,7 +4,7 @@ It is written from the description of the ledger's operations alone, shares noth
 obvious to the fast. Everything that changes goes through `_set`, so that a search can take steps back (`mark`, `undo`).
 
 Readings, where the description leaves a choice:
- 1. Fields are compared as they were asked, `linked` among the flags, 0 for "not given" in a post or void too.
+ 1. Fields are compared as they were asked, the flags without `linked`, 0 for "not given" in a post or void too.
  2. An account's flags are compared as they were at its creation: freezing or closing it does not spoil a retry.
  3. Post and void exclude each other, pending, and the balancing and closing flags (`flags_are_mutually_exclusive`).
     Both balancing flags, and both closing flags, may stand together.
@@ -149,7 +149,8 @@ class Model:
     @staticmethod
     def _compare(word, event, there, names):
         for name in names:
-            if event[name] != there["asked"][name]:
+            # LINKED and ACCOUNT_LINKED are the same bit.
+            if event[name] != there["asked"][name] and (name != "flags" or (event[name] ^ there["asked"][name]) & ~LINKED):
                 return Result(f"{word}_with_different_{name}")
         return Result(word, there["timestamp"])
 
