@@ -237,23 +237,33 @@ final class Connection: Sendable {
     }
 
     private func readReply() throws(ClientError) {
-        var header = FrameHeader(0, requestID: 0)
-        // SAFETY: a header is 64 plain bytes, any of them valid.
-        if let why = unsafe withUnsafeMutableBytes(of: &header, { unsafe socket.read(into: $0) }) {
-            throw .disconnected(why)
+        var reader = FrameReader()
+        var bytes = try receive(FrameHeader.bytes)
+        var offset = 0
+        while true {
+            switch reader.next(bytes.span, at: &offset) {
+            case .header:
+                bytes = try receive(Int(reader.header.bodyLength))
+                offset = 0
+            case .body: break
+            case .end: return try deliver(Reply(header: reader.header, body: bytes))
+            case .refused(let status): throw .disconnected("not a reply of this protocol: \(status.name)")
+            case .more: stop("a reply ends before its end")
+            }
         }
-        if let status = header.refusal() { throw .disconnected("not a reply of this protocol: \(status.name)") }
+    }
+
+    /// The next `count` bytes of the server's.
+    private func receive(_ count: Int) throws(ClientError) -> [UInt8] {
+        if count == 0 { return [] }
         var why: String?
-        let count = Int(header.bodyLength)
-        // SAFETY: exactly `count` bytes are initialized where `read` succeeds; else the body is thrown away.
-        let body = unsafe [UInt8](unsafeUninitializedCapacity: count) { buffer, initialized in
-            why = count == 0 ? nil : unsafe socket.read(into: .init(start: buffer.baseAddress, count: count))
+        // SAFETY: exactly `count` bytes are initialized where `read` succeeds; else they are thrown away.
+        let bytes = unsafe [UInt8](unsafeUninitializedCapacity: count) { buffer, initialized in
+            why = unsafe socket.read(into: .init(start: buffer.baseAddress, count: count))
             initialized = why == nil ? count : 0
         }
         if let why { throw .disconnected(why) }
-        let checksum = unsafe body.withUnsafeBytes { unsafe Checksum.crc32c($0) }
-        if checksum != header.bodyChecksum { throw .disconnected("a reply is damaged") }
-        try deliver(Reply(header: header, body: body))
+        return bytes
     }
 
     private func deliver(_ reply: Reply) throws(ClientError) {
