@@ -202,6 +202,21 @@ public struct RawRegion: ~Copyable {
             start: (base + offset).assumingMemoryBound(to: UInt8.self), count: length)
         return body(unsafe Span(_unsafeElements: bytes))
     }
+
+    /// Calls `body` with `count` values that lie one after the other from an offset on, which their alignment divides.
+    @inlinable
+    public borrowing func withValues<Value: BitwiseCopyable, Result>(
+        _ type: Value.Type, at offset: Int, count: Int, _ body: (Span<Value>) -> Result
+    ) -> Result {
+        let length = count * MemoryLayout<Value>.stride
+        invariant(
+            offset >= 0 && length >= 0 && offset <= self.count - length && offset % MemoryLayout<Value>.alignment == 0,
+            "range \(offset)+\(length) of \(self.count)")
+        // SAFETY: the range was checked, the region is page-aligned; the span cannot outlive the call.
+        let values = unsafe UnsafeBufferPointer(
+            start: (base + offset).assumingMemoryBound(to: Value.self), count: count)
+        return body(unsafe Span(_unsafeElements: values))
+    }
 }
 
 // SAFETY: owns its memory; moving the owner moves it.

@@ -64,14 +64,13 @@ extension Front {
         var header = header
         let found = totals.removeValue(forKey: UInt32(r)) ?? []
         guard found.count <= Limits.eventsPerRequestMax else {
-            refuseFrame(c, .tooLarge, header)
+            refuseFrame(c, .tooLarge, operation: header.rawOperation, requestID: header.requestID)
             return
         }
-        let at = connections[c].output.count
+        let frame = connections[c].output.beginFrame()
         header.count = UInt32(found.count)
-        connections[c].output.append(record: header)
         for sum in found { connections[c].output.append(record: sum) }
-        Self.sealFrame(at, &connections[c].output)
+        connections[c].output.endFrame(frame, header)
     }
 
     // MARK: RESP

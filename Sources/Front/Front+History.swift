@@ -54,33 +54,34 @@ extension Front {
     mutating func beginHistory(_ c: Int, _ header: FrameHeader, _ question: HistoryQuestion) {
         guard let r = makeHistoryRequest(.nativeHistory, c) else { return replyBusy(c, header) }
         requests[Int(r)].requestID = header.requestID
-        requests[Int(r)].coordinator = UInt16(header.rawOperation)
+        requests[Int(r)].operation = header.rawOperation
         if !askHistory(r, question) { replyBusy(c, header) }
     }
 
     private mutating func replyBusy(_ c: Int, _ header: FrameHeader) {
         statistics.busy += 1
-        Self.appendStatus(
-            .busy, operation: header.rawOperation, requestID: header.requestID,
-            retryAfter: Self.historyRetryMilliseconds, to: &connections[c].output)
+        connections[c].output.appendFrame(
+            FrameHeader(
+                header.rawOperation, status: .busy, requestID: header.requestID,
+                retryAfterMilliseconds: Self.historyRetryMilliseconds))
     }
 
     static var historyRetryMilliseconds: UInt32 { 100 }
 
     mutating func replyHistory(_ c: Int, _ r: Int) {
-        let operation = UInt8(truncatingIfNeeded: requests[r].coordinator)
+        let operation = requests[r].operation
         let id = requests[r].requestID
         guard let answer = historyCalls[UInt32(r)]?.answer else {
-            return Self.appendStatus(.shuttingDown, operation: operation, requestID: id, to: &connections[c].output)
+            let refusal = FrameHeader(operation, status: .shuttingDown, requestID: id)
+            return connections[c].output.appendFrame(refusal)
         }
-        let at = connections[c].output.count
-        connections[c].output.append(record: FrameHeader(operation, requestID: id, count: answer.count))
+        let frame = connections[c].output.beginFrame()
         switch answer {
         case .transfers(let list): for record in list { connections[c].output.append(record: record) }
         case .accounts(let list): for record in list { connections[c].output.append(record: record) }
         case .balances(let list): for record in list { connections[c].output.append(record: record) }
         }
-        Self.sealFrame(at, &connections[c].output)
+        connections[c].output.endFrame(frame, FrameHeader(operation, requestID: id, count: answer.count))
     }
 
     // MARK: RESP

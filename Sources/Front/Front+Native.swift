@@ -25,44 +25,33 @@ extension Front {
                 continue
             }
             guard connections[c].state == .open else { return handed }
-            // A stranger is told at the first word, not when a whole header has come.
-            if connections[c].input.count >= 4 && load(UInt32.self, c, 0) != FrameHeader.magic {
-                refuseFrame(c, .malformed, FrameHeader(0, requestID: 0))
-                return handed
-            }
-            guard connections[c].input.count >= FrameHeader.bytes else { return handed }
-            let header = load(FrameHeader.self, c, 0)
-            if let status = header.requestRefusal() {
-                refuseFrame(c, status, header)
-                return handed
-            }
-            // A stranger's bytes are not gathered.
-            if !connections[c].isAuthenticated && Int(header.bodyLength) > Self.strangerBodyBytesMax {
-                refuseFrame(c, .tooLarge, header)
-                return handed
-            }
-            let frameBytes = FrameHeader.bytes + Int(header.bodyLength)
-            guard connections[c].input.count >= frameBytes else { return handed }
-            guard connections[c].openRequests < bounds.requestsPerConnection,
-                hasOutputRoom(c)
-            else {
+            guard connections[c].openRequests < bounds.requestsPerConnection, hasOutputRoom(c) else {
+                if connections[c].input.isEmpty { return handed }
                 stall(c)
                 return handed
             }
-            let checksum = connections[c].input.withBytes { bytes in
-                let body = bytes.extracting(FrameHeader.bytes..<frameBytes)
-                // SAFETY: the span's bytes live for the call.
-                return unsafe body.withUnsafeBytes { unsafe Checksum.crc32c($0) }
-            }
-            guard checksum == header.bodyChecksum || isFaulty(.trustBodies) else {
-                refuseFrame(c, .checksumMismatch, header)
+            switch decode(c) {
+            case .needMore: return handed
+            case .refused(let status, let operation, let id):
+                refuseFrame(c, status, operation: operation, requestID: id)
                 return handed
+            case .frame(let header, _): begin(c, header)
             }
-            begin(c, header)
             handed += 1
         }
         makeReady(c)
         return handed
+    }
+
+    /// The frame at the start of what a connection has received. A stranger's bytes are not gathered.
+    private func decode(_ c: Int) -> FrameParsed {
+        let bodyBytesMax = connections[c].isAuthenticated ? Limits.messageBodyBytesMax : Self.strangerBodyBytesMax
+        let parsed = connections[c].input.withBytes { FrameDecoder.request($0, bodyBytesMax: bodyBytesMax) }
+        if isFaulty(.trustBodies), case .refused(.checksumMismatch, _, _) = parsed {
+            let header = load(FrameHeader.self, c, 0)
+            if header.requestRefusal() == nil { return .frame(header, consumed: 0) }
+        }
+        return parsed
     }
 
     @inline(__always)
@@ -140,7 +129,7 @@ extension Front {
             return connections[c].input.removeFirst(frameBytes)
         }
         requests[Int(r)].requestID = header.requestID
-        requests[Int(r)].coordinator = UInt16(operation.rawValue)
+        requests[Int(r)].operation = operation.rawValue
         if asksForCut {
             askForCut(c, r, count, isConsistent: isConsistent)
             return connections[c].input.removeFirst(frameBytes)
@@ -182,7 +171,7 @@ extension Front {
     private mutating func handFrame(_ c: Int, _ shard: inout Shard, eventsMax: Int) throws(JournalError) -> Bool {
         let r = connections[c].current - 1
         let count = min(Int(requests[Int(r)].count), connections[c].cursor + eventsMax)
-        guard let operation = Operation(rawValue: UInt8(truncatingIfNeeded: requests[Int(r)].coordinator)) else {
+        guard let operation = Operation(rawValue: requests[Int(r)].operation) else {
             stop("a request without an operation")
         }
         if operation == .createTransfers { return try handTransfers(c, r, count, &shard) }
@@ -300,78 +289,45 @@ extension Front {
     private mutating func reply(
         _ c: Int, _ status: Status, _ header: FrameHeader, text: String = "", retryAfter: UInt32 = 0
     ) {
-        Self.appendStatus(
-            status, operation: header.rawOperation, requestID: header.requestID, retryAfter: retryAfter, text: text,
-            to: &connections[c].output)
+        connections[c].output.appendFrame(
+            FrameHeader(
+                header.rawOperation, status: status, requestID: header.requestID, retryAfterMilliseconds: retryAfter),
+            text: text)
     }
 
     /// A frame that cannot be accepted: a typed reply, then the end. Others do not notice.
-    mutating func refuseFrame(_ c: Int, _ status: Status, _ header: FrameHeader) {
+    mutating func refuseFrame(_ c: Int, _ status: Status, operation: UInt8, requestID: UInt64) {
         statistics.malformed += 1
-        Self.appendStatus(
-            status, operation: header.rawOperation, requestID: header.requestID, to: &connections[c].output)
+        connections[c].output.appendFrame(FrameHeader(operation, status: status, requestID: requestID))
         connections[c].input.removeAll()
         drain(c)
-    }
-
-    static func appendStatus(
-        _ status: Status, operation: UInt8, requestID: UInt64, retryAfter: UInt32 = 0, text: String = "",
-        to output: inout OutputBuffer
-    ) {
-        let header = FrameHeader(
-            operation, status: status, requestID: requestID, bodyLength: text.utf8.count,
-            retryAfterMilliseconds: retryAfter)
-        let at = output.count
-        output.append(record: header)
-        output.append(text: text)
-        sealFrame(at, &output)
-    }
-
-    /// Sets the checksums of the frame that begins at `offset` and ends with the output.
-    static func sealFrame(_ offset: Int, _ output: inout OutputBuffer) {
-        var header = output.load(FrameHeader.self, at: offset)
-        header.bodyLength = UInt32(output.count - offset - FrameHeader.bytes)
-        output.withBytes { bytes in
-            let body = bytes.extracting((offset + FrameHeader.bytes)..<bytes.count)
-            // SAFETY: the span's bytes live for the call.
-            unsafe body.withUnsafeBytes { unsafe header.seal(body: $0) }
-        }
-        output.overwrite(record: header, at: offset)
     }
 
     /// Writes the reply of a request whose results are all there.
     mutating func replyNative(_ c: Int, _ r: Int) {
         let count = Int(requests[r].count)
         let buffer = requests[r].buffer
-        let operation = UInt8(truncatingIfNeeded: requests[r].coordinator)
-        let at = connections[c].output.count
-        var header = FrameHeader(operation, requestID: requests[r].requestID, count: count)
+        var header = FrameHeader(requests[r].operation, requestID: requests[r].requestID, count: count)
         switch requests[r].kind {
         case .nativeCreate:
-            if requests[r].allCreated { header.flags = FrameHeader.timestampsOnly }
-            connections[c].output.append(record: header)
-            if requests[r].allCreated {
-                connections[c].output.reserve(count * 8)
-                for i in 0..<count {
-                    connections[c].output.append(record: pool.result(buffer, i).timestamp.nanoseconds)
-                }
-            } else {
-                pool.append(results: count, buffer, to: &connections[c].output)
-            }
-        case .nativeHistory: return replyHistory(c, r)
-        case .nativeTotals: return replyTotals(c, r, header)
+            let allCreated = requests[r].allCreated
+            // Taken out, so that results can be read meanwhile.
+            var output = OutputBuffer()
+            swap(&output, &connections[c].output)
+            pool.withResults(count, buffer) { output.appendReply(header, results: $0, allCreated: allCreated) }
+            swap(&output, &connections[c].output)
+        case .nativeHistory: replyHistory(c, r)
+        case .nativeTotals: replyTotals(c, r, header)
         default:
-            connections[c].output.append(record: header)
-            var found = 0
+            let frame = connections[c].output.beginFrame()
+            header.count = 0
             for i in 0..<count {
                 guard let record = pool.record(Transfer.self, buffer, i) else { continue }
                 connections[c].output.append(record: record)
-                found += 1
+                header.count += 1
             }
-            header.count = UInt32(found)
-            connections[c].output.overwrite(record: header, at: at)
+            connections[c].output.endFrame(frame, header)
         }
-        Self.sealFrame(at, &connections[c].output)
     }
 
     /// Compares in a time that does not depend on where the first difference is.

@@ -224,7 +224,7 @@ public struct Front: ~Copyable {
         var text = OutputBuffer()
         switch door {
         case .resp: RESPEncoder().tooManyClients(into: &text)
-        case .native: Self.appendStatus(.busy, operation: 0, requestID: 0, retryAfter: 1000, to: &text)
+        case .native: text.appendFrame(FrameHeader(0, status: .busy, requestID: 0, retryAfterMilliseconds: 1000))
         }
         text.withBytes { bytes in
             // SAFETY: the bytes live for the call; the client is told on a best-effort basis before the close.
@@ -448,7 +448,7 @@ public struct Front: ~Copyable {
                 continue
             }
             switch connections[c].door {
-            case .native: Self.appendStatus(.timeout, operation: 0, requestID: 0, to: &connections[c].output)
+            case .native: connections[c].output.appendFrame(FrameHeader(0, status: .timeout, requestID: 0))
             case .resp: encoder(c).timeout(into: &connections[c].output)
             }
             connections[c].input.removeAll()

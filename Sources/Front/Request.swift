@@ -37,6 +37,8 @@ struct Request: BitwiseCopyable {
     /// Every event so far was created.
     var allCreated: Bool
     var isComplete: Bool
+    /// Of a native request: the `Operation`'s number.
+    var operation: UInt8
     var connection: UInt32
     var generation: UInt32
     /// The client's id of a native request.
@@ -131,8 +133,8 @@ struct ResultPool: ~Copyable {
         return region.load(Record.self, at: at + 16)
     }
 
-    /// Appends `count` results as they lie in memory.
-    func append(results count: Int, _ buffer: UInt32, to output: inout OutputBuffer) {
-        region.withBytes(offset(buffer), count * 16) { output.append($0) }
+    /// Calls `body` with `count` results.
+    func withResults(_ count: Int, _ buffer: UInt32, _ body: (Span<EventResult>) -> Void) {
+        region.withValues(EventResult.self, at: offset(buffer), count: count, body)
     }
 }

@@ -163,11 +163,10 @@ extension LoadThread {
                 lastHeard = System.now
                 // SAFETY: the buffer is this thread's until it is recycled, after the span's last use.
                 let bytes = unsafe buffers.bytes(id, length: Int(completion.result))
-                let span = unsafe RawSpan(_unsafeBytes: bytes)
                 let now = lastHeard &- start
                 switch plan.wire {
-                case .native: readNative(i, span, now)
-                case .resp: readResp(i, span, now)
+                case .native: readNative(i, unsafe Span<UInt8>(_unsafeBytes: bytes), now)
+                case .resp: readResp(i, unsafe RawSpan(_unsafeBytes: bytes), now)
                 }
             }
             buffers.recycle(id)
@@ -183,7 +182,7 @@ extension LoadThread {
 
     // MARK: Replies
 
-    private mutating func readNative(_ i: Int, _ bytes: borrowing RawSpan, _ now: UInt64) {
+    private mutating func readNative(_ i: Int, _ bytes: Span<UInt8>, _ now: UInt64) {
         var offset = 0
         while true {
             switch connections[i].native.next(bytes, at: &offset) {

@@ -4,7 +4,7 @@
 internal import SuanpanCore
 internal import SuanpanWire
 
-/// Native frames: header, then a body of results or of timestamps.
+/// Native frames: `FrameReader`, and its bodies as results where they are some.
 struct NativeReplies: BitwiseCopyable {
     enum Event {
         /// All bytes are used up.
@@ -18,81 +18,60 @@ struct NativeReplies: BitwiseCopyable {
         case bad(String)
     }
 
-    private(set) var header = FrameHeader(0, requestID: 0)
+    private var reader = FrameReader()
     private var result = EventResult(.created)
-    private var headerBytes = 0
     private var resultBytes = 0
-    /// Bytes of the body that are still to come.
-    private var left = 0
-    /// Bytes from here on that the checksum already covers.
-    private var covered = 0
-    private var crc: UInt32 = 0
+    /// Of the bytes given: the part of the body that is still to be taken apart.
+    private var pieceStart = 0
+    private var pieceEnd = 0
+
+    var header: FrameHeader { reader.header }
 
     private var hasResults: Bool {
         header.rawOperation == Operation.createTransfers.rawValue && header.rawStatus == 0
             && header.flags & FrameHeader.timestampsOnly == 0
     }
 
-    mutating func next(_ bytes: borrowing RawSpan, at offset: inout Int) -> Event {
-        if headerBytes < FrameHeader.bytes {
-            if offset == bytes.byteCount { return .more }
-            let count = min(FrameHeader.bytes - headerBytes, bytes.byteCount - offset)
-            // SAFETY: count bytes lie in the span from offset on, and fit behind those that the header has.
-            unsafe bytes.withUnsafeBytes { source in
-                unsafe withUnsafeMutableBytes(of: &header) {
-                    unsafe UnsafeMutableRawBufferPointer(rebasing: $0[headerBytes...]).copyMemory(
-                        from: UnsafeRawBufferPointer(rebasing: source[offset..<offset + count]))
-                }
-            }
-            headerBytes += count
-            offset += count
-            if headerBytes < FrameHeader.bytes { return .more }
-            if let problem = header.refusal() { return .bad("sent a frame that is \(problem.name)") }
-            left = Int(header.bodyLength)
-            covered = 0
-            crc = 0
-            resultBytes = 0
-            return .header
-        }
-        if left == 0 {
-            headerBytes = 0
-            return crc == header.bodyChecksum ? .end : .bad("sent a body with a wrong checksum")
-        }
-        if offset == bytes.byteCount { return .more }
-        if covered == 0 {
-            covered = min(left, bytes.byteCount - offset)
-            // SAFETY: covered bytes lie in the span from offset on.
-            crc = unsafe bytes.withUnsafeBytes {
-                unsafe Checksum.crc32c(UnsafeRawBufferPointer(rebasing: $0[offset..<offset + covered]), continuing: crc)
+    mutating func next(_ bytes: Span<UInt8>, at offset: inout Int) -> Event {
+        while true {
+            if pieceStart < pieceEnd, let result = nextResult(bytes) { return .result(result) }
+            switch reader.next(bytes, at: &offset) {
+            case .more: return .more
+            case .header:
+                resultBytes = 0
+                return .header
+            case .body(let range): if hasResults { (pieceStart, pieceEnd) = (range.lowerBound, range.upperBound) }
+            case .end: return resultBytes == 0 ? .end : .bad("sent a body that ends within a result")
+            case .refused(.checksumMismatch): return .bad("sent a frame with a wrong checksum")
+            case .refused(let status): return .bad("sent a frame that is \(status.name)")
             }
         }
-        if !hasResults {
-            offset += covered
-            left -= covered
-            covered = 0
-            return left == 0 ? next(bytes, at: &offset) : .more
-        }
+    }
+
+    /// The next result of the piece; nil: only a part of one was left, and is kept.
+    @inline(__always)
+    private mutating func nextResult(_ bytes: Span<UInt8>) -> EventResult? {
         let size = MemoryLayout<EventResult>.size
-        let count = min(size - resultBytes, covered)
+        let count = min(size - resultBytes, pieceEnd - pieceStart)
         if count == size {
-            // SAFETY: covered bytes lie in the span from offset on; a result is plain bytes.
-            result = unsafe bytes.unsafeLoadUnaligned(fromByteOffset: offset, as: EventResult.self)
+            // SAFETY: the piece lies in the span; a result is plain bytes.
+            result = unsafe bytes.withUnsafeBytes {
+                unsafe $0.loadUnaligned(fromByteOffset: pieceStart, as: EventResult.self)
+            }
         } else {
-            // SAFETY: as for the header.
+            // SAFETY: count bytes of the piece lie in the span, and fit behind those that the result has.
             unsafe bytes.withUnsafeBytes { source in
                 unsafe withUnsafeMutableBytes(of: &result) {
                     unsafe UnsafeMutableRawBufferPointer(rebasing: $0[resultBytes...]).copyMemory(
-                        from: UnsafeRawBufferPointer(rebasing: source[offset..<offset + count]))
+                        from: UnsafeRawBufferPointer(rebasing: source[pieceStart..<pieceStart + count]))
                 }
             }
         }
+        pieceStart += count
         resultBytes += count
-        offset += count
-        left -= count
-        covered -= count
-        if resultBytes < size { return left == 0 ? .bad("sent a body that ends within a result") : .more }
+        if resultBytes < size { return nil }
         resultBytes = 0
-        return .result(result)
+        return result
     }
 }
 

@@ -212,24 +212,35 @@ struct Setup: ~Copyable {
         _ operation: Operation, body: [UInt8], count: Int
     ) throws(LoadError) -> (header: FrameHeader, body: [UInt8]) {
         requestID += 1
-        var header = FrameHeader(operation.rawValue, requestID: requestID, count: count, bodyLength: body.count)
-        // SAFETY: the array and the header outlive the calls, which read their own bytes.
-        unsafe body.withUnsafeBytes { unsafe header.seal(body: $0) }
-        let head = unsafe withUnsafeBytes(of: header) { unsafe Array($0) }
-        try socket.send(head + body)
-        let reply = try socket.receive(exactly: FrameHeader.bytes)
-        // SAFETY: exactly a header's bytes were received; a header is plain bytes.
-        let answer = unsafe reply.withUnsafeBytes { unsafe $0.loadUnaligned(as: FrameHeader.self) }
-        if let problem = answer.refusal() {
-            throw failed("sent a frame that is \(problem.name); is this a native port?")
-        }
-        let rest = try socket.receive(exactly: Int(answer.bodyLength))
-        let crc = unsafe rest.withUnsafeBytes { unsafe Checksum.crc32c($0) }
-        guard crc == answer.bodyChecksum else { throw failed("sent a body with a wrong checksum") }
+        var frame = OutputBuffer(capacity: FrameHeader.bytes + body.count)
+        let open = frame.beginFrame()
+        frame.append(body.span)
+        frame.endFrame(open, FrameHeader(operation.rawValue, requestID: requestID, count: count))
+        try socket.send(frame.withBytes { bytes in bytes.indices.map { bytes[$0] } })
+        let (answer, rest) = try receiveReply()
         guard answer.status == .ok || answer.status == .busy else {
             throw failed("answered \(operation) with \(answer.status?.name ?? "status \(answer.rawStatus)")")
         }
         return (answer, rest)
+    }
+
+    private func receiveReply() throws(LoadError) -> (FrameHeader, [UInt8]) {
+        var replies = FrameReader()
+        var body: [UInt8] = []
+        while true {
+            let bytes = try socket.receive(atMost: 64 << 10)
+            var offset = 0
+            reading: while true {
+                switch replies.next(bytes.span, at: &offset) {
+                case .more: break reading
+                case .header: body.reserveCapacity(Int(replies.header.bodyLength))
+                case .body(let piece): body += bytes[piece]
+                case .end: return (replies.header, body)
+                case .refused(let status):
+                    throw failed("sent a frame that is \(status.name); is this a native port?")
+                }
+            }
+        }
     }
 
     // MARK: RESP

@@ -263,12 +263,6 @@ struct BlockingSocket: ~Copyable {
         }
     }
 
-    func receive(exactly count: Int) throws(LoadError) -> [UInt8] {
-        var bytes: [UInt8] = []
-        while bytes.count < count { bytes += try receive(atMost: count - bytes.count) }
-        return bytes
-    }
-
     private func failure(_ n: Int) -> LoadError {
         if n == 0 { return .server(target: target, problem: "closed the connection during the setup") }
         let problem = errno == EAGAIN ? "no reply for \(timeoutSeconds) s" : System.reason(errno)

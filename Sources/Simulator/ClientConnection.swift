@@ -11,6 +11,9 @@ final class ClientConnection {
     /// Asked, and not in the socket.
     private var outgoing: [UInt8] = []
     private var incoming: [UInt8] = []
+    /// Of the frame that is coming in, what was taken of `incoming`.
+    private var reader = FrameReader()
+    private var body: [UInt8] = []
     /// Bytes that the socket has taken since the beginning.
     private(set) var sent = 0
     /// Not answered, in the order in which they were asked.
@@ -25,7 +28,8 @@ final class ClientConnection {
     }
 
     /// Everything is sent and answered.
-    var isSettled: Bool { outgoing.isEmpty && inquiries.isEmpty && incoming.isEmpty && !isLeaving }
+    var isSettled: Bool { outgoing.isEmpty && inquiries.isEmpty && hasUnderstoodAll && !isLeaving }
+    private var hasUnderstoodAll: Bool { incoming.isEmpty && reader.isBetweenFrames }
     /// The socket holds the beginning of a frame or command and not its end.
     var isMidFrame: Bool { inquiries.contains { $0.range.contains(sent) && $0.range.lowerBound < sent } }
 
@@ -88,7 +92,7 @@ final class ClientConnection {
         case .bytes(let bytes): incoming += bytes
         case .nothing: break
         case .end:
-            guard hasEndedSending, inquiries.isEmpty, incoming.isEmpty else {
+            guard hasEndedSending, inquiries.isEmpty, hasUnderstoodAll else {
                 throw Failure(description: "a connection is closed by the server: \(self)")
             }
         }
@@ -107,21 +111,29 @@ final class ClientConnection {
     }
 
     private func nextFrame(_ question: (Int) -> Question) throws -> (Inquiry, [Reply])? {
-        switch FrameDecoder.reply(incoming.span) {
-        case .needMore: return nil
-        case .refused(let status, let id): throw Failure(description: "a reply is \(status.name), request \(id)")
-        case .frame(let header, let consumed):
-            let body = Array(incoming[FrameHeader.bytes..<consumed])
-            incoming.removeFirst(consumed)
-            guard let at = inquiries.firstIndex(where: { $0.id == header.requestID }) else {
-                throw Failure(description: "a reply to request \(header.requestID), which was not asked: \(self)")
+        var offset = 0
+        defer { incoming.removeFirst(offset) }
+        while true {
+            switch reader.next(incoming.span, at: &offset) {
+            case .more: return nil
+            case .header: body = []
+            case .body(let piece): body += incoming[piece]
+            case .refused(let status): throw Failure(description: "a reply is \(status.name): \(reader.header)")
+            case .end: return try answer(reader.header, question)
             }
-            let inquiry = inquiries.remove(at: at)
-            guard inquiry.range.upperBound <= sent, header.operation == inquiry.operation else {
-                throw Failure(description: "a reply to request \(header.requestID) of another kind: \(header)")
-            }
-            return (inquiry, try Self.replies(header, body, inquiry.events.map(question)))
         }
+    }
+
+    /// What a whole frame, its body in `body`, says to what was asked.
+    private func answer(_ header: FrameHeader, _ question: (Int) -> Question) throws -> (Inquiry, [Reply]) {
+        guard let at = inquiries.firstIndex(where: { $0.id == header.requestID }) else {
+            throw Failure(description: "a reply to request \(header.requestID), which was not asked: \(self)")
+        }
+        let inquiry = inquiries.remove(at: at)
+        guard inquiry.range.upperBound <= sent, header.operation == inquiry.operation else {
+            throw Failure(description: "a reply to request \(header.requestID) of another kind: \(header)")
+        }
+        return (inquiry, try Self.replies(header, body, inquiry.events.map(question)))
     }
 
     private static func replies(_ header: FrameHeader, _ body: [UInt8], _ questions: [Question]) throws -> [Reply] {

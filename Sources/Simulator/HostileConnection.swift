@@ -93,8 +93,15 @@ final class HostileConnection {
             let text = String(decoding: incoming, as: UTF8.self)
             return text.hasPrefix(begin) && text.hasSuffix("\r\n") && text.split(separator: "\r\n").count == 1
         case .status(let status):
-            guard case .frame(let header, let consumed) = FrameDecoder.reply(incoming.span) else { return false }
-            return header.status == status && consumed == incoming.count
+            var reader = FrameReader()
+            var offset = 0
+            while true {
+                switch reader.next(incoming.span, at: &offset) {
+                case .header, .body: break
+                case .end: return reader.header.status == status && offset == incoming.count
+                case .more, .refused: return false
+                }
+            }
         }
     }
 }

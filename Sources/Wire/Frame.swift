@@ -8,50 +8,42 @@ public import SuanpanCore
     case needMore(atLeast: Int)
     /// A whole frame; the body lies between `FrameHeader.bytes` and `consumed`.
     case frame(FrameHeader, consumed: Int)
-    /// The stream cannot be followed: answer with this status and request id, then close.
-    case refused(Status, requestID: UInt64)
+    /// The stream cannot be followed: answer with this status, operation and request id, then close.
+    case refused(Status, operation: UInt8, requestID: UInt64)
 }
 
 public enum FrameDecoder {
-    /// Looks for a request at the start of `bytes`: header, limits, length and both checksums are checked.
-    /// An unknown operation is a frame: its length is known, so the connection can go on.
-    public static func request(_ bytes: Span<UInt8>) -> FrameParsed {
-        decode(bytes) { $0.requestRefusal() }
-    }
-
-    /// Looks for a reply at the start of `bytes`.
-    public static func reply(_ bytes: Span<UInt8>) -> FrameParsed {
-        decode(bytes) { $0.refusal() }
-    }
-
-    /// The header at the start of `bytes`, unchecked; nil where they are too few.
-    public static func header(_ bytes: Span<UInt8>) -> FrameHeader? {
-        guard bytes.count >= FrameHeader.bytes else { return nil }
-        // SAFETY: 64 bytes are there; a header is plain bytes, any of them valid.
-        return unsafe bytes.withUnsafeBytes { unsafe $0.loadUnaligned(as: FrameHeader.self) }
-    }
-
-    @inline(__always)
-    private static func decode(_ bytes: Span<UInt8>, _ refusal: (FrameHeader) -> Status?) -> FrameParsed {
-        guard let header = header(bytes) else {
+    /// Looks for a request at the start of `bytes`: header, limits, length and both checksums are checked, the header before
+    /// its body has come. An unknown operation is a frame: its length is known, so the connection can go on.
+    /// - Parameter bodyBytesMax: Less for strangers.
+    /// - Complexity: O(bytes of the frame) once it is whole, O(1) before.
+    public static func request(
+        _ bytes: Span<UInt8>, bodyBytesMax: Int = Limits.messageBodyBytesMax
+    ) -> FrameParsed {
+        guard bytes.count >= FrameHeader.bytes else {
             // Another protocol, or a stray byte: say so without waiting for a whole header.
             for i in 0..<min(4, bytes.count) where bytes[i] != UInt8(truncatingIfNeeded: FrameHeader.magic >> (8 * i)) {
-                return .refused(.malformed, requestID: 0)
+                return .refused(.malformed, operation: 0, requestID: 0)
             }
             return .needMore(atLeast: FrameHeader.bytes)
         }
-        if let status = refusal(header) {
-            // The request id is worth repeating only where the header's checksum vouches for it.
-            let isTrusted = header.magic == FrameHeader.magic && header.headerChecksum == header.computedHeaderChecksum
-            return .refused(status, requestID: isTrusted ? header.requestID : 0)
-        }
+        // SAFETY: 64 bytes are there; a header is plain bytes, any of them valid.
+        let header = unsafe bytes.withUnsafeBytes { unsafe $0.loadUnaligned(as: FrameHeader.self) }
+        if let status = header.requestRefusal(bodyBytesMax: bodyBytesMax) { return refused(status, header) }
         let end = FrameHeader.bytes + Int(header.bodyLength)
         if bytes.count < end { return .needMore(atLeast: end) }
         let body = bytes.extracting(FrameHeader.bytes..<end)
         // SAFETY: reads the span's own bytes.
         let checksum = unsafe body.withUnsafeBytes { unsafe Checksum.crc32c($0) }
-        if checksum != header.bodyChecksum { return .refused(.checksumMismatch, requestID: header.requestID) }
+        if checksum != header.bodyChecksum { return refused(.checksumMismatch, header) }
         return .frame(header, consumed: end)
+    }
+
+    /// Operation and request id are worth repeating only where the header's checksum vouches for them.
+    private static func refused(_ status: Status, _ header: FrameHeader) -> FrameParsed {
+        let isTrusted = header.magic == FrameHeader.magic && header.headerChecksum == header.computedHeaderChecksum
+        return .refused(
+            status, operation: isTrusted ? header.rawOperation : 0, requestID: isTrusted ? header.requestID : 0)
     }
 }
 
@@ -79,19 +71,17 @@ extension OutputBuffer {
         overwrite(record: header, at: frame.offset)
     }
 
-    /// Appends a frame without a body: ping, busy, an error.
-    public mutating func appendFrame(_ header: FrameHeader) {
+    /// Appends a frame of a status and perhaps a text: ping, busy, an error.
+    public mutating func appendFrame(_ header: FrameHeader, text: String = "") {
         let frame = beginFrame()
+        append(text: text)
         endFrame(frame, header)
     }
 
     /// Appends a reply of 16-byte results, or of timestamps alone where all were created.
-    /// - Returns: True where timestamps alone were enough.
-    @discardableResult
-    public mutating func appendReply(_ header: FrameHeader, results: Span<EventResult>) -> Bool {
+    /// - Parameter allCreated: What the caller knows of the results.
+    public mutating func appendReply(_ header: FrameHeader, results: Span<EventResult>, allCreated: Bool) {
         var header = header
-        var allCreated = true
-        for i in 0..<results.count where !results[i].isCreated { allCreated = false }
         let frame = beginFrame()
         reserve(results.count * (allCreated ? 8 : 16))
         if allCreated {
@@ -102,6 +92,5 @@ extension OutputBuffer {
         }
         header.count = UInt32(results.count)
         endFrame(frame, header)
-        return allCreated
     }
 }

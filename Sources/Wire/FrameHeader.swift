@@ -165,8 +165,8 @@ public enum Status: UInt8, BitwiseCopyable, Sendable {
 
     /// Why a request's header cannot be accepted, or nil: besides the above, count and length must agree, and
     /// what the operation does not use must be 0.
-    public func requestRefusal() -> Status? {
-        if let status = refusal() { return status }
+    public func requestRefusal(bodyBytesMax: Int = Limits.messageBodyBytesMax) -> Status? {
+        if let status = refusal(bodyBytesMax: bodyBytesMax) { return status }
         if rawStatus != 0 || retryAfterMilliseconds != 0 { return .malformed }
         guard let operation else { return nil }
         if flags & ~(operation == .lookupAccounts ? Self.consistent : 0) != 0 { return .malformed }

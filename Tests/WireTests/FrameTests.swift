@@ -47,10 +47,11 @@ private func request(_ bytes: [UInt8], end: Int? = nil) -> FrameParsed {
 
 @Test func liarsAreRefusedWithTheReason() {
     func refused(_ status: Status, id: UInt64 = 9, body: [UInt8] = [], _ change: (inout FrameHeader) -> Void) {
+        let operation = id == 0 ? 0 : Operation.createTransfers.rawValue
         var header = FrameHeader(Operation.createTransfers.rawValue, requestID: 9)
         change(&header)
         let bytes = frame(header, body: body)
-        #expect(request(bytes) == .refused(status, requestID: id))
+        #expect(request(bytes) == .refused(status, operation: operation, requestID: id))
     }
     refused(.malformed, id: 0) { $0.magic = 0x2A0A_0D31 }
     refused(.unsupportedVersion) { $0.version = 2 }
@@ -62,10 +63,10 @@ private func request(_ bytes: [UInt8], end: Int? = nil) -> FrameParsed {
     var bytes = frame(
         FrameHeader(Operation.createTransfers.rawValue, requestID: 9, count: 1), body: Array(repeating: 1, count: 128))
     bytes[100] ^= 1
-    #expect(request(bytes) == .refused(.checksumMismatch, requestID: 9))
+    #expect(request(bytes) == .refused(.checksumMismatch, operation: 17, requestID: 9))
     bytes[8] ^= 1
-    #expect(request(bytes) == .refused(.checksumMismatch, requestID: 0))
-    #expect(request(Array("PING\r\n".utf8)) == .refused(.malformed, requestID: 0))
+    #expect(request(bytes) == .refused(.checksumMismatch, operation: 0, requestID: 0))
+    #expect(request(Array("PING\r\n".utf8)) == .refused(.malformed, operation: 0, requestID: 0))
     #expect(request(Array("S".utf8)) == .needMore(atLeast: 64))
     // An unknown operation is a whole frame: the connection survives it.
     if case .frame(let header, _) = FrameDecoder.request(frame(FrameHeader(99, requestID: 1), body: [1, 2]).span) {
@@ -90,7 +91,7 @@ private func request(_ bytes: [UInt8], end: Int? = nil) -> FrameParsed {
             Issue.record("not a frame")
         }
         let short = frame(FrameHeader(operation.rawValue, requestID: 9, count: 2), body: bytes)
-        #expect(request(short) == .refused(.malformed, requestID: 9))
+        #expect(request(short) == .refused(.malformed, operation: operation.rawValue, requestID: 9))
     }
 }
 
@@ -119,27 +120,85 @@ private func request(_ bytes: [UInt8], end: Int? = nil) -> FrameParsed {
     }
 }
 
+@Test func strangersAreToldBeforeTheirBodyComes() {
+    let header = frame(
+        FrameHeader(Operation.createTransfers.rawValue, requestID: 9, count: 33),
+        body: [UInt8](repeating: 0, count: 4224)
+    ).prefix(64)
+    let accepted = FrameDecoder.request(Array(header).span)
+    #expect(accepted == .needMore(atLeast: 64 + 4224))
+    let refused = FrameDecoder.request(Array(header).span, bodyBytesMax: 4096)
+    #expect(refused == .refused(.tooLarge, operation: 17, requestID: 9))
+}
+
 @Test func resultsShrinkToTimestampsWhereAllWereCreated() {
     let results = [EventResult(.created, timestamp: Timestamp(1)), EventResult(.created, timestamp: Timestamp(2))]
     var out = OutputBuffer()
-    let shrank = out.appendReply(FrameHeader(17, requestID: 1), results: results.span)
-    #expect(shrank)
+    out.appendReply(FrameHeader(17, requestID: 1), results: results.span, allCreated: true)
     let shortCount = out.count
     #expect(shortCount == 64 + 16)
     let mixed = results + [EventResult(.exceedsCredits)]
-    let mixedShrank = out.appendReply(FrameHeader(17, requestID: 2), results: mixed.span)
-    #expect(!mixedShrank)
-    let longCount = out.count
-    #expect(longCount == 64 + 16 + 64 + 48)
-    out.removeFirst(80)
-    out.withBytes { bytes in
-        guard case .frame(let header, let consumed) = FrameDecoder.reply(bytes) else {
-            Issue.record("not a frame")
-            return
+    out.appendReply(FrameHeader(17, requestID: 2), results: mixed.span, allCreated: false)
+    let bytes = out.withBytes { bytes in (0..<bytes.count).map { bytes[$0] } }
+    let replies = Replies(bytes, cuts: [])
+    #expect(replies.refusal == nil && replies.headers.count == 2)
+    #expect(replies.headers.map(\.count) == [2, 3] && replies.headers.map(\.flags) == [1, 0])
+    #expect(replies.bodies.map(\.count) == [16, 48] && replies.bodies[1][32 + 8] == 87)
+}
+
+/// What a reader makes of bytes that come in pieces.
+private struct Replies: Equatable {
+    var headers: [FrameHeader] = []
+    var bodies: [[UInt8]] = []
+    var refusal: Status?
+    var isWhole = true
+
+    init(_ bytes: [UInt8], cuts: [Int]) {
+        var reader = FrameReader()
+        var body: [UInt8] = []
+        for (start, end) in zip([0] + cuts, cuts + [bytes.count]) {
+            let piece = Array(bytes[start..<end])
+            var offset = 0
+            reading: while true {
+                switch reader.next(piece.span, at: &offset) {
+                case .more: break reading
+                case .header: body = []
+                case .body(let range): body += piece[range]
+                case .end:
+                    headers.append(reader.header)
+                    bodies.append(body)
+                case .refused(let status):
+                    refusal = status
+                    return
+                }
+            }
         }
-        #expect(header.count == 3 && header.flags == 0 && consumed == 112)
-        let code = bytes[64 + 32 + 8]
-        #expect(code == 87)
+        isWhole = reader.isBetweenFrames
+    }
+}
+
+@Test func repliesComeWholeFromEveryCut() {
+    var out = OutputBuffer()
+    out.appendFrame(FrameHeader(Operation.ping.rawValue, requestID: 1))
+    out.appendFrame(FrameHeader(Operation.status.rawValue, requestID: 2), text: "{\"shards\":1}")
+    let bytes = out.withBytes { bytes in (0..<bytes.count).map { bytes[$0] } }
+    let whole = Replies(bytes, cuts: [])
+    #expect(whole.headers.map(\.requestID) == [1, 2] && whole.refusal == nil && whole.isWhole)
+    #expect(whole.bodies == [[], Array("{\"shards\":1}".utf8)])
+    for cut in 0...bytes.count { #expect(Replies(bytes, cuts: [cut]) == whole, "cut at \(cut)") }
+    #expect(Replies(bytes, cuts: Array(1..<bytes.count)) == whole)
+    #expect(!Replies(Array(bytes.dropLast()), cuts: []).isWhole)
+}
+
+@Test func whatIsNoReplyIsRefused() {
+    #expect(Replies(Array("-ERR".utf8), cuts: [1]).refusal == .malformed)
+    let bytes = frame(FrameHeader(Operation.lookupAccounts.rawValue, requestID: 9, count: 1), body: [1, 2, 3])
+    for bit in 0..<(bytes.count * 8) {
+        var damaged = bytes
+        damaged[bit / 8] ^= 1 << (bit % 8)
+        let replies = Replies(damaged, cuts: [bit % damaged.count])
+        // A longer body would still be coming: only the header's checksum can tell, and does.
+        #expect(replies.refusal != nil && replies.headers.isEmpty, "bit \(bit) went unnoticed")
     }
 }
 
@@ -152,7 +211,7 @@ private func request(_ bytes: [UInt8], end: Int? = nil) -> FrameParsed {
         }
         let end = Int.random(in: 0...bytes.count, using: &random)
         _ = FrameDecoder.request(bytes.span.extracting(0..<end))
-        _ = FrameDecoder.reply(bytes.span.extracting(0..<end))
+        _ = Replies(Array(bytes[0..<end]), cuts: [end / 2])
     }
 }
 
