@@ -1,7 +1,8 @@
 // One keyed 64-bit hash for ids: where an account lives, and where a table looks for it.
 // Source of the idea: wyhash's folded 64×64→128 multiplication (Wang Yi), one multiplication per 128-bit id.
 
-/// Keys of the hash. An outsider who does not know them cannot aim ids at one shard or one bucket.
+/// Keys of the hash. Those of tables are drawn at each start and told to nobody, so that no client can aim ids at one
+/// bucket; those of routing are the directory's salt, which clients may know: they can aim accounts at one shard.
 @frozen public struct HashKey: Hashable, BitwiseCopyable, Sendable {
     public var a: UInt64
     public var b: UInt64

@@ -1,5 +1,5 @@
 // Every answer that an event can get, with its stable number on the wire and its name in text protocols.
-// Grouped and ordered as SEMANTICS checks them. Numbers are never reused.
+// Grouped and ordered as they are checked: Docs/Semantics.md. Numbers are never reused.
 
 /// The outcome of one event: created, or why it was refused.
 public enum ResultCode: UInt16, CaseIterable, BitwiseCopyable, Sendable {
@@ -92,7 +92,7 @@ extension ResultCode {
     /// True for a refusal that rests on the ledger's state: it is final for its debit account and id.
     @inlinable public var isFinalRefusal: Bool { rawValue >= 70 && rawValue < 200 }
 
-    /// The name as SEMANTICS writes it: `exceeds_credits`.
+    /// The name as Docs/Semantics.md writes it: `exceeds_credits`.
     public var name: String { Self.table[Int(rawValue)].name }
     /// The name as RESP errors write it: `EXCEEDS_CREDITS`.
     public var upperName: String { Self.table[Int(rawValue)].upperName }

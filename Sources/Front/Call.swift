@@ -24,14 +24,13 @@ public enum CallKind: UInt8, Sendable {
 /// A call under way. The events are plain 128-byte records: transfers, accounts, or keys to look up.
 @safe
 public final class Call: @unchecked Sendable {
-    // SAFETY of Sendable: events are not changed after the call was handed over; each place of `results` and `records` is
-    // written by the one shard whose part lists it; the countdown of `partsLeft` (release by each part, acquire by the
-    // last) orders all of it before `done`.
+    // SAFETY of Sendable: each place of `results` is written by the one shard whose part lists it, and so is that place of
+    // `events` by a look-up, which puts what it finds in the place of its key; nothing else changes events after the call was
+    // handed over. The countdown of `partsLeft` (release by each part, acquire by the last) orders all of it before `done`.
     public let kind: CallKind
     public let count: Int
     private let events: UnsafeMutablePointer<Transfer>
     private let results: UnsafeMutablePointer<EventResult>
-    /// Look-ups: what was found, in the place of its key; the key itself where nothing was.
     private let partsLeft: Atomic<Int>
     /// What `totals` has found; written by its one part.
     public private(set) var totals: [LedgerTotals] = []

@@ -1,5 +1,5 @@
-// Groups 6 and 7 of the refusals, as far as one account's record decides them: pure functions of the record, the
-// effect and what is undecided. The pending transfer of a post or void is looked at before: `pendingRefusal`.
+// Groups 6 and 7 of the refusals (Docs/Semantics.md), as far as one account's record decides them: pure functions of the
+// record, the effect and what is undecided. The pending transfer of a post or void is looked at before: `pendingRefusal`.
 
 public import SuanpanCore
 

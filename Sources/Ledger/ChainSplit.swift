@@ -1,4 +1,4 @@
-// Group 1 of the refusals: what a request's `linked` flags make of its events.
+// Group 1 of the refusals (Docs/Semantics.md): what a request's `linked` flags make of its events.
 
 public import SuanpanCore
 

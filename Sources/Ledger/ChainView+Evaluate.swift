@@ -1,5 +1,6 @@
 // The verdict on a chain: its events in order, each seeing the ones before. The lowest event's fault is the answer; of
-// one event, groups 2 to 7 in order, the debit side before the credit side. Pure: reads and writes the view alone.
+// one event, Groups 2 to 7 (Docs/Semantics.md) in order, the debit side before the credit side. Pure: reads and writes
+// the view alone.
 
 public import SuanpanCore
 

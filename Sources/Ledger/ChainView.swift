@@ -14,7 +14,7 @@ public import SuanpanCore
     public var asked: Transfer
     /// As it comes out; meaningful once the chain was evaluated as created.
     public var final: Transfer
-    /// Group 5 by the ledger: `exists…` or `id_already_failed`; `.created` for a new identity.
+    /// Group 5 (Docs/Semantics.md) by the ledger: `exists…` or `id_already_failed`; `.created` for a new identity.
     public var known: EventResult
     /// Of a post or void: what is known of the transfer it names. One that is opened in the chain itself is not meant.
     public var pending: PendingFact

@@ -258,7 +258,7 @@ public struct Ledger: ~Copyable {
         return created
     }
 
-    // MARK: Deciding. Groups 6 and 7; see `Account+Deciding`.
+    // MARK: Deciding. Groups 6 and 7 of Docs/Semantics.md; see `Account+Deciding`.
 
     /// The debit side's refusal, or `.created`.
     /// - Parameters:

@@ -77,7 +77,7 @@ extension Transfer {
         timeout == 0 ? 0 : timestamp.nanoseconds &+ UInt64(timeout) &* 1_000_000_000
     }
 
-    /// Group 6, the part about the pending transfer: the refusal of a post or void, or `.created`.
+    /// Group 6 (Docs/Semantics.md), the part about the pending transfer: the refusal of a post or void, or `.created`.
     /// - Parameter now: The transfer's timestamp, or one that is not later; expired from the deadline on.
     public func pendingRefusal(_ pending: PendingFact, now: Timestamp) -> ResultCode {
         if pending.state == .notFound { return .pendingTransferNotFound }

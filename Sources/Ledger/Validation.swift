@@ -1,5 +1,5 @@
-// Groups 2 to 4 of the refusals: what can be told from the request alone. Pure; the same at every door and never
-// remembered.
+// Groups 2 to 4 of the refusals (Docs/Semantics.md): what can be told from the request alone. Pure; the same at every
+// door and never remembered. And Group 5: what sent again is compared by.
 
 public import SuanpanCore
 

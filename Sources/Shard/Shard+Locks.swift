@@ -34,7 +34,7 @@ extension Shard {
             let debit = chain.view[i].asked.debitAccountID
             if isHeld(debit) { return dieBehindHold(p) }
         }
-        let besideCredits = besidesCredits(chain)
+        let besideCredits = goesBesideCredits(chain)
         for place in 0..<chain.view.accountCount {
             guard let account = accountHere(chain, place) else {
                 if isBeingCreated(chain.view.account(place).id) { return dieBehindHold(p) }
@@ -62,7 +62,7 @@ extension Shard {
 
     /// True for a post or void alone, which moves what is held already: credits that are reserved make no difference to it,
     /// nor does it to them, and none is promised in vain. For all else it waits as other chains do.
-    private func besidesCredits(_ chain: ChainReference) -> Bool {
+    private func goesBesideCredits(_ chain: ChainReference) -> Bool {
         guard chain.view.count == 1, !chain.view.isOfAccounts else { return false }
         let flags = chain.view[0].asked.flags
         return flags.isSimplyPending && flags.resolves && !chain.view[0].asked.id.isZero
@@ -80,7 +80,7 @@ extension Shard {
     /// Locks all accounts of a chain when none of them is taken; else marks them and waits.
     mutating func takeLocks(_ p: Int) {
         let chain = reference(p)
-        let besideCredits = besidesCredits(chain)
+        let besideCredits = goesBesideCredits(chain)
         var isFree = true
         for place in 0..<chain.view.accountCount where !besideCredits {
             guard let account = accountHere(chain, place) else { continue }

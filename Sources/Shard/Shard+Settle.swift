@@ -91,7 +91,8 @@ extension Shard {
         dirtyQueue.append(UInt32(entry))
     }
 
-    /// Something undecided on the account has ended: looks at who may wait for that, now where it is nobody, else later.
+    /// Something undecided on the account has ended. Where nothing waits for that, its entry is given back; else the account
+    /// is looked at in this turn (`look(at:)`).
     @inline(__always)
     mutating func ended(_ entry: Int) {
         let isWaitedFor =
@@ -286,7 +287,8 @@ extension Shard {
 
     // MARK: Sending
 
-    /// Sends a protocol message; the credits of DESIGN make sure that there is room.
+    /// Sends a protocol message. There is room: a slot counts against its peer from its first message to its last, and lanes
+    /// are sized for all messages that all slots can cause (Docs/Architecture.md).
     @inline(__always)
     mutating func send(_ message: Message, to peer: ShardID) {
         var message = message

@@ -1,4 +1,5 @@
-// Events as they come from a front: what can be decided at once is, in one step; the rest gets a slot.
+// Events as they come from a front: what can be decided at once is, in one step; the rest gets a slot. The groups are
+// those of Docs/Semantics.md.
 
 public import SuanpanCore
 public import SuanpanJournal

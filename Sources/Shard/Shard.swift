@@ -7,9 +7,9 @@
 //     settle        carries on whatever has become possible
 //     advance       releases what the durable log allows: votes, commits
 //
-// The protocol is DESIGN's: volatile votes, one durable decision, numbered commits, waiting only for what is undecided,
-// wait-die between shards. `peer == id` is allowed: a transfer within the shard that must wait or keep an order goes
-// through the same machine with itself.
+// The protocol is that of Docs/Architecture.md: volatile votes, one durable decision, numbered commits, waiting only for
+// what is undecided, wait-die between shards. `peer == id` is allowed: a transfer within the shard that must wait or keep
+// an order goes through the same machine with itself.
 
 public import SuanpanCore
 public import SuanpanJournal
@@ -190,7 +190,8 @@ public struct Shard: ~Copyable {
     var dirtyQueue = Queue<UInt32>(capacity: 1 << 10)
     /// Waiters to be submitted again.
     var againQueue = Queue<UInt32>(capacity: 1 << 8)
-    /// The first of them stalled when last tried: on what only a message or a completion gives back.
+    /// The first of them stalled when it was last tried: it is tried again after a message or a completion, as only these
+    /// give back what it lacks.
     var isAgainStalled = false
 
     /// The newest consistent cut: see `Shard+Cuts`.

@@ -175,7 +175,7 @@ struct Event {
 }
 
 extension ResultCode {
-    /// Group 5.
+    /// Group 5 of Docs/Semantics.md.
     var isFromRecord: Bool {
         rawValue >= Self.existsWithDifferentFlags.rawValue && rawValue <= Self.idAlreadyFailed.rawValue
     }

@@ -180,7 +180,7 @@ public final class Engine: Sendable {
 
     // MARK: Calls
 
-    /// Creates transfers; one result per event, in order. See SEMANTICS for the refusals.
+    /// Creates transfers; one result per event, in order. Docs/Semantics.md lists the refusals.
     /// - Parameter transfers: 1 to 8190.
     /// - Throws: `busy` when too many calls are under way and `closed` (nothing was executed), `interrupted`,
     ///   `configuration`.

@@ -260,7 +260,7 @@ struct ArgumentReader {
 }
 
 extension AccountFlags {
-    /// The flag of that name, as SEMANTICS writes it, in any case.
+    /// The flag of that name, as Docs/Semantics.md writes it, in any case.
     fileprivate init?(named word: RESPArgument, in source: Span<UInt8>) {
         if source.matches(word, "DEBITS_MUST_NOT_EXCEED_CREDITS") {
             self = .debitsMustNotExceedCredits

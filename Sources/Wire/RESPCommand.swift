@@ -1,4 +1,4 @@
-// What a RESP client asks for, as plain values. The grammar is INTERFACES' table; Docs/Protocol.md says it to clients.
+// What a RESP client asks for, as plain values. The grammar is that of Docs/Protocol.md.
 
 public import SuanpanCore
 

@@ -88,7 +88,7 @@ extension RESPEncoder {
         out.append(code.errorReply)
     }
 
-    /// A map with the field names of SEMANTICS; numbers as decimal bulk strings, flags as names between commas.
+    /// A map with the field names of Docs/Semantics.md; numbers as decimal bulk strings, flags as names between commas.
     public func encode(account: Account, into out: inout OutputBuffer) {
         map(12, into: &out)
         field("id", account.id.value, into: &out)

@@ -11,7 +11,7 @@ extension ResultCode {
             : rawValue < ResultCode.debitAccountNotFound.rawValue ? existsErrorReply : stateErrorReply
     }
 
-    /// Groups 1 to 4: told from the request alone.
+    /// Groups 1 to 4 of Docs/Semantics.md: told from the request alone.
     private var requestErrorReply: StaticString {
         switch self {
         case .linkedEventFailed: "-LINKED_EVENT_FAILED another event of the chain was refused\r\n"

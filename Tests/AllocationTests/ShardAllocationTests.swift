@@ -134,7 +134,7 @@ private final class Bench {
         var before = bytes.now
         shard.clock.observe(time)
         for k in 0..<Self.perRound { shard.stage(k, transfers[k]) }
-        for k in 0..<Self.perRound { shard.stageAccounts(k) }
+        shard.lookAhead(staged: Self.perRound)
         for k in 0..<Self.perRound {
             switch try shard.submit(transfers[k], origin, staged: k) {
             case .answered(let result): if result.isCreated { created += 1 } else { refused += 1 }

@@ -1,5 +1,5 @@
-// A naive ledger, written from SEMANTICS.md and nothing else: dictionaries, copies, no code shared with the engine but
-// the records. It has one shard, no log and no clock: time comes with each request.
+// A naive ledger, written from Docs/Semantics.md and nothing else: dictionaries, copies, no code shared with the engine
+// but the records. It has one shard, no log and no clock: time comes with each request.
 
 public import SuanpanCore
 

@@ -1,4 +1,4 @@
-// Goal: the ledger answers as SEMANTICS says, event by event, and its log rebuilds it exactly.
+// Goal: the ledger answers as Docs/Semantics.md says, event by event, and its log rebuilds it exactly.
 // Method: random histories, with all flags, chains and expiry, on one ledger and on several that share out the accounts;
 // the model answers beside; afterwards every balance, total, pending transfer and remembered id is compared, with the
 // model and with a replay of the logs. SUANPAN_SEED=n replays one seed alone: swift test --filter HistoryTests.

@@ -35,7 +35,7 @@ final class LedgerShards {
 
     func home(_ id: AccountID) -> LedgerShard { shards[Int(id.value % UInt128(shards.count))] }
 
-    // MARK: Group 5 and pending transfers, with the log
+    // MARK: Group 5 (Docs/Semantics.md) and pending transfers, with the log
 
     /// The remembered id and its record.
     func remembered(_ debit: AccountID, _ id: TransferID) -> (RememberedID, LogRecord)? {

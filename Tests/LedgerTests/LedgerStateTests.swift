@@ -1,5 +1,5 @@
-// Goal: limits, closing, freezing and overflow at the edges of 128 bits, on both sides, in SEMANTICS' order; replay.
-// Method: one account in a chosen state, one transfer, the answer of one side.
+// Goal: limits, closing, freezing and overflow at the edges of 128 bits, on both sides, in the order of
+// Docs/Semantics.md; replay. Method: one account in a chosen state, one transfer, the answer of one side.
 
 import SuanpanCore
 import SuanpanLedger

@@ -1,5 +1,5 @@
-// Goal: groups 6 and 7: ledger, closed, frozen, overflow and the limits of either side, with what is undecided counted
-// in. Method: an account with chosen balances, asked at the last amount that fits and at the first that does not.
+// Goal: Groups 6 and 7 of Docs/Semantics.md: ledger, closed, frozen, overflow and the limits of either side, with what is
+// undecided counted in. Method: an account with chosen balances, asked at the last amount that fits and at the first that does not.
 
 import SuanpanCore
 import SuanpanLedger

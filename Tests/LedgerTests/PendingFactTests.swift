@@ -1,5 +1,5 @@
-// Goal: of many faults of a post or void, the first in SEMANTICS' order is the answer; expired means from the deadline
-// on. Method: faults stacked from the last to the first; each, added to all later ones, must take over the answer.
+// Goal: of many faults of a post or void, the first in the order of Docs/Semantics.md is the answer; expired means from
+// the deadline on. Method: faults stacked from the last to the first; each, added to all later ones, must take over.
 
 import SuanpanCore
 import SuanpanLedger

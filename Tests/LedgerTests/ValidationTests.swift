@@ -1,4 +1,4 @@
-// Goal: an event with many faults answers the one that SEMANTICS checks first, whatever else is wrong.
+// Goal: an event with many faults answers the one that Docs/Semantics.md checks first, whatever else is wrong.
 // Method: faults stacked from the last group to the first; each, added to all later ones, must take over the answer.
 
 import SuanpanCore
@@ -70,7 +70,7 @@ import Testing
         }
     }
 
-    /// Every set of flags against the rules as SEMANTICS words them.
+    /// Every set of flags against the rules as Docs/Semantics.md words them.
     @Test func flagsThatExcludeEachOther() {
         for bits in 0..<UInt16(512) {
             var t = good
@@ -129,7 +129,7 @@ import Testing
         }
     }
 
-    /// Each field alone names itself; of two that differ, the first in SEMANTICS' order.
+    /// Each field alone names itself; of two that differ, the first in the order of Docs/Semantics.md.
     @Test func existsNamesTheFirstFieldThatDiffers() {
         let fields: [(ResultCode, (inout Transfer) -> Void)] = [
             (.existsWithDifferentFlags, { $0.flags = .pending }),

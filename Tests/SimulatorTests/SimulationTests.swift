@@ -1,5 +1,6 @@
 // Goal: no history of clients, whatever the order of messages and writes, whatever the disk does and whenever memory is
-// lost, shows anything but SEMANTICS. Method: seeds of Simulation, each checked in full; canaries prove that it can see.
+// lost, shows anything but what Docs/Semantics.md says. Method: seeds of Simulation, each checked in full; canaries prove
+// that it can see.
 //
 //     make sim SEEDS=1 FIRST_SEED=n                                        one seed, with its trace
 //     .build/release/suanpan-simulator SEEDS FIRST_SEED doors              all of them with fronts and sockets

@@ -1,4 +1,4 @@
-// Goal: each command of INTERFACES becomes the value it says, and each mistake is named. Method: tables.
+// Goal: each command of Docs/Protocol.md becomes the value it says, and each mistake is named. Method: tables.
 
 import SuanpanCore
 import SuanpanWire

@@ -19,7 +19,7 @@ Readings, where the description leaves a choice:
     meanwhile, as the account is closed.
 10. From its deadline (timestamp + timeout) on a pending transfer can be neither posted nor voided. Its reservation is
     released some time after; the model is told when (`expire`).
-11. Chains. Groups 1 to 5 are judged for all events before groups 6 and 7 for any (CHAIN_GROUPS_FIRST): without this a
+11. Chains. Groups 1 to 5 (Docs/Semantics.md) are judged for all events before groups 6 and 7 for any (CHAIN_GROUPS_FIRST): without this a
     chain sent again could be refused for another event than the first time. The lowest event of these is at fault.
     Where every event exists with the same fields each answers `exists`. An id twice in a chain: the second one exists.
 12. A chain that is open or too long: at least one event says so, the others that or `linked_event_failed`. Open first.
