@@ -30,9 +30,9 @@ class Token:
 
 
 class Declaration:
-    def __init__(self, kind, name, owner, line, first, is_public, attributes):
+    def __init__(self, kind, name, owner, line, first, attributes):
         self.kind, self.name, self.owner, self.line, self.first = kind, name, owner, line, first
-        self.is_public, self.attributes = is_public, attributes
+        self.attributes = attributes
         #: Of a func or init: (label or "_", has a default) for each parameter.
         self.parameters = []
         #: A case of an enum that is made from raw values, or listed by `allCases`.
@@ -153,7 +153,7 @@ class SwiftFile:
     def _parse(self):
         #: (number of the token that ends it, kind "type" or "code", word, name)
         stack = [(len(self.tokens), "type", "file", "")]
-        pending, attributes, is_public, i = None, [], False, 0
+        pending, attributes, i = None, [], 0
         while i < len(self.tokens):
             token = self.tokens[i]
             text = token.text
@@ -163,20 +163,18 @@ class SwiftFile:
             if text == "{":
                 opened = pending or ("code", "", owner)
                 stack.append((self.partner.get(i, len(self.tokens)), *opened))
-                pending, attributes, is_public = None, [], False
+                pending, attributes = None, []
             elif kind == "type" and text in TYPE_WORDS and self._is_type(i):
-                pending = self._type(i, owner, is_public, attributes)
-                attributes, is_public = [], False
+                pending = self._type(i, owner, attributes)
+                attributes = []
             elif kind == "type" and text in ("func", "init", "var", "let", "case", "typealias", "associatedtype"):
                 if text != "init" or self._text(i - 1) not in (".", ):
-                    i = self._declare(i, word, owner, is_public, attributes)
-                    attributes, is_public = [], False
+                    i = self._declare(i, word, owner, attributes)
+                    attributes = []
                     continue
             elif kind == "type" and text == "subscript":
                 i = self._body(i)
                 continue
-            elif kind == "type" and text in ("public", "open"):
-                is_public = self._text(i + 1) != "("
             elif kind == "type" and text.startswith("@"):
                 attributes.append(text)
             elif kind == "type" and text in ("(", "["):
@@ -191,7 +189,7 @@ class SwiftFile:
         return before not in (".", ":", ",", "import") and following < len(self.tokens) \
             and self.tokens[following].is_word
 
-    def _type(self, i, owner, is_public, attributes):
+    def _type(self, i, owner, attributes):
         word, name = self.tokens[i].text, self._next(i)
         title = self.tokens[name].word
         last = name
@@ -205,7 +203,7 @@ class SwiftFile:
             if self._text(after) in ("CaseIterable", "String", "CodingKey") or re.match(r"U?Int\d*$", self._text(after)):
                 self._raw_enums.add(full)
         if word != "extension":
-            declaration = Declaration("type", title, owner, self.tokens[i].line, i, is_public, attributes)
+            declaration = Declaration("type", title, owner, self.tokens[i].line, i, attributes)
             self._add(declaration, name)
             declaration.end = self._end_of_body(last)
         return ("type", word, full)
@@ -215,7 +213,7 @@ class SwiftFile:
         self.declarations.append(declaration)
         self.names.add(name)
 
-    def _declare(self, i, word, owner, is_public, attributes):
+    def _declare(self, i, word, owner, attributes):
         """A member or a global; gives the number of the token to go on with."""
         text = self.tokens[i].text
         if text == "case":
@@ -223,7 +221,7 @@ class SwiftFile:
         if text in ("typealias", "associatedtype"):
             name = self._next(i)
             if text == "typealias":
-                declaration = Declaration(text, self.tokens[name].word, owner, self.tokens[i].line, i, is_public, [])
+                declaration = Declaration(text, self.tokens[name].word, owner, self.tokens[i].line, i, [])
                 self._add(declaration, name)
                 declaration.end = self._end_of_line(name)
             return name + 1
@@ -233,9 +231,8 @@ class SwiftFile:
                 return self._body(name)
             return self._end_of_line(i)
         kind = {"let": "var"}.get(text, text)
-        is_public = is_public or word == "protocol"
         declaration = Declaration(
-            kind, self.tokens[name].word, owner, self.tokens[i].line, i, is_public, list(attributes))
+            kind, self.tokens[name].word, owner, self.tokens[i].line, i, list(attributes))
         self._add(declaration, name)
         if kind == "var":
             declaration.end = self._end_of_variable(name, word)
@@ -253,7 +250,7 @@ class SwiftFile:
         at, line = i, self.tokens[i].line
         while True:
             name = self._next(at)
-            declaration = Declaration("case", self.tokens[name].word, owner, line, name, False, [])
+            declaration = Declaration("case", self.tokens[name].word, owner, line, name, [])
             declaration.is_raw_case = owner in self._raw_enums
             self._add(declaration, name)
             at = name + 1

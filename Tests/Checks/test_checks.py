@@ -85,6 +85,7 @@ class CheckTests(unittest.TestCase):
                  "nothing uses func all()"),
                 ("extension Account { func add(_ amount: Int, thrice: Bool) {} }", "Account.add(_:thrice:)"),
                 ("struct Empty {}", "nothing uses type Empty"),
+                ("struct Own { static let one = Own() }", "nothing uses type Own"),
                 ("extension Account {\n  init(_ amount: Int, from other: Account) {}\n}", "Account.init(_:from:)"),
                 ("// nobody()\nlet text = \"nobody()\"\nfunc nobody() { print(text) }", "nothing uses func nobody()"),
                 ("func nobody() { let nobody = 1; print(nobody) }", "nothing uses func nobody()")):
