@@ -268,9 +268,10 @@ class SwiftFile:
                 first += 1
             if first >= closing:
                 break
-            label, default = self.tokens[first].word, False
-            while at < closing and self._text(at) != ",":
+            label, default, angles = self.tokens[first].word, False, 0
+            while at < closing and (self._text(at) != "," or angles > 0):
                 default = default or self._text(at) == "="
+                angles += {"<": 1, ">": -1}.get(self._text(at), 0)
                 at = self.partner.get(at, at) + 1
             out.append((label, default))
             at += 1
