@@ -35,6 +35,7 @@ func writeReport(_ text: String, to path: String) throws(Failure) {
     func failure() -> Failure {
         .run("--json '\(path)' cannot be written (\(unsafe String(cString: strerror(errno)))); choose another file")
     }
+    // SAFETY: texts live for the calls, and the stream is closed once; nothing of it is used after that.
     guard let file = unsafe fopen(path, "w") else { throw failure() }
     let written = unsafe fputs(text + "\n", file)
     guard unsafe fclose(file) == 0, written >= 0 else { throw failure() }

@@ -130,6 +130,7 @@ public struct DataDirectory: ~Copyable, Sendable {
             let pid = PageBuffer(bytes: 32)
             let text = Array("\(System.processID)\n".utf8)
             pid.fill(text)
+            // SAFETY: `fill` has checked that the text fits the buffer, which lives to the end of this block.
             unsafe try System.write(fd, from: pid.base, length: text.count, offset: 0, path: name)
             return fd
         } catch {

@@ -95,6 +95,7 @@ public struct RecordReader: ~Copyable {
         let path = directory.segmentPath(segment)
         let fd = try file(segment, path: path)
         let length = Int(min(to, UInt64(directory.segmentBytes)) - from)
+        // SAFETY: the window holds the longest group and two blocks; `loadGroup` asks for no more.
         let count = unsafe try System.read(fd, into: window.base, length: length, offset: from, path: path)
         guard count == length else { throw damaged(.segmentSize, segment, from) }
         begin = from

@@ -53,6 +53,7 @@ enum SegmentFile {
         header.checksum = header.computedChecksum()
         piece.store(header, at: 0)
         for offset in stride(from: 0, to: directory.segmentBytes, by: pieceBytes) {
+            // SAFETY: the piece is of this length, and outlives the write.
             unsafe try System.write(
                 fd, from: piece.base, length: pieceBytes, offset: UInt64(offset), path: temporary)
             if offset == 0 { piece.zero(0, blockBytes) }
@@ -70,6 +71,7 @@ enum SegmentFile {
         guard try System.size(fd, path: path) == UInt64(directory.segmentBytes) else {
             throw .damaged(Damage(.segmentSize, path: path, lsn: expected))
         }
+        // SAFETY: whoever calls hands over a buffer of a block at least.
         let count = unsafe try System.read(fd, into: scratch.base, length: blockBytes, offset: 0, path: path)
         let header = scratch.load(Header.self, at: 0)
         let computed = header.computedChecksum()

@@ -43,6 +43,7 @@ struct SegmentReader: ~Copyable {
         invariant(length <= Int(size), "\(length) bytes at \(offset) of a segment")
         let path = directory.segmentPath(number)
         valid = 0
+        // SAFETY: `size` is at most the window.
         let count = unsafe try System.read(fd, into: window.base, length: Int(size), offset: offset, path: path)
         guard count == Int(size) else { throw .damaged(Damage(.segmentSize, path: path, offset: offset)) }
         begin = offset

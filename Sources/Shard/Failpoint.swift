@@ -35,6 +35,7 @@ public enum Failpoint: String, CaseIterable, Sendable {
 }
 
 #if SUANPAN_FAILPOINTS
+    // SAFETY: read once, at the first use; nothing changes the environment after the start.
     private let armed: (name: String, count: Int)? = {
         guard let raw = unsafe getenv("SUANPAN_FAILPOINT") else { return nil }
         let parts = unsafe String(cString: raw).split(separator: ":")

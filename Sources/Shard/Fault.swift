@@ -59,6 +59,7 @@ public enum Fault: UInt8, CaseIterable, Sendable {
         }
 
         /// The one that SUANPAN_FAULT names; nil: none.
+        // SAFETY: read once, at the first use; nothing changes the environment after the start.
         public static let armed: Fault? = unsafe getenv("SUANPAN_FAULT").flatMap {
             Fault(named: unsafe String(cString: $0))
         }

@@ -79,6 +79,7 @@ extension Engine {
 /// Answers questions, one after the other, until the engine ends.
 enum HistoryThread {
     static func run(_ desk: HistoryDesk) {
+        // SAFETY: a literal of fewer than 16 bytes.
         unsafe suanpan_name_thread("suanpan-history")
         do throws(JournalError) { try desk.run() } catch { CoreThread.stopProcess("history: \(error)") }
     }

@@ -44,6 +44,7 @@ public final class Engine: Sendable {
         guard configuration.connectionsMax > 0 else { throw .configuration("connectionsMax must be at least 1") }
         guard configuration.timeoutSeconds > 0 else { throw .configuration("timeoutSeconds must be at least 1") }
         var cpus = [CInt](repeating: 0, count: 1024)
+        // SAFETY: the call fills at most as many places as it is told, of an array that lives for it.
         let allowed = unsafe max(1, Int(suanpan_allowed_cpus(&cpus, 1024)))
         let box: DirectoryBox
         let preparer: SegmentPreparer

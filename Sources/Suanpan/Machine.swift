@@ -17,6 +17,7 @@ enum Machine {
     }
 
     static func filesystem(_ path: String) -> String {
+        // SAFETY: the path lives for the call; likewise below.
         switch unsafe suanpan_filesystem_type(path) {
         case 0xEF53: "ext4"
         case 0x5846_5342: "xfs"
@@ -42,6 +43,7 @@ enum Machine {
         var times: [UInt64] = []
         for i in 0..<17 {
             let begun = suanpan_monotonic_ns()
+            // SAFETY: the block is of this length, and lives for the call.
             guard unsafe pwrite(fd, block, 4096, off_t(i % 4) * 4096) == 4096 else { return 0 }
             times.append(suanpan_monotonic_ns() - begun)
         }

@@ -23,6 +23,7 @@ struct PageThread {
         let stock = PageStock(pages: pages)
         self.stock = stock
         let thread = Thread.start {
+            // SAFETY: a literal of fewer than 16 bytes.
             unsafe suanpan_name_thread("suanpan-pages")
             // On Linux the niceness is the thread's own.
             setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, Self.niceness)

@@ -88,6 +88,7 @@ extension RESPEncoder {
             }
         }
         let asked = parameters.map { parameter in
+            // SAFETY: both texts live for the call; a 0 byte within ends them sooner.
             patterns.contains { unsafe fnmatch($0.lowercased(), "\(parameter.0)".lowercased(), 0) == 0 }
         }
         map(asked.count { $0 }, into: &out)

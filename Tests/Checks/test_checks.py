@@ -112,6 +112,7 @@ class CheckTests(unittest.TestCase):
                 ("Sources/Core/Fault.swift", "@_exported import Glibc", "re-export single types"),
                 ("Sources/Core/Fault.swift", "let a = try? b()", "Fault.swift:1: try?"),
                 ("Sources/Core/Fault.swift", "let b = 1\nlet a = try! b()", "Fault.swift:2: try!"),
+                ("Sources/Core/Fault.swift", "let a = unsafe b()", "Fault.swift:1: unsafe"),
                 ("Sources/Core/Fault.swift", "// TO" + "DO: later", "do it now"),
                 ("Sources/Core/Fault.swift", "let a = 1\n" * 701, "701 lines")):
             with self.subTest(message):
