@@ -27,7 +27,7 @@ SOUND = {
         }
         @main enum Program { static func main() throws { print("\\(try total([Account()]))") } }
         """,
-    "Tests/CoreTests/AccountTests.swift": "@Test func addsUp() throws {}\n",
+    "Tests/CoreTests/AccountTests.swift": "struct Sums { @Test func addsUp() throws {} }\n",
     "Tests/EndToEnd/test_door.py": "class DoorTests:\n    def test_it_opens(self): pass\n",
     "README.md": "# A ledger\n[pages](Docs/Semantics.md#group-6-the-debit-side), `Sources/Core`\n",
     "Docs/Semantics.md": "# Semantics\n## Group 6: the debit side\n[back](../README.md)\n",
@@ -37,6 +37,7 @@ SOUND = {
         | a \\| b | `-ERR a|b` | closed | test_door `test_it_opens`, `DoorTests` |
         | c | none | closed | the same |
         | d | none | none | CoreTests `addsUp`; test_door |
+        | e | none | none | AccountTests `addsUp`, `Sums`; Sums `addsUp` |
         """,
 }
 
