@@ -6,18 +6,15 @@ internal import Synchronization
 
 public enum Load {
     /// Runs a load and returns its report; `report.failure` says why it is no measurement, where it is none.
-    /// - Parameter live: Shows a line a second on stderr when that is a terminal, and notes.
+    /// - Parameter live: Shows on stderr how it goes, and notes.
     /// - Throws: Why nothing could be measured at all.
     public static func run(_ options: LoadOptions, live: Bool = true) throws(LoadError) -> LoadReport {
         let plan = try LoadPlan(options)
         try System.allowDescriptors(plan.connections)
-        let address = try System.resolve(plan.host, port: plan.port)
-        // Before any thread starts: all of them inherit the mask.
-        var interrupts = System.Interrupts()
-        var setup = try Setup(plan, address)
-        try setup.authenticate()
-        let status = try setup.status()
-        let book = AccountBook(hot: plan.hotAccounts, customers: plan.accounts - plan.hotAccounts)
+        var screen = LiveLine(isOn: live)
+        var setup = try Setup(plan)
+        let status = try setup.greet()
+        let book = AccountBook(plan)
         let map = try shardMap(plan, status, book, live: live)
 
         let runMilliseconds = System.realtime / 1_000_000
@@ -28,11 +25,14 @@ public enum Load {
         }
         // Threads are numbered from 0, at most 64: 255 is the setup's.
         var setupIDs = ids(255)
-        if live && System.errorIsTerminal { System.printError("\rmaking \(book.count) accounts …") }
-        try setup.prepare(book, ids: &setupIDs)
+        try setup.prepare(book, ids: &setupIDs, screen: &screen)
 
+        // Until here a signal ends the process; from here on the run, with a report. Before any thread starts: all of them
+        // inherit the mask.
+        var interrupts = System.Interrupts()
         let zipf = plan.zipf > 0 ? Zipf(count: book.customers, exponent: plan.zipf) : nil
         let control = RunControl(threads: plan.threads)
+        let address = setup.address
         var threads: [System.Thread] = []
         for i in 0..<plan.threads {
             var seed = plan.seed &+ UInt64(i)
@@ -57,7 +57,6 @@ public enum Load {
                     }
                 })
         }
-        var screen = LiveLine(isOn: live && System.errorIsTerminal)
         var before = status
         while control.ready.load(ordering: .relaxed) < plan.threads {
             if interrupts.wait(milliseconds: 2) { control.raiseStop(to: 2) }
@@ -78,7 +77,7 @@ public enum Load {
         // A lost server cannot say what it used.
         let failed = results.contains { $0.failure != nil }
         let after: ServerStatus? = failed ? nil : try setup.status()
-        return LoadReport(plan, results, rows: rows, before: before, after: after)
+        return LoadReport(plan, book, results, rows: rows, before: before, after: after)
     }
 
     private static func shardMap(
@@ -103,30 +102,4 @@ public enum Load {
     private static func share(of whole: Int, _ i: Int, _ parts: Int) -> Int {
         whole / parts + (i < whole % parts ? 1 : 0)
     }
-}
-
-/// The line that a terminal shows while the load runs: the last whole second.
-private struct LiveLine {
-    let isOn: Bool
-    private var shown = 0
-
-    init(isOn: Bool) { self.isOn = isOn }
-
-    mutating func show(_ control: RunControl) {
-        guard isOn else { return }
-        let done = shown
-        let row = control.rows.withLock { rows -> (Int, SecondRow)? in
-            guard let last = rows.lastIndex(where: { $0.threads == control.threads }), last >= done else { return nil }
-            return (last, rows[last])
-        }
-        guard let (second, row) = row else { return }
-        shown = second + 1
-        let counts = row.counts
-        System.printError(
-            "\r\u{1B}[K\(second + 1) s  offered \(Format.count(counts.offered))/s  accepted \(Format.count(counts.accepted))/s"
-                + "  p50 \(Format.number(row.latencies.milliseconds(50))) ms  p99 \(Format.number(row.latencies.milliseconds(99))) ms"
-                + (counts.busy > 0 ? "  busy \(Format.count(counts.busy))/s" : ""))
-    }
-
-    func clear() { if isOn { System.printError("\r\u{1B}[K") } }
 }

@@ -160,6 +160,13 @@ struct LoadPlan: Sendable {
         replyTimeoutSeconds = options.replyTimeoutSeconds
     }
 
+    /// Transfers that a run sends at most, about.
+    var transfersExpected: Double {
+        if let transfers { return Double(transfers) }
+        // A closed loop: faster than any server is.
+        return schedule?.transfers ?? (durationSeconds ?? 0) * 1e7
+    }
+
     private static func schedule(
         _ options: LoadOptions, _ profile: Profile?, durationSeconds: Double?
     ) throws(LoadError) -> Schedule? {

@@ -36,6 +36,12 @@ public struct LoadReport: Sendable, Encodable {
         public var offered, accepted, busy: UInt64
         public var p50, p99: Double
     }
+    /// What the load paid its customers before it began: these transfers stand in the ledger and in no other figure.
+    public struct Funding: Sendable, Encodable {
+        public var transfers: Int
+        /// Of each; text, as all amounts.
+        public var amount: String
+    }
     public struct Generator: Sendable, Encodable {
         public var cpuSeconds: Double
         public var cpuNanosecondsPerTransfer: Double
@@ -66,6 +72,7 @@ public struct LoadReport: Sendable, Encodable {
     public var connections: Int
     public var inFlight: Int
     public var accounts: Int
+    public var funding: Funding
     public var hotShare: Double
     public var hotAccounts: Int
     public var crossShard: Double?
@@ -85,7 +92,7 @@ public struct LoadReport: Sendable, Encodable {
     // `failure`, `target` and `connectionsLost` are for people: the exit code and `errors` say it to programs.
     private enum CodingKeys: String, CodingKey {
         case tps, accepted, exists, refused, busy, errors, unsent, loop, profile, `protocol`, batch, connections
-        case accounts, durability, shards, seed, machine, version, server, generator, seconds
+        case accounts, funding, durability, shards, seed, machine, version, server, generator, seconds
         case offeredTPS = "offered_tps"
         case durationSeconds = "duration_s"
         case latencyMilliseconds = "latency_ms"
@@ -96,7 +103,7 @@ public struct LoadReport: Sendable, Encodable {
     }
 
     init(
-        _ plan: LoadPlan, _ results: [ThreadResult], rows: [SecondRow], before: ServerStatus,
+        _ plan: LoadPlan, _ book: AccountBook, _ results: [ThreadResult], rows: [SecondRow], before: ServerStatus,
         after: ServerStatus?
     ) {
         var latencies = Latencies(digits: .three)
@@ -140,6 +147,7 @@ public struct LoadReport: Sendable, Encodable {
         connections = plan.connections
         inFlight = plan.inFlight
         accounts = plan.accounts
+        funding = Funding(transfers: book.customers, amount: "\(book.funding)")
         hotShare = plan.hotShare
         hotAccounts = plan.hotAccounts
         crossShard = plan.crossShard
@@ -225,6 +233,10 @@ public struct LoadReport: Sendable, Encodable {
             "machine",
             "\(machine.cpu), \(machine.cores) cores, Linux \(machine.kernel), \(machine.filesystem ?? "?")"
                 + (machine.syncMilliseconds.map { ", sync \(Format.number($0)) ms" } ?? ""))
+        line(
+            "funding",
+            "\(Format.grouped(UInt64(funding.transfers))) transfers of \(Format.grouped(UInt64(funding.amount) ?? 0))"
+                + " before it, one to each customer; not in the figures below")
         line(
             "result",
             "\(Format.count(UInt64(tps))) transfers/s accepted of \(Format.count(UInt64(offeredTPS)))/s offered,"

@@ -51,6 +51,9 @@ struct Schedule: Sendable, Equatable {
     private(set) var pieces: [Piece] = []
     var seconds: Double { pieces.last.map { $0.start + $0.seconds } ?? 0 }
 
+    /// Transfers that are due in all, on average.
+    var transfers: Double { pieces.reduce(0) { $0 + $1.integral($1.seconds) } }
+
     /// One rate for `seconds`, which may be infinite.
     init(rate: Double, seconds: Double) {
         pieces = [Piece(start: 0, seconds: seconds, from: rate, to: rate, exponential: false)]

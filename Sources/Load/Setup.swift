@@ -82,18 +82,45 @@ struct ServerStatus: Sendable {
 }
 
 struct Setup: ~Copyable {
-    private let socket: BlockingSocket
+    private var socket: BlockingSocket
     private let plan: LoadPlan
     private var requestID: UInt64 = 0
     private var reader = LineReader()
 
-    init(_ plan: LoadPlan, _ address: SocketAddress) throws(LoadError) {
+    /// A server answers what is asked first within milliseconds; what is silent for so long is another door.
+    private static let firstReplySeconds = 5
+
+    init(_ plan: LoadPlan) throws(LoadError) {
         self.plan = plan
-        socket = try BlockingSocket(address, target: plan.target, timeoutSeconds: plan.replyTimeoutSeconds)
+        let addresses = try System.resolve(plan.host, port: plan.port, seconds: BlockingSocket.connectSeconds)
+        socket = try BlockingSocket(
+            addresses, target: plan.target, seconds: min(Self.firstReplySeconds, plan.replyTimeoutSeconds))
     }
 
-    /// Gives the password where there is one.
-    mutating func authenticate() throws(LoadError) {
+    /// The server's address, of those that its name has.
+    var address: SocketAddress { socket.address }
+
+    /// Gives the password where there is one, and asks what the server is.
+    /// - Throws: Which door it is, where it is not the one that was meant.
+    mutating func greet() throws(LoadError) -> ServerStatus {
+        do {
+            try authenticate()
+            let found = try status()
+            socket.allow(seconds: plan.replyTimeoutSeconds)
+            return found
+        } catch {
+            guard case .server(_, let problem) = error else { throw error }
+            if let advice = Door.identify(address, target: plan.target).advice(wanting: plan.wire) {
+                throw failed(advice)
+            }
+            if problem.hasPrefix("no reply") || problem.hasPrefix("closed") {
+                throw failed(problem + "; is that a suanpan server, and does it run?")
+            }
+            throw error
+        }
+    }
+
+    private mutating func authenticate() throws(LoadError) {
         guard let password = plan.password else { return }
         switch plan.wire {
         case .native: _ = try request(.authenticate, body: Array(password.utf8), count: 0)
@@ -121,16 +148,24 @@ struct Setup: ~Copyable {
     }
 
     /// Makes the bank and all accounts of `book`, and pays each customer its funding. `ids` must be new to the server.
-    mutating func prepare(_ book: AccountBook, ids: inout IDSource) throws(LoadError) {
+    mutating func prepare(
+        _ book: AccountBook, ids: inout IDSource, screen: inout LiveLine
+    ) throws(LoadError) {
         var accounts = [AccountBook.bankAccount]
         for number in 0..<book.count {
+            screen.show(
+                setup: "making \(Format.grouped(UInt64(book.count))) accounts"
+                    + (number == 0 ? "" : ": \(number) so far"))
             accounts.append(book.account(UInt32(number)))
             if accounts.count == Limits.eventsPerRequestMax { try create(&accounts) }
         }
         try create(&accounts)
         var transfers: [Transfer] = []
         for number in book.hot..<book.count {
-            transfers.append(book.funding(UInt32(number), id: ids.next()))
+            screen.show(
+                setup: "paying each of \(Format.grouped(UInt64(book.customers))) customers "
+                    + "\(Format.grouped(UInt64(book.funding))): \(number - book.hot) so far")
+            transfers.append(book.fundingTransfer(UInt32(number), id: ids.next()))
             if transfers.count == Limits.eventsPerRequestMax { try create(&transfers) }
         }
         try create(&transfers)
@@ -219,7 +254,9 @@ struct Setup: ~Copyable {
         try socket.send(frame.withBytes { bytes in bytes.indices.map { bytes[$0] } })
         let (answer, rest) = try receiveReply()
         guard answer.status == .ok || answer.status == .busy else {
-            throw failed("answered \(operation) with \(answer.status?.name ?? "status \(answer.rawStatus)")")
+            let name = answer.status?.name ?? "status \(answer.rawStatus)"
+            let remedy = answer.status == .notAuthenticated ? "; set SUANPAN_PASSWORD to the server's password" : ""
+            throw failed("answered \(operation) with \(name)\(remedy)")
         }
         return (answer, rest)
     }
@@ -270,6 +307,9 @@ struct Setup: ~Copyable {
                     continue
                 }
                 let name = reply.dropFirst().prefix { $0 != " " }
+                if reply.hasPrefix("-ERR unknown command") {
+                    throw failed("does not know \(commands[start][0]): a server of the Redis protocol, but not suanpan")
+                }
                 guard reply.first == "-", let code = ResultCode.allCases.first(where: { $0.upperName == name }) else {
                     throw failed("answered \(commands[start][0]) with \(reply)")
                 }

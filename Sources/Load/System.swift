@@ -1,12 +1,13 @@
-// The generator's calls into the kernel other than its rings: sockets for the setup, threads, signals, files. Every
+// The generator's calls into the kernel other than its rings: addresses, threads, signals, files. Every
 // unsafe pointer of these calls stays in this file.
 
 internal import CSuanpanSupport
 internal import Glibc
+internal import Synchronization
 
 /// A resolved address, ready for `connect`.
 struct SocketAddress: Sendable {
-    fileprivate(set) var storage: sockaddr_storage
+    let storage: sockaddr_storage
     let length: Int
     var family: CInt { CInt(storage.ss_family) }
 }
@@ -22,24 +23,51 @@ enum System {
         unsafe String(cString: strerror(code))
     }
 
-    /// The first address of `host`, or why there is none.
-    static func resolve(_ host: String, port: UInt16) throws(LoadError) -> SocketAddress {
+    /// The addresses of `host`, or why there is none. The resolver blocks as long as it likes, so it has a thread that is
+    /// left behind after `seconds`.
+    static func resolve(_ host: String, port: UInt16, seconds: Int) throws(LoadError) -> [SocketAddress] {
+        let target = "\(host):\(port)"
+        let found = Found()
+        _ = try spawn("resolver") {
+            let answer = addresses(host, port)
+            found.answer.withLock { $0 = answer }
+        }
+        let end = now + UInt64(seconds) * 1_000_000_000
+        while now < end {
+            switch found.answer.withLock({ $0 }) {
+            case .success(let addresses): return addresses
+            case .failure(let failure): throw .connect(target: target, problem: failure.problem)
+            case nil: sleep(milliseconds: 1)
+            }
+        }
+        throw .connect(target: target, problem: "the name was not resolved within \(seconds) s")
+    }
+
+    private struct Unresolved: Error { var problem: String }
+    private final class Found: Sendable {
+        let answer = Mutex<Result<[SocketAddress], Unresolved>?>(nil)
+    }
+
+    private static func addresses(_ host: String, _ port: UInt16) -> Result<[SocketAddress], Unresolved> {
         var hints = unsafe addrinfo()
         unsafe hints.ai_socktype = CInt(SOCK_STREAM.rawValue)
         var list: UnsafeMutablePointer<addrinfo>?
         let result = unsafe getaddrinfo(host, String(port), &hints, &list)
-        guard result == 0, let first = unsafe list else {
-            let problem = unsafe result == 0 ? "no address" : String(cString: gai_strerror(result))
-            throw .connect(target: "\(host):\(port)", problem: problem)
+        guard result == 0 else { return unsafe .failure(Unresolved(problem: String(cString: gai_strerror(result)))) }
+        defer { unsafe freeaddrinfo(list) }
+        var found: [SocketAddress] = []
+        var entry = unsafe list
+        while let info = unsafe entry {
+            var storage = sockaddr_storage()
+            let length = unsafe min(Int(info.pointee.ai_addrlen), MemoryLayout<sockaddr_storage>.size)
+            // SAFETY: copies the address's own length into a structure made to hold any address.
+            unsafe withUnsafeMutableBytes(of: &storage) {
+                unsafe $0.baseAddress!.copyMemory(from: info.pointee.ai_addr, byteCount: length)
+            }
+            found.append(SocketAddress(storage: storage, length: length))
+            unsafe entry = info.pointee.ai_next
         }
-        defer { unsafe freeaddrinfo(first) }
-        var storage = sockaddr_storage()
-        let length = unsafe min(Int(first.pointee.ai_addrlen), MemoryLayout<sockaddr_storage>.size)
-        // SAFETY: copies the address's own length into a structure made to hold any address.
-        unsafe withUnsafeMutableBytes(of: &storage) {
-            unsafe $0.baseAddress!.copyMemory(from: first.pointee.ai_addr, byteCount: length)
-        }
-        return SocketAddress(storage: storage, length: length)
+        return .success(found)
     }
 
     /// An address at a place of its own, for the kernel to read while a connect is under way.
@@ -57,8 +85,9 @@ enum System {
     }
 
     /// A TCP socket without delay; −errno when there is none.
-    static func socket(_ address: SocketAddress) -> CInt {
-        let fd = Glibc.socket(address.family, CInt(SOCK_STREAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue), 0)
+    static func socket(_ address: SocketAddress, blocks: Bool = true) -> CInt {
+        let kind = SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | (blocks ? 0 : SOCK_NONBLOCK.rawValue)
+        let fd = Glibc.socket(address.family, CInt(kind), 0)
         if fd < 0 { return -errno }
         var on: CInt = 1
         unsafe setsockopt(fd, CInt(IPPROTO_TCP), TCP_NODELAY, &on, socklen_t(MemoryLayout<CInt>.size))
@@ -211,61 +240,4 @@ enum System {
     }
 
     static var cores: Int { Int(suanpan_allowed_cpus(nil, 0)) }
-}
-
-/// A blocking connection for the setup: one request at a time, every call bounded by a timeout.
-struct BlockingSocket: ~Copyable {
-    private let fd: CInt
-    private let target: String
-    private let timeoutSeconds: Int
-
-    init(_ address: SocketAddress, target: String, timeoutSeconds: Int) throws(LoadError) {
-        fd = System.socket(address)
-        self.target = target
-        self.timeoutSeconds = timeoutSeconds
-        guard fd >= 0 else { throw .connect(target: target, problem: System.reason(-fd)) }
-        var time = timeval(tv_sec: timeoutSeconds, tv_usec: 0)
-        let size = socklen_t(MemoryLayout<timeval>.size)
-        unsafe setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &time, size)
-        unsafe setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &time, size)
-        // SAFETY: the storage holds `length` bytes of an address of its own family.
-        let result = unsafe withUnsafeBytes(of: address.storage) {
-            unsafe connect(fd, $0.baseAddress!.assumingMemoryBound(to: sockaddr.self), socklen_t(address.length))
-        }
-        if result != 0 {
-            throw .connect(target: target, problem: errno == EINPROGRESS ? "no answer" : System.reason(errno))
-        }
-    }
-
-    deinit { if fd >= 0 { System.close(fd) } }
-
-    func send(_ bytes: [UInt8]) throws(LoadError) {
-        var done = 0
-        while done < bytes.count {
-            // SAFETY: the rest of the array, for the length of the call.
-            let n = unsafe bytes.withUnsafeBytes {
-                unsafe Glibc.send(fd, $0.baseAddress! + done, $0.count - done, CInt(MSG_NOSIGNAL))
-            }
-            if n < 0 && errno == EINTR { continue }
-            if n <= 0 { throw failure(n) }
-            done += n
-        }
-    }
-
-    /// At most `count` bytes that have arrived, at least one.
-    func receive(atMost count: Int) throws(LoadError) -> [UInt8] {
-        var bytes = [UInt8](repeating: 0, count: count)
-        while true {
-            let n = unsafe recv(fd, &bytes, count, 0)
-            if n < 0 && errno == EINTR { continue }
-            if n <= 0 { throw failure(n) }
-            return n == count ? bytes : Array(bytes[..<n])
-        }
-    }
-
-    private func failure(_ n: Int) -> LoadError {
-        if n == 0 { return .server(target: target, problem: "closed the connection during the setup") }
-        let problem = errno == EAGAIN ? "no reply for \(timeoutSeconds) s" : System.reason(errno)
-        return .server(target: target, problem: problem)
-    }
 }

@@ -8,12 +8,24 @@ internal import SuanpanCore
 struct AccountBook: Sendable {
     let hot: Int
     let customers: Int
+    /// What each customer is given at the start of a run: more than a run can spend, a power of ten for the reader.
+    let funding: UInt128
     var count: Int { hot + customers }
 
     static let ledger: UInt32 = 1
     static let code: UInt16 = 10
-    /// What each customer is given at the start of a run: more than a run can spend.
-    static let funding: UInt128 = 1 << 60
+    /// Amounts are drawn from 1 to this.
+    static let amountMax = 128
+
+    init(_ plan: LoadPlan) {
+        hot = plan.hotAccounts
+        customers = plan.accounts - plan.hotAccounts
+        // Even if all of it came from one account; ten decimal digits more than enough is where it ends.
+        let spent = plan.transfersExpected * Double(Self.amountMax)
+        var funding: UInt128 = 1_000_000
+        while Double(funding) < spent && funding < 1_000_000_000_000_000_000 { funding *= 10 }
+        self.funding = funding
+    }
 
     /// Pays the funding; without a limit.
     static let bank = id(role: 0, 0)
@@ -38,10 +50,10 @@ struct AccountBook: Sendable {
 
     static var bankAccount: Account { Account(id: AccountID(bank), ledger: ledger, code: code) }
 
-    func funding(_ number: UInt32, id transfer: UInt128) -> Transfer {
+    func fundingTransfer(_ number: UInt32, id transfer: UInt128) -> Transfer {
         Transfer(
             id: TransferID(transfer), debit: AccountID(Self.bank), credit: AccountID(id(number)),
-            amount: Amount(Self.funding), ledger: Self.ledger, code: Self.code)
+            amount: Amount(funding), ledger: Self.ledger, code: Self.code)
     }
 }
 

@@ -54,6 +54,8 @@ final class FakeServer: Sendable {
         var stalled = false
     }
 
+    /// The load's account that pays the funding.
+    static let bank: UInt128 = 0x5350_4C4F_4144_0000 << 64 | 1
     static let salt: UInt128 = 0x0123_4567_89AB_CDEF_0011_2233_4455_6677
     let behaviour: Behaviour
     let port: UInt16
@@ -241,7 +243,7 @@ final class FakeServer: Sendable {
             return results(header, [EventResult](repeating: EventResult(.created), count: count))
         }
         let first = body.loadUnaligned(as: Transfer.self)
-        let isFunding = first.amount.value == 1 << 60
+        let isFunding = first.debitAccountID.value == Self.bank
         var number = -1
         var out: [EventResult] = []
         if !isFunding {
@@ -374,7 +376,7 @@ final class FakeServer: Sendable {
                 credit: AccountID(number(words[3])),
                 amount: Amount(number(words[4])), ledger: UInt32(words[5])!, code: UInt16(words[6])!,
                 flags: words.count > 7 ? .pending : [], timeout: words.count > 8 ? UInt32(words[8])! : 0)
-            let isFunding = t.amount.value == 1 << 60
+            let isFunding = t.debitAccountID.value == Self.bank
             let busy = behaviour.busyEvery.map { every in
                 seen.withLock { seen in
                     if !isFunding { seen.transferRequests += 1 }

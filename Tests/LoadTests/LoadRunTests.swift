@@ -35,6 +35,7 @@ private func withRun(
             #expect(report.failure == nil)
             #expect(report.accepted == 20_001 && seen.transfers == 20_001)
             #expect(seen.ids.count == 20_001 + 200, "ids are unique, the fundings' too")
+            #expect(report.funding.transfers == 200 && report.funding.amount == "10000000")
             #expect(seen.fundings == 200 && seen.accounts.count == 201)
             #expect(report.refused.isEmpty && report.busy == 0 && report.errors == 0)
             #expect(report.seconds.reduce(0) { $0 + $1.accepted } == 20_001)
@@ -85,7 +86,9 @@ private func withRun(
         var options = LoadOptions(target: server.target)
         options.password = "guess"
         #expect(
-            throws: LoadError.server(target: server.target, problem: "answered authenticate with not_authenticated")
+            throws: LoadError.server(
+                target: server.target,
+                problem: "answered authenticate with not_authenticated; set SUANPAN_PASSWORD to the server's password")
         ) {
             try Load.run(options, live: false)
         }
@@ -326,7 +329,8 @@ private func withRun(
         // Kept while it is tried: a port that was given back may be another test's already.
         let (fd, port) = FakeServer.bound()
         defer { close(fd) }
-        #expect(throws: LoadError.connect(target: "127.0.0.1:\(port)", problem: "Connection refused")) {
+        let why = "Connection refused: nothing listens there; `suanpan serve` names its ports when it is ready"
+        #expect(throws: LoadError.connect(target: "127.0.0.1:\(port)", problem: why)) {
             try Load.run(LoadOptions(target: "127.0.0.1:\(port)"), live: false)
         }
     }
