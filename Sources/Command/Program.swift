@@ -33,6 +33,7 @@ public struct Program: ParsableCommand {
             the environment, then the file.
             Exit codes: 0 done, 1 the data or the run is bad, 2 the command line is wrong.
             """,
+        version: VersionCommand.line,
         subcommands: [
             ServeCommand.self, LoadCommand.self,
             VerifyCommand.self, DumpCommand.self, VersionCommand.self,

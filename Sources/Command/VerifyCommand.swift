@@ -28,19 +28,33 @@ struct VerifyCommand: ParsableCommand {
     }
 }
 
+/// 1,234,567: for people; JSON has the digits alone.
+func grouped(_ value: some CustomStringConvertible) -> String {
+    let digits = Array(value.description)
+    var text = ""
+    for (i, digit) in digits.enumerated() {
+        if i > 0 && digits[i - 1] != "-" && (digits.count - i) % 3 == 0 { text.append(",") }
+        text.append(digit)
+    }
+    return text
+}
+
 extension VerificationReport {
     func text(directory: String) -> String {
-        var lines = ["\(directory): \(accounts) accounts, \(transfers) transfers, \(shards.count) shards"]
+        var lines = [
+            "\(directory): every file is intact; \(grouped(accounts)) accounts, \(grouped(transfers)) transfers, "
+                + "\(shards.count) shards"
+        ]
         for ledger in ledgers {
             lines.append(
-                "ledger \(ledger.ledger): debits \(ledger.debitsPosted) posted, \(ledger.debitsPending) pending; "
-                    + "credits \(ledger.creditsPosted) posted, \(ledger.creditsPending) pending: "
-                    + (ledger.isBalanced ? "balanced" : "NOT BALANCED"))
+                "ledger \(ledger.ledger): debits \(grouped(ledger.debitsPosted)) posted, "
+                    + "\(grouped(ledger.debitsPending)) pending; credits \(grouped(ledger.creditsPosted)) posted, "
+                    + "\(grouped(ledger.creditsPending)) pending: " + (ledger.isBalanced ? "balanced" : "NOT BALANCED"))
         }
         for (index, shard) in shards.enumerated() {
             lines.append(
-                "shard \(index): LSN \(shard.firstLSN) to \(shard.lastLSN), \(shard.groups) groups, \(shard.bytes) bytes"
-            )
+                "shard \(index): LSN \(shard.firstLSN) to \(shard.lastLSN), \(grouped(shard.groups)) groups, "
+                    + "\(grouped(shard.bytes)) bytes")
         }
         return lines.joined(separator: "\n")
     }

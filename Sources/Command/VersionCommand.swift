@@ -9,8 +9,11 @@ struct VersionCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "version", abstract: "Version, build, kernel features found.")
 
+    /// What `suanpan --version` prints.
+    static var line: String { "suanpan \(Version.current) (\(Version.build) build)" }
+
     func run() throws {
-        print("suanpan \(Version.current) (\(Version.build) build)")
+        print(Self.line)
         print("allocator: \(Allocator.version)")
         print("kernel: \(kernelName())")
         print("io_uring: \(KernelSupport.ringSupport())")

@@ -8,10 +8,15 @@ struct LiveLine {
     private static let setupNanoseconds: UInt64 = 1_000_000_000
 
     private let kind: Kind
+    private let schedule: Schedule?
     private var shown = 0
     private var nextSetup: UInt64 = 0
 
-    init(isOn: Bool) { kind = !isOn ? .off : System.errorIsTerminal ? .terminal : .lines }
+    /// - Parameter schedule: Of an open loop: what it offers is due, whether it could be sent or not.
+    init(isOn: Bool, schedule: Schedule?) {
+        self.schedule = schedule
+        kind = !isOn ? .off : System.errorIsTerminal ? .terminal : .lines
+    }
 
     private func show(_ text: String) {
         switch kind {
@@ -42,9 +47,10 @@ struct LiveLine {
         shown = index + 1
         if kind == .lines && shown > Self.everySecondUntil && shown % 10 != 0 { return }
         let counts = row.counts
+        let offered = schedule.map { $0.transfers(until: Double(shown)) - $0.transfers(until: Double(index)) }
         let second = String(repeating: " ", count: max(0, 4 - "\(shown)".count)) + "\(shown) s"
         show(
-            "\(second)  offered \(Format.count(counts.offered))/s  accepted \(Format.count(counts.accepted))/s"
+            "\(second)  offered \(Format.count(offered.map { UInt64($0) } ?? counts.offered))/s  accepted \(Format.count(counts.accepted))/s"
                 + "  p50 \(Format.number(row.latencies.milliseconds(50))) ms"
                 + "  p99 \(Format.number(row.latencies.milliseconds(99))) ms"
                 + (counts.busy > 0 ? "  busy \(Format.count(counts.busy))/s" : ""))

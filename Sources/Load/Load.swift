@@ -11,7 +11,7 @@ public enum Load {
     public static func run(_ options: LoadOptions, live: Bool = true) throws(LoadError) -> LoadReport {
         let plan = try LoadPlan(options)
         try System.allowDescriptors(plan.connections)
-        var screen = LiveLine(isOn: live)
+        var screen = LiveLine(isOn: live, schedule: plan.schedule)
         var setup = try Setup(plan)
         let status = try setup.greet()
         let book = AccountBook(plan)

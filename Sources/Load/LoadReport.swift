@@ -225,8 +225,8 @@ public struct LoadReport: Sendable, Encodable {
                 + "  durability \(durability ?? "?")")
         line(
             "load",
-            "\(loop) loop\(profile.map { ", profile \($0)" } ?? "")  \(connections) connections  batch \(batch)"
-                + "  in flight \(inFlight)  accounts \(accounts)  seed \(seed)"
+            "\(loop == "closed" ? "closed loop" : "open loop, Poisson arrivals")\(profile.map { ", profile \($0)" } ?? "")  \(connections) connections  batch \(batch)"
+                + "  in flight \(inFlight)  accounts \(Format.grouped(UInt64(accounts)))  seed \(seed)"
                 + (hotShare > 0 ? "  hot \(Format.number(hotShare))% to \(hotAccounts)" : "")
                 + (crossShard.map { "  crossing \(Format.number($0))%" } ?? ""))
         line(

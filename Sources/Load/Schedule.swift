@@ -52,7 +52,12 @@ struct Schedule: Sendable, Equatable {
     var seconds: Double { pieces.last.map { $0.start + $0.seconds } ?? 0 }
 
     /// Transfers that are due in all, on average.
-    var transfers: Double { pieces.reduce(0) { $0 + $1.integral($1.seconds) } }
+    var transfers: Double { transfers(until: .infinity) }
+
+    /// Transfers that are due in the first `t` seconds, on average.
+    func transfers(until t: Double) -> Double {
+        pieces.reduce(0) { $0 + $1.integral(min($1.seconds, max(0, t - $1.start))) }
+    }
 
     /// One rate for `seconds`, which may be infinite.
     init(rate: Double, seconds: Double) {

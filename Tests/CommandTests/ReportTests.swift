@@ -14,8 +14,19 @@ import Testing
         #expect(Program.run(["serve", "--shards", "65"]) == 2)
         #expect(Program.run(["dump", "neither"]) == 2)
         #expect(Program.run(["serve", "--password", "x"]) == 2)
-        #expect(Program.run(["serve", "--help"]) == 0)
-        #expect(Program.run(["version"]) == 0)
+        for command in ["serve", "load", "verify", "dump", "version"] {
+            for help in ["-h", "--help"] { #expect(Program.run([command, help]) == 0, "\(command) \(help)") }
+        }
+        for answer in [["version"], ["--version"], ["-h"], ["--help"], ["help"], ["help", "load"]] {
+            #expect(Program.run(answer) == 0, "\(answer)")
+        }
+    }
+
+    @Test func numbersForPeopleAreGrouped() {
+        for (value, text): (Int64, String) in [
+            (0, "0"), (999, "999"), (1_000, "1,000"), (1_234_567, "1,234,567"), (-100, "-100"), (-1_000, "-1,000"),
+            (.max, "9,223,372,036,854,775,807"),
+        ] { #expect(grouped(value) == text) }
     }
 
     @Test func accountsAndTransfersKeepTheirColumns() {
