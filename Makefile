@@ -20,7 +20,7 @@ RELEASE := .build/release/suanpan
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: hand-dependencies release ## Start an engine on a throw-away directory and drive peak-sale load at it for 20 seconds
+demo: hand-dependencies release ## 40 seconds: a sale's peak at an engine on a throw-away directory, a kill, the books
 	@Scripts/demo
 
 test: test-dependencies ## Build and run every test that CI runs
@@ -56,7 +56,7 @@ histories: test-dependencies release ## Kill the server ROUNDS times under rando
 perf: test-dependencies release ## Measure against Redis and the stated targets on this machine
 	@Perf/all
 
-install: dependencies ## Install the binary, sample configuration and systemd unit under PREFIX (/usr/local)
+install: release ## Install the binary, sample configuration and systemd unit under PREFIX (/usr/local)
 	@DESTDIR="$(DESTDIR)" PREFIX="$(PREFIX)" Scripts/install
 
 clean: ## Remove what was built
@@ -75,4 +75,4 @@ build: dependencies
 	swift build
 
 release: dependencies
-	swift build -c release --product suanpan
+	@Scripts/release

@@ -45,7 +45,7 @@ clean_up() {
 }
 
 begin() {
-    [[ -x $SUANPAN ]] || fail "$SUANPAN is not there; run: swift build -c release"
+    [[ -x $SUANPAN ]] || fail "$SUANPAN is not there; run: Scripts/release"
     trap clean_up EXIT
     trap 'exit 130' INT
     trap 'exit 143' TERM

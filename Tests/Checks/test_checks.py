@@ -111,6 +111,8 @@ class CheckTests(unittest.TestCase):
                 ("Package.swift", '.target(\n    name: "CSupport", path: "x")', "target CSupport"),
                 ("Sources/Suanpan/Exports.swift", "@_exported public import SuanpanCore", "re-export single types"),
                 ("Sources/Core/Fault.swift", "@_exported import Glibc", "re-export single types"),
+                ("Scripts/fault", "swift build -c release --product suanpan", "Scripts/fault:1: build with Scripts/release"),
+                ("Makefile", "demo:\n\tswift run -c release suanpan", "Makefile:2: build with Scripts/release"),
                 ("Sources/Core/Fault.swift", "let a = try? b()", "Fault.swift:1: try?"),
                 ("Sources/Core/Fault.swift", "let b = 1\nlet a = try! b()", "Fault.swift:2: try!"),
                 ("Sources/Core/Fault.swift", "let a = unsafe b()", "Fault.swift:1: unsafe"),
