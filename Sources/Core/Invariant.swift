@@ -1,10 +1,6 @@
 // Our own bugs end the process: a ledger that is wrong about itself must not answer.
 
-#if canImport(Glibc)
-    import Glibc
-#else
-    import Musl
-#endif
+internal import Glibc
 
 /// Ends the process with a message on stderr unless `condition` holds. On in release builds too.
 @inlinable @inline(__always)

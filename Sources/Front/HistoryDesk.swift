@@ -81,7 +81,7 @@ public final class HistoryDesk: Sendable {
     private let shards: [ShardDirectory]
     private let callers: [CallerLane]
     private let bells: [Doorbell]
-    private let bell = Doorbell()
+    private let bell: Doorbell
     private let queue = Mutex<[HistoryCall]>([])
     private let underWay = Atomic<Int>(0)
     private let stopping = Atomic<Bool>(false)
@@ -89,7 +89,11 @@ public final class HistoryDesk: Sendable {
     /// Questions under way in the engine; one more is `busy`. Each reads whole logs: a few wait a long time already.
     public static let callsMax = 64
 
-    public init(routing: Routing, shards: [ShardDirectory], callers: [CallerLane], bells: [Doorbell]) {
+    /// - Throws: When there is no descriptor left for its bell.
+    public init(
+        routing: Routing, shards: [ShardDirectory], callers: [CallerLane], bells: [Doorbell]
+    ) throws(SystemError) {
+        bell = try Doorbell()
         self.routing = routing
         self.shards = shards
         self.callers = callers
@@ -161,7 +165,7 @@ public final class HistoryDesk: Sendable {
     // MARK: The reader's thread
 
     /// Answers questions until `stop`.
-    /// - Throws: What is wrong with a log; the process must end, as when a shard finds it.
+    /// - Throws: What is wrong with a log; the engine must end, as when a shard finds it.
     public func run() throws(JournalError) {
         while !stopping.load(ordering: .acquiring) {
             let next = queue.withLock { $0.isEmpty ? nil : $0.removeFirst() }
@@ -171,7 +175,25 @@ public final class HistoryDesk: Sendable {
             }
             try answer(next)
         }
-        for call in queue.withLock({ $0 }) { end(call) }
+        endAll()
+    }
+
+    /// Ends what comes without an answer, until `stop`: after `run` has thrown.
+    public func runWithoutAnswers() {
+        while !stopping.load(ordering: .acquiring) {
+            endAll()
+            waitForBell()
+        }
+        endAll()
+    }
+
+    private func endAll() {
+        let waiting = queue.withLock { queue in
+            let taken = queue
+            queue = []
+            return taken
+        }
+        for call in waiting { end(call) }
     }
 
     private func answer(_ call: HistoryCall) throws(JournalError) {
@@ -182,7 +204,9 @@ public final class HistoryDesk: Sendable {
             self.stopping.load(ordering: .relaxed)
         }
         do throws(HistoryError) { call.give(try reader.answer(call.question)) } catch {
+            end(call)
             if case .journal(let error) = error { throw error }
+            return
         }
         end(call)
     }

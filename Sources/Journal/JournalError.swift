@@ -78,7 +78,9 @@ public struct Damage: Equatable, Sendable {
 
 /// What the journal asked of the kernel.
 public enum JournalOperation: String, Equatable, Sendable {
-    case open, read, write, sync, rename, remove, list, lock, thread
+    case open, read, write, sync, rename, remove, list, lock
+    case thread = "start a thread"
+    case bell = "make an eventfd"
     case createDirectory = "create directory"
     case prepare = "prepare segment"
 }

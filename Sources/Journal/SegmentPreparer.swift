@@ -1,81 +1,102 @@
 // Keeps segments ready ahead of every shard's journal: one background thread for the engine, asleep on a bell that a
-// journal rings once per segment. A full disk is published and tried again each second; any other failure is
-// published once and ends the shard. Runs only for journals that are open: recovery sees the files as they were.
+// journal rings once per segment. A full disk, and a shortage of what the system gives (descriptors, memory), is
+// published and tried again after a pause; any other failure is published once and ends the shard. Runs only for
+// journals that are open: recovery sees the files as they were.
 
-internal import Glibc
 public import SuanpanCore
 internal import Synchronization
 
 /// Makes segments on its own thread (`start`), or step by step on the caller's (tests, simulation: `step`).
 public final class SegmentPreparer: Sendable {
-    private let shards: [ShardDirectory]
-    private let table: SupplyTable
-    private let ahead: UInt64
-    private let stopping = Atomic<Bool>(false)
-    private let thread: Mutex<pthread_t?> = Mutex(nil)
-    /// See `failPreparations`.
-    private let injectedErrno = Atomic<Int32>(0)
+    private let work: SegmentWork
+    private let thread: Mutex<SystemThread?> = Mutex(nil)
 
     /// - Parameter segmentsAhead: Ready segments behind the one in use. 2: one can be filled while the next is made.
     public init(_ directory: borrowing DataDirectory, segmentsAhead: Int = 2) throws(JournalError) {
         var shards: [ShardDirectory] = []
         for i in 0..<directory.shardCount { shards.append(directory.shard(ShardID(i))) }
-        self.shards = shards
-        table = try SupplyTable(count: shards.count)
-        ahead = UInt64(max(1, segmentsAhead))
+        work = SegmentWork(
+            shards, table: try SupplyTable(count: shards.count), ahead: UInt64(max(1, segmentsAhead)))
     }
 
     deinit { stop() }
 
     /// For tests and simulation: every preparation fails with this errno until it is 0 again.
-    public func failPreparations(errno: Int32) { injectedErrno.store(errno, ordering: .relaxed) }
+    public func failPreparations(errno: Int32) { work.injectedErrno.store(errno, ordering: .relaxed) }
 
     /// The handle for a shard's journal. A journal that outlives the preparer gets no more segments.
-    public func supply(_ shard: ShardID) -> SegmentSupply { table.supply(shard.index) }
+    public func supply(_ shard: ShardID) -> SegmentSupply { work.table.supply(shard.index) }
 
     /// Starts the thread; `stop` or `deinit` ends it.
     public func start() throws(JournalError) {
-        var created = pthread_t()
-        // SAFETY: unretained: `stop` joins the thread before the preparer goes.
-        let context = unsafe Unmanaged.passUnretained(self).toOpaque()
-        let result = unsafe pthread_create(
-            &created, nil,
-            { raw in
-                unsafe Unmanaged<SegmentPreparer>.fromOpaque(raw.unsafelyUnwrapped).takeUnretainedValue().run()
-                return nil
-            }, context)
-        if result != 0 { throw .io(.thread, errno: result, path: "segment preparer") }
-        thread.withLock { $0 = created }
+        do throws(SystemError) {
+            // Not of the preparer, which it would keep alive.
+            let created = try SystemThread.start { [work] in work.run() }
+            thread.withLock { $0 = created }
+        } catch { throw .io(.thread, errno: error.errno, path: "segment preparer") }
     }
 
     /// Ends the thread after the segment under way and waits for it.
     public func stop() {
-        // Sequentially consistent, before the bell: the thread looks at it after every wait.
-        stopping.store(true, ordering: .sequentiallyConsistent)
-        System.ring(table.bell)
+        work.stop()
         let running = thread.withLock { held in
             let taken = held
             held = nil
             return taken
         }
-        if let running { _ = pthread_join(running, nil) }
-    }
-
-    private func run() {
-        System.nameThread("suanpan-prepare")
-        while !stopping.load(ordering: .sequentiallyConsistent) {
-            if !step() { System.waitForBell(table.bell, timeoutMilliseconds: isAnyDiskFull ? 1000 : nil) }
-        }
-    }
-
-    private var isAnyDiskFull: Bool {
-        for i in 0..<table.count where table.supply(i).isDiskFull { return true }
-        return false
+        running?.join()
     }
 
     /// Prepares at most one segment for each shard that lacks one. Returns false when there was nothing it could do.
     @discardableResult
-    public func step() -> Bool {
+    public func step() -> Bool { work.step() }
+}
+
+/// What the preparer's thread works on.
+private final class SegmentWork: Sendable {
+    private let shards: [ShardDirectory]
+    let table: SupplyTable
+    private let ahead: UInt64
+    private let stopping = Atomic<Bool>(false)
+    let injectedErrno = Atomic<Int32>(0)
+
+    /// A full disk is looked at again so often.
+    private static let fullDiskPause = 1000
+    /// What the system is short of comes back sooner: a file is closed, a process ends.
+    private static let shortagePause = 100
+
+    init(_ shards: [ShardDirectory], table: SupplyTable, ahead: UInt64) {
+        self.shards = shards
+        self.table = table
+        self.ahead = ahead
+    }
+
+    func stop() {
+        // Sequentially consistent, before the bell: the thread looks at it after every wait.
+        stopping.store(true, ordering: .sequentiallyConsistent)
+        System.ring(table.bell)
+    }
+
+    func run() {
+        System.nameThread("suanpan-prepare")
+        while !stopping.load(ordering: .sequentiallyConsistent) {
+            if !step() { System.waitForBell(table.bell, timeoutMilliseconds: pause) }
+        }
+    }
+
+    /// Milliseconds until what could not be done is tried again; nil: there is nothing.
+    private var pause: Int? {
+        var shortest: Int?
+        for i in 0..<table.count {
+            let errno = table.supply(i).hindrance
+            if errno == 0 { continue }
+            shortest = min(
+                shortest ?? .max, System.isDiskFull(errno) ? Self.fullDiskPause : Self.shortagePause)
+        }
+        return shortest
+    }
+
+    func step() -> Bool {
         var worked = false
         for (i, shard) in shards.enumerated() {
             let supply = table.supply(i)
@@ -99,11 +120,14 @@ public final class SegmentPreparer: Sendable {
 
     private func report(_ error: JournalError, _ supply: SegmentSupply, _ path: String) {
         guard case .io(_, let errno, _) = error else { return supply.publish(trouble: -System.inputOutput) }
+        if System.isShortage(errno) { return supply.publish(trouble: errno) }
         guard System.isDiskFull(errno) else { return supply.publish(trouble: -errno) }
         supply.publish(trouble: errno)
         do throws(JournalError) {
+            // It holds the last bytes of the disk, which others may need more.
             try System.remove(path + ".tmp")
         } catch {
+            if case .io(_, let errno, _) = error, System.isShortage(errno) { return }
             supply.publish(trouble: -System.inputOutput)
         }
     }

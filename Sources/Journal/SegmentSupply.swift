@@ -11,7 +11,8 @@ struct SupplyCell: ~Copyable {
     let ready = Atomic<UInt64>(0)
     /// Segment that the journal fills; 0: not opened yet, prepare nothing. Written by the journal.
     let used = Atomic<UInt64>(0)
-    /// 0: fine; positive: the disk is full; negative: −errno of a failure that ends the shard. Written by the preparer.
+    /// 0: fine; positive: errno of what is tried again, a full disk or a shortage; negative: −errno of a failure that ends
+    /// the shard. Written by the preparer.
     let trouble = Atomic<Int32>(0)
 }
 
@@ -29,8 +30,10 @@ public struct SegmentSupply: @unchecked Sendable {
 
     /// Highest segment that can be written. Acquire: pairs with the release of `publish`; the file is there before.
     var ready: UInt64 { unsafe cell.pointee.ready.load(ordering: .acquiring) }
+    /// Errno of why no segment can be made at present, 0 when nothing is in the way: a full disk or a shortage.
     /// Relaxed: a hint that admission follows soon after, nothing is read behind it.
-    var isDiskFull: Bool { unsafe cell.pointee.trouble.load(ordering: .relaxed) > 0 }
+    var hindrance: CInt { unsafe max(0, cell.pointee.trouble.load(ordering: .relaxed)) }
+    var isDiskFull: Bool { System.isDiskFull(hindrance) }
     /// Errno of a failed preparation, 0 when there was none. Relaxed: as above.
     var failure: CInt { unsafe max(0, -cell.pointee.trouble.load(ordering: .relaxed)) }
 

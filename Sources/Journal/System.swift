@@ -10,6 +10,11 @@ enum System {
     static let noEntry = ENOENT
     static let inputOutput = EIO
     static func isDiskFull(_ errno: CInt) -> Bool { errno == ENOSPC || errno == EDQUOT }
+    /// What the whole system or this process lacks for the moment, and what a signal has interrupted: worth another try. What
+    /// a disk says of itself is final.
+    static func isShortage(_ errno: CInt) -> Bool {
+        errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == EAGAIN || errno == EINTR || errno == ENOBUFS
+    }
     static func isReadOnly(_ errno: CInt) -> Bool { errno == EACCES || errno == EROFS || errno == EPERM }
 
     static func message(_ errno: CInt) -> String {
@@ -180,7 +185,7 @@ enum System {
 
     static func makeBell() throws(JournalError) -> CInt {
         let fd = suanpan_eventfd()
-        if fd < 0 { throw .io(.thread, errno: -fd, path: "eventfd") }
+        if fd < 0 { throw .io(.bell, errno: -fd, path: "segment preparer") }
         return fd
     }
 

@@ -5,7 +5,7 @@
 
 internal import CSuanpanSupport
 internal import Glibc
-internal import SuanpanCore
+public import SuanpanCore
 internal import Synchronization
 
 /// One per core; `ring` may be called from any thread, the rest by its core alone. Lives as long as the process's engine.
@@ -14,12 +14,13 @@ public final class Doorbell: Sendable {
     /// Eight bytes to read when it has rung.
     public let descriptor: CInt
 
-    public init() {
+    /// - Throws: When there is no descriptor left.
+    public init() throws(SystemError) {
         descriptor = suanpan_eventfd()
-        invariant(descriptor >= 0, "no eventfd: errno \(-descriptor)")
+        guard descriptor >= 0 else { throw SystemError("make an eventfd", errno: -descriptor) }
     }
 
-    deinit { close(descriptor) }
+    deinit { if descriptor >= 0 { close(descriptor) } }
 
     /// The core says that it will sleep unless its lanes, looked at after this, hold something.
     public func willSleep() { sleeping.store(true, ordering: .sequentiallyConsistent) }

@@ -87,7 +87,7 @@ extension Simulation {
             configuration: FrontConfiguration(
                 routing: routing, password: [], connectionsMax: 64, progressTimeoutNanoseconds: Network.timeout,
                 board: StatusBoard(coreCount: shardCount, facts: StatusFacts()),
-                history: HistoryDesk(routing: routing, shards: [], callers: [], bells: [])),
+                history: try HistoryDesk(routing: routing, shards: [], callers: [], bells: [])),
             ring: &ring, requestLanes: requestLanes[i], controlLanes: lanes[i], bounds: network.bounds)
         let entrance = Entrance(ring, front)
         #if SUANPAN_FAILPOINTS

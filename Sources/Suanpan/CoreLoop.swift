@@ -78,12 +78,10 @@ struct CoreLoop: ~Copyable {
     static var crowd: Int { 8 }
     static var publishEvery: UInt64 { 200_000_000 }
     static var acceptPause: UInt64 { 100_000_000 }
-    /// A disk that does not answer may hold up the end for so long beyond the time for it.
-    static var lastWritesWait: UInt64 { 5_000_000_000 }
 
     // MARK: The loop
 
-    /// Runs until the engine stops. Throws what ends the process.
+    /// Runs until the engine stops or has failed; `leave` comes after. Throws what ends the engine.
     // Do not rename: Perf/ finds the loop by this symbol.
     @inline(never)
     mutating func run() throws(CoreError) {
@@ -117,10 +115,7 @@ struct CoreLoop: ~Copyable {
             let owing = front.sweep(now: now)
             if now > acceptAgainAt { acceptAgain() }
             if now &- publishedAt > Self.publishEvery { publish() }
-            if shared.control.isStopping, try stop() {
-                front.closeAll()
-                return
-            }
+            if shared.control.isStopping, try stop() { return }
             if progress || front.hasWork || hasReleasable || shard.hasWork || shard.hasCutWork {
                 try submit(poll: true)
             } else {
@@ -420,8 +415,9 @@ struct CoreLoop: ~Copyable {
 
     // MARK: Stopping
 
-    /// Drains; true when every core has nothing left, or the time for it is over.
+    /// Drains; true when every core has nothing left, the time for it is over, or the engine has failed.
     private mutating func stop() throws(CoreError) -> Bool {
+        if shared.control.hasFailed { return true }
         // Calls under way may still be on their way to any core.
         let idle =
             front.drainAll() && shared.control.gate.isEmpty && shard.isQuiet
@@ -443,7 +439,7 @@ struct CoreLoop: ~Copyable {
     }
 }
 
-/// What ends a core, and with it the process.
+/// What ends a core, and with it the engine.
 enum CoreError: Error, CustomStringConvertible {
     case journal(JournalError)
     case ring(RingError)

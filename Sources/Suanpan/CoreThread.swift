@@ -55,6 +55,13 @@ struct CoreSetup: Sendable {
     let requestLanes: [[Lane?]]
     let nativeListener: CInt
     let respListener: CInt
+    let hold: EngineHold
+
+    /// Ends the engine, and nothing else: see `EngineEnd`.
+    func fail(_ why: String) {
+        control.fail(.failed(why))
+        for bell in bells { bell.ring() }
+    }
 }
 
 /// The state that the starting cores share, behind a lock.
@@ -64,8 +71,15 @@ final class StartBox: Sendable {
 }
 
 enum CoreThread {
-    /// The thread's body. Ends the process when the core fails after it has started to serve.
+    /// The thread's body. Fails the engine when the core fails after it has started to serve.
     static func run(_ setup: CoreSetup) {
+        if !serve(setup) { return }
+        // The core's own memory and files have gone.
+        if setup.control.coreEnds() && setup.control.hasFailed { setup.hold.release() }
+    }
+
+    /// Returns false when the engine could not start.
+    private static func serve(_ setup: CoreSetup) -> Bool {
         unsafe suanpan_name_thread("suanpan-\(setup.id.value)")
         let pages = PageThread(cpu: setup.cpu, memoryBytes: setup.memoryBytes)
         defer { pages?.stop() }
@@ -76,21 +90,30 @@ enum CoreThread {
             var loop = try make(setup, pages?.stock)
             setup.start.state.withLock { $0.readyCount += 1 }
             do throws(CoreError) { try loop.run() } catch {
-                stopProcess("shard \(setup.id.value): \(error)")
+                // Fail stop: nothing more is answered.
+                setup.fail("shard \(setup.id.value): \(error)")
             }
             invariant(setup.control.isStopping, "shard \(setup.id.value) ended while the engine serves")
+            end(loop, setup.control)
+            return true
         } catch {
             // Somebody could not start, and every core ends: the engine tells why.
             setup.start.state.withLock { $0.failure = $0.failure ?? error }
+            return false
         }
     }
 
-    /// Fail stop: says why and ends the process; nothing more is answered.
-    static func stopProcess(_ message: String) -> Never {
-        let text = "suanpan: \(message)\n"
-        // SAFETY: the bytes live for the call.
-        unsafe text.utf8.withContiguousStorageIfAvailable { _ = unsafe write(2, $0.baseAddress, $0.count) }
-        _exit(1)
+    /// Cores read each other's chains and lanes: none frees its own before all have left.
+    private static func end(_ loop: consuming CoreLoop, _ control: EngineControl) {
+        let isDone = loop.leave()
+        if !isDone { control.noteWritesLeft() }
+        control.meet(1)
+        loop.flushLast()
+        control.meet(2)
+        loop.closeAdopted()
+        guard !isDone else { return }
+        // SAFETY: never freed: the kernel may still read its buffers, and writes where they say.
+        unsafe UnsafeMutablePointer<CoreLoop>.allocate(capacity: 1).initialize(to: loop)
     }
 
     // MARK: Starting

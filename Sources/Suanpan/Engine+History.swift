@@ -57,7 +57,7 @@ extension Engine {
     }
 
     private func ask(_ question: HistoryQuestion) async throws(EngineError) -> HistoryAnswer {
-        try control.gate.enter()
+        try control.enter()
         let gate = control.gate
         let history = history
         let call: HistoryCall? = await withCheckedContinuation { continuation in
@@ -71,16 +71,20 @@ extension Engine {
             }
         }
         guard let call else { throw .busy }
-        guard let answer = call.answer else { throw .interrupted }
+        guard let answer = call.answer else { throw control.outcomeUnknown }
         return answer
     }
 }
 
 /// Answers questions, one after the other, until the engine ends.
 enum HistoryThread {
-    static func run(_ desk: HistoryDesk) {
+    /// - Parameter fail: Fails the engine, for this reason.
+    static func run(_ desk: HistoryDesk, fail: (String) -> Void) {
         // SAFETY: a literal of fewer than 16 bytes.
         unsafe suanpan_name_thread("suanpan-history")
-        do throws(JournalError) { try desk.run() } catch { CoreThread.stopProcess("history: \(error)") }
+        do throws(JournalError) { try desk.run() } catch {
+            fail("history: \(error)")
+            desk.runWithoutAnswers()
+        }
     }
 }

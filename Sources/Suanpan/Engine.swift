@@ -25,9 +25,11 @@ public final class Engine: Sendable {
     private let bells: [Doorbell]
     private let callers: [CallerLane]
     let control: EngineControl
+    let hold: EngineHold
     private let board: StatusBoard
     let history: HistoryDesk
     private let resources: Mutex<EngineResources>
+    private let isClosing = Atomic<Bool>(false)
     /// The cores have ended and the directory is free.
     private let hasEnded = Atomic<Bool>(false)
     /// What the start found.
@@ -69,12 +71,21 @@ public final class Engine: Sendable {
         facts.memoryLimitBytes = memory
         facts.startedAt = begun
         board = StatusBoard(coreCount: count, facts: facts)
-        bells = (0..<count).map { _ in Doorbell() }
         callers = (0..<count).map { _ in CallerLane() }
-        history = HistoryDesk(
-            routing: routing, shards: (0..<count).map { box.directory.shard(ShardID($0)) }, callers: callers,
-            bells: bells)
         control = EngineControl(coreCount: count, callsMax: Self.callsMax)
+        do throws(SystemError) {
+            var bells: [Doorbell] = []
+            for _ in 0..<count { bells.append(try Doorbell()) }
+            self.bells = bells
+            history = try HistoryDesk(
+                routing: routing, shards: (0..<count).map { box.directory.shard(ShardID($0)) }, callers: callers,
+                bells: bells)
+        } catch {
+            sockets.close()
+            throw .system(error)
+        }
+        hold = EngineHold(
+            directory: box, preparer: preparer, sockets: sockets, callers: callers, history: history, control: control)
 
         let lanes = LaneTable(coreCount: count)
         let cuts = CutBoard()
@@ -85,7 +96,7 @@ public final class Engine: Sendable {
                 limits: Array(repeating: nil, count: count), mustReplay: Array(repeating: false, count: count)))
         var random = SystemRandomNumberGenerator()
         let key = HashKey(a: random.next(), b: random.next())
-        var threads: [pthread_t] = []
+        var setups: [CoreSetup] = []
         for i in 0..<count {
             let setup = CoreSetup(
                 id: ShardID(i), cpu: configuration.pinThreads && count <= allowed ? Int(cpus[i]) : nil,
@@ -95,18 +106,18 @@ public final class Engine: Sendable {
                 history: history, control: control, barrier: barrier, start: start, controlLanes: lanes.control,
                 cuts: cuts, transfers: lanes.transfers[i],
                 requestLanes: lanes.requests, nativeListener: i == 0 ? sockets.nativeFD : -1,
-                respListener: i == 0 ? sockets.respFD : -1)
-            threads.append(Thread.start { CoreThread.run(setup) })
+                respListener: i == 0 ? sockets.respFD : -1, hold: hold)
+            setups.append(setup)
         }
+        let threads = Self.startThreads(setups, history)
         while start.state.withLock({ $0.readyCount < count && $0.failure == nil }) { suanpan_sleep_microseconds(500) }
         if let failure = start.state.withLock({ $0.failure }) {
-            withExtendedLifetime(lanes) { for thread in threads { pthread_join(thread, nil) } }
-            sockets.close()
-            preparer.stop()
+            withExtendedLifetime(lanes) { for thread in threads.cores { thread.join() } }
+            _ = control.gate.close()
+            hold.release()
+            threads.reader?.join()
             throw failure
         }
-        let history = history
-        let reader = Thread.start { HistoryThread.run(history) }
         let elapsed = (suanpan_monotonic_ns() - begun) / 1_000_000
         board.setRecovered(elapsed)
         started = start.state.withLock { s in
@@ -116,10 +127,21 @@ public final class Engine: Sendable {
                 native: configuration.native.map { Endpoint(host: $0.host, port: sockets.nativePort) },
                 resp: configuration.resp.map { Endpoint(host: $0.host, port: sockets.respPort) })
         }
-        resources = Mutex(
-            EngineResources(
-                directory: box, preparer: preparer, lanes: lanes, threads: threads, reader: reader,
-                sockets: sockets))
+        resources = Mutex(EngineResources(lanes: lanes, threads: threads))
+    }
+
+    /// Starts all threads. Where the system has too few, those that have started are told, and end.
+    private static func startThreads(_ setups: [CoreSetup], _ history: HistoryDesk) -> EngineThreads {
+        var threads = EngineThreads()
+        do throws(SystemError) {
+            let first = setups[0]
+            threads.reader = try SystemThread.start { HistoryThread.run(history) { first.fail($0) } }
+            for setup in setups { threads.cores.append(try SystemThread.start { CoreThread.run(setup) }) }
+        } catch {
+            setups[0].start.state.withLock { $0.failure = $0.failure ?? .system(error) }
+            setups[0].barrier.fail(.system(error))
+        }
+        return threads
     }
 
     private static func open(_ configuration: EngineConfiguration, cpus: Int) throws(JournalError) -> DataDirectory {
@@ -137,11 +159,12 @@ public final class Engine: Sendable {
     /// `closed`. Whoever comes second waits for the first.
     public func close() async throws(EngineError) {
         await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
-            let thread = Thread.start {
+            let body: @Sendable () -> Void = {
                 self.closeBlocking()
                 continuation.resume()
             }
-            pthread_detach(thread)
+            // Where the system has no thread left, this one must do: a close always returns.
+            do throws(SystemError) { try SystemThread.start(body).detach() } catch { body() }
         }
     }
 
@@ -150,33 +173,22 @@ public final class Engine: Sendable {
 
     /// - Parameter seconds: For everything under way; what is left then throws `interrupted`.
     func closeBlocking(withinSeconds seconds: UInt64) {
-        guard control.gate.close() else {
+        guard !isClosing.exchange(true, ordering: .acquiringAndReleasing) else {
             // Acquire: pairs with the release below.
             while !hasEnded.load(ordering: .acquiring) { suanpan_sleep_microseconds(500) }
             return
         }
+        _ = control.gate.close()
         control.stop(withinSeconds: seconds)
         for bell in bells { bell.ring() }
         resources.withLock { held in
-            // No core ends while a call is under way, unless the time is over. What they work on goes after them.
-            for thread in held.threads { pthread_join(thread, nil) }
-            history.stop()
-            pthread_join(held.reader, nil)
-            held.sockets.close()
-            held.preparer.stop()
-            held.directory = nil
-        }
-        // Where the time was over: calls that no core has taken, or that are only now being handed over.
-        while !control.gate.isEmpty {
-            for caller in callers { for node in caller.takeAll() { abandon(node) } }
-            suanpan_sleep_microseconds(100)
+            // No core ends while a call is under way, unless the time is over or the engine has failed. What they work on
+            // goes after them.
+            for thread in held.threads.cores { thread.join() }
+            hold.release()
+            held.threads.reader?.join()
         }
         hasEnded.store(true, ordering: .releasing)
-    }
-
-    private func abandon(_ node: CallerNode) {
-        (node as? CallPart)?.abandon()
-        if let part = node as? HistoryPart { history.abandon(part) }
     }
 
     // MARK: Calls
@@ -275,16 +287,16 @@ public final class Engine: Sendable {
 
     /// - Parameter parts: By shard: the indices of its events.
     private func run(_ kind: CallKind, _ events: [Transfer], parts: [[UInt32]]) async throws(EngineError) -> Call {
-        guard !control.gate.isClosed else { throw .closed }
+        guard !control.gate.isClosed else { throw failure ?? .closed }
         if kind.writes && board.isBroken { throw .unbalanced }
         guard events.count <= Limits.eventsPerRequestMax else {
             throw .configuration("\(events.count) events in one call: at most \(Limits.eventsPerRequestMax)")
         }
         let count = parts.count { !$0.isEmpty }
         guard count > 0 else { return Call(kind: kind, events: [], parts: 1) {} }
-        try control.gate.enter()
+        try control.enter()
         let ended = await decide(kind, events, parts, parts: count)
-        if ended.isAbandoned { throw .interrupted }
+        if ended.isAbandoned { throw control.outcomeUnknown }
         return ended
     }
 
@@ -343,15 +355,16 @@ private final class CallHolder: Sendable {
     }
 }
 
+/// The engine's threads, as far as they have started.
+struct EngineThreads: Sendable {
+    var cores: [SystemThread] = []
+    var reader: SystemThread?
+}
+
 /// What must outlive the cores.
 struct EngineResources: Sendable {
-    /// nil: given back.
-    var directory: DirectoryBox?
-    let preparer: SegmentPreparer
     let lanes: LaneTable
-    let threads: [pthread_t]
-    let reader: pthread_t
-    let sockets: Listeners
+    let threads: EngineThreads
 }
 
 /// Keeps a data directory's lock.

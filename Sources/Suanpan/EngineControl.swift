@@ -8,6 +8,11 @@ final class EngineControl: Sendable {
     private let deadline = Atomic<UInt64>(.max)
     private let quiet: [Flag]
     private final class Flag: Sendable { let value = Atomic<Bool>(false) }
+    private let failed = Atomic<Bool>(false)
+    private let writesLeft = Atomic<Bool>(false)
+    private let meetings = Atomic<Int>(0)
+    private let coresEnded = Atomic<Int>(0)
+    let end = EngineEnd()
 
     /// Calls of the embedding API.
     let gate: CallGate
@@ -30,6 +35,44 @@ final class EngineControl: Sendable {
         let end = deadline.load(ordering: .relaxed)
         return end != .max && suanpan_monotonic_ns() >= end &+ grace
     }
+
+    // MARK: Failing
+
+    /// Takes no more calls and lets every core leave; the caller rings their bells. The first reason counts.
+    func fail(_ error: EngineError) {
+        end.fail(error)
+        _ = gate.close()
+        failed.store(true, ordering: .releasing)
+        // Release: pairs with `isStopping`; a core that sees it sees that the engine has failed.
+        stopping.store(true, ordering: .releasing)
+    }
+
+    var hasFailed: Bool { failed.load(ordering: .acquiring) }
+
+    /// What a call throws that the engine's end has met: what became of it is not known.
+    var outcomeUnknown: EngineError { end.failure ?? .interrupted }
+
+    /// Lets a call in. Every success is followed by one `gate.leave()`.
+    /// - Throws: `busy`, `closed`, or why the engine has failed; nothing was executed.
+    func enter() throws(EngineError) {
+        do throws(EngineError) { try gate.enter() } catch {
+            if case .closed = error, let failure = end.failure { throw failure }
+            throw error
+        }
+    }
+
+    /// A disk has not answered all writes of some core.
+    func noteWritesLeft() { writesLeft.store(true, ordering: .releasing) }
+    var hasWritesLeft: Bool { writesLeft.load(ordering: .acquiring) }
+
+    /// Waits until all cores have come here for the `round`-th time, from 1.
+    func meet(_ round: Int) {
+        meetings.add(1, ordering: .acquiringAndReleasing)
+        while meetings.load(ordering: .acquiring) < quiet.count * round { suanpan_sleep_microseconds(200) }
+    }
+
+    /// A core's last word. True for the last core.
+    func coreEnds() -> Bool { coresEnded.add(1, ordering: .acquiringAndReleasing).newValue == quiet.count }
 
     /// Sequentially consistent: a core that sees all flags set sees everything that was sent before they were.
     func setQuiet(_ core: Int, _ isQuiet: Bool) { quiet[core].value.store(isQuiet, ordering: .sequentiallyConsistent) }
@@ -74,6 +117,9 @@ final class StartBarrier: Sendable {
     private let state = Mutex(State())
     private let count: Int
     init(count: Int) { self.count = count }
+
+    /// Frees everybody with an error: somebody will never come.
+    func fail(_ error: EngineError) { state.withLock { $0.errors.append(error) } }
 
     /// Waits for everybody. Throws for all when one came with an error.
     func wait(_ error: EngineError? = nil) throws(EngineError) {

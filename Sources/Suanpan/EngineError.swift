@@ -12,6 +12,10 @@ public enum EngineError: Error, Sendable, CustomStringConvertible {
     /// Two shards' logs contradict each other.
     case inconsistent(String)
     case ring(RingError)
+    /// A thread or a descriptor is not to be had; nothing was changed.
+    case system(SystemError)
+    /// The engine works no more, for this reason; see `Engine.failure`. Nothing is known of the calls that were under way.
+    case failed(String)
     /// An address cannot be listened on.
     case listen(Endpoint, String)
     case configuration(String)
@@ -33,6 +37,8 @@ public enum EngineError: Error, Sendable, CustomStringConvertible {
             "\(what); restore the data directory from a backup; nothing was changed"
         case .unsound(let what): "\(what)"
         case .ring(let error): "\(error)"
+        case .system(let error): "\(error)"
+        case .failed(let why): "the engine has failed: \(why)"
         case .listen(let endpoint, let why): "cannot listen on \(endpoint): \(why)"
         case .configuration(let what): what
         case .invalidFilter(let refusal): "invalid filter: \(refusal.rawValue)"

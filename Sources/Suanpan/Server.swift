@@ -18,6 +18,7 @@ public struct ServerReady: Sendable {
 public enum Server {
     /// Serves until SIGTERM or SIGINT, then finishes what was taken and returns. A second signal ends the process at
     /// once. Blocks; call it on the main thread.
+    /// - Throws: Why the engine did not start, or why it has failed.
     /// - Parameter ready: Called once, when clients can connect.
     public static func run(
         _ configuration: EngineConfiguration, ready: (ServerReady) -> Void
@@ -26,6 +27,7 @@ public enum Server {
         unsafe sigemptyset(&signals)
         unsafe sigaddset(&signals, SIGTERM)
         unsafe sigaddset(&signals, SIGINT)
+        unsafe sigaddset(&signals, wakeSignal)
         // Blocked before any thread starts: only `sigwait` below takes them.
         unsafe pthread_sigmask(SIG_BLOCK, &signals, nil)
         signal(SIGPIPE, SIG_IGN)
@@ -41,11 +43,36 @@ public enum Server {
                     + "\(files) files: raise the limit (ulimit -Hn) or set connections-max")
         }
         ready(state)
-        var received: CInt = 0
-        unsafe sigwait(&signals, &received)
+        let waiting = pthread_self()
+        engine.control.end.whenFailed { _ in pthread_kill(waiting, wakeSignal) }
+        var received = wakeSignal
+        while received == wakeSignal && engine.failure == nil { unsafe sigwait(&signals, &received) }
         unsafe pthread_sigmask(SIG_UNBLOCK, &signals, nil)
+        if let failure = engine.failure {
+            abandon(engine)
+            throw failure
+        }
         engine.closeBlocking()
+        if let failure = engine.failure { throw failure }
     }
+
+    /// A failed engine gives everything back by itself; where a disk that does not answer holds it up, the process ends all
+    /// the same, so that it is seen and started again.
+    private static func abandon(_ engine: Engine) {
+        var turns = 0
+        while !engine.control.end.isOver && turns < failureWait {
+            usleep(1_000)
+            turns += 1
+        }
+        // Its `deinit` would wait for ever.
+        if !engine.control.end.isOver { unsafe _ = Unmanaged.passRetained(engine) }
+    }
+
+    /// Milliseconds, beyond what a core waits for its last writes.
+    private static let failureWait = 8_000
+
+    /// Wakes the waiting thread when the engine has failed. Its default is to be ignored, so one too many does no harm.
+    private static let wakeSignal = SIGURG
 
     /// Files that are no connections: log segments, rings, bells, what the runtime opens.
     private static let filesReserved = 512

@@ -45,8 +45,8 @@ private func rings(_ bell: Doorbell) -> UInt64 {
     return read(bell.descriptor, &count, 8) == 8 ? count : 0
 }
 
-@Test func theBellRingsOnceForEachSleep() {
-    let bell = Doorbell()
+@Test func theBellRingsOnceForEachSleep() throws {
+    let bell = try Doorbell()
     bell.ring()
     #expect(rings(bell) == 0, "nobody sleeps")
     bell.willSleep()

@@ -177,9 +177,9 @@ private final class LaneBox: Sendable {
 
     /// The consumer sleeps in `poll` whenever its lane is empty; a wake that is lost would leave it there: the test's
     /// bound of ten seconds per sleep stands for "for ever".
-    @Test func doorbellLosesNoWake() {
+    @Test func doorbellLosesNoWake() throws {
         let box = LaneBox(64)
-        let bell = Doorbell()
+        let bell = try Doorbell()
         let count: UInt64 = 30_000
         let lost = Atomic<Int>(0)
         let sleeps = Atomic<Int>(0)
@@ -216,9 +216,9 @@ private final class LaneBox: Sendable {
     }
 
     /// The same with callers on many threads, who ring after each push.
-    @Test func manyCallersLoseNoWake() {
+    @Test func manyCallersLoseNoWake() throws {
         let lane = CallerLane()
-        let bell = Doorbell()
+        let bell = try Doorbell()
         let producers = 6
         let each = 5_000
         let lost = Atomic<Int>(0)

@@ -1,0 +1,31 @@
+// What the system can refuse to give at any time, whatever this process did right: a thread, a descriptor, memory. It is
+// thrown, never a reason to end the process: in a library that is the host's to decide.
+
+internal import Glibc
+
+/// Why the system did not give something.
+public struct SystemError: Error, Equatable, Sendable, CustomStringConvertible {
+    /// What was wanted, to be read after "cannot".
+    public var operation: String
+    public var errno: CInt
+
+    public init(_ operation: String, errno: CInt) {
+        self.operation = operation
+        self.errno = errno
+    }
+
+    public var description: String {
+        // SAFETY: strerror returns a NUL-terminated string or nil; it is copied at once.
+        let reason = unsafe strerror(errno).map { unsafe String(cString: $0) } ?? "unknown error"
+        return "cannot \(operation): \(reason) (errno \(errno))" + Self.remedy(errno)
+    }
+
+    private static func remedy(_ errno: CInt) -> String {
+        switch errno {
+        case EAGAIN: "; raise the limit of threads (ulimit -u, pids.max of the control group)"
+        case EMFILE, ENFILE: "; raise the limit of open files (ulimit -n, fs.file-max)"
+        case ENOMEM: "; free some memory, or raise its limit"
+        default: ""
+        }
+    }
+}
