@@ -51,6 +51,8 @@ public struct Program: ParsableCommand {
         } catch let failure as Failure {
             return end(failure.description, code: failure.kind.rawValue)
         } catch let error as EngineError {
+            // What only the start has shown, such as where a host's name leads.
+            if case .configuration(let what) = error { return end(what, code: Failure.Kind.usage.rawValue) }
             return end(error.description, code: Failure.Kind.run.rawValue)
         } catch let code as ExitCode {
             // The command has said why itself.

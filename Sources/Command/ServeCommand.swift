@@ -2,7 +2,6 @@
 
 internal import ArgumentParser
 internal import Suanpan
-internal import SuanpanCore
 
 struct ServeCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -79,36 +78,37 @@ extension EngineConfiguration {
     /// - Throws: `Failure` of kind `usage` naming the option, its value and what to do.
     init(_ settings: Settings) throws(Failure) {
         self.init(dataDirectory: try settings.setting("data")?.text ?? "./data")
-        shards = try settings.int("shards", 1...Limits.shardsMax)
+        shards = try settings.int("shards", Bounds.shards)
         native = try settings.endpoint("native") ?? Endpoint(host: "127.0.0.1", port: 7420)
         resp = try settings.endpoint("resp") ?? Endpoint(host: "127.0.0.1", port: 7421)
         durability = try settings.choice("durability", Durability.self) ?? durability
-        memoryBytes = try settings.size("memory", min: 64 << 20)
-        connectionsMax = try settings.int("connections-max", 1...1_000_000) ?? connectionsMax
-        timeoutSeconds = try settings.int("timeout", 1...3600) ?? timeoutSeconds
+        memoryBytes = try settings.size("memory")
+        connectionsMax = try settings.int("connections-max", Bounds.connectionsMax) ?? connectionsMax
+        timeoutSeconds = try settings.int("timeout", Bounds.timeoutSeconds) ?? timeoutSeconds
         pinThreads = try settings.bool("pin") ?? pinThreads
-        if let size = try settings.size("segment", min: 1 << 20) {
-            guard size % (1 << 20) == 0 else {
-                throw try settings.setting("segment")!.wrong("give a multiple of 1MiB, such as 128MiB")
-            }
-            segmentBytes = size
-        }
+        segmentBytes = try settings.size("segment") ?? segmentBytes
         password = try EngineConfiguration.password(settings)
-        try checkDoors()
-    }
-
-    private func checkDoors() throws(Failure) {
         guard native != nil || resp != nil else {
             throw .usage("--native off and --resp off leave no way in; open one of them")
         }
-        if let native, let resp, native == resp, native.port != 0 {
-            throw .usage("--native and --resp are both \(native); give each a port of its own")
-        }
-        guard password == nil else { return }
-        for (name, endpoint) in [("native", native), ("resp", resp)] {
-            guard let endpoint, !endpoint.isLoopback else { continue }
-            throw .usage(
-                "--\(name) \(endpoint) is beyond loopback and there is no password: set SUANPAN_PASSWORD or "
+        if let problem = problem() { throw try Self.failure(problem, settings) }
+    }
+
+    /// The engine's refusal in the words of the command line.
+    private static func failure(_ problem: ConfigurationProblem, _ settings: Settings) throws(Failure) -> Failure {
+        switch problem {
+        case .value(let field, _, let advice):
+            guard let setting = try settings.setting(field.rawValue) else { return .usage("\(problem)") }
+            return setting.wrong(advice)
+        case .password:
+            let file = try settings.setting("password-file")
+            let direct = try settings.setting("password")
+            return .usage("\((file ?? direct)?.origin ?? "password"): \(ConfigurationProblem.passwordAdvice)")
+        case .sameAddress(let endpoint):
+            return .usage("--native and --resp are both \(endpoint); give each a port of its own")
+        case .beyondLoopback(let field, let endpoint):
+            return .usage(
+                "--\(field.rawValue) \(endpoint) is beyond loopback and there is no password: set SUANPAN_PASSWORD or "
                     + "--password-file, or listen on 127.0.0.1")
         }
     }

@@ -7,7 +7,7 @@ extension Settings {
     func int(_ name: String, _ range: ClosedRange<Int>) throws(Failure) -> Int? {
         guard let setting = try setting(name) else { return nil }
         guard let value = Int(setting.text), range.contains(value) else {
-            throw setting.wrong("give a whole number from \(range.lowerBound) to \(range.upperBound)")
+            throw setting.wrong(EngineConfiguration.advice(range))
         }
         return value
     }
@@ -32,12 +32,11 @@ extension Settings {
     }
 
     /// Bytes: `4GiB`, `512MiB`, `64KiB`, `1GB` or a plain number.
-    func size(_ name: String, min: Int) throws(Failure) -> Int? {
+    func size(_ name: String) throws(Failure) -> Int? {
         guard let setting = try setting(name) else { return nil }
         guard let bytes = parseSize(setting.text) else {
             throw setting.wrong("give a size such as 512MiB, 4GiB or a number of bytes")
         }
-        guard bytes >= min else { throw setting.wrong("is too small; give at least \(formatSize(min))") }
         return bytes
     }
 
@@ -69,14 +68,6 @@ func parseSize(_ text: String) -> Int? {
     }
     guard let unit, let fraction = Double(digits) else { return nil }
     return Int(exactly: (fraction * Double(unit.bytes)).rounded(.down))
-}
-
-/// The largest unit that leaves no rest, as `parseSize` reads it.
-func formatSize(_ bytes: Int) -> String {
-    for (suffix, unit) in sizeUnits.prefix(4) where bytes >= unit && bytes % unit == 0 {
-        return "\(bytes / unit)\(suffix)"
-    }
-    return "\(bytes)B"
 }
 
 /// What is wrong with an endpoint's text.

@@ -8,6 +8,7 @@ enum LoadLimits {
     static let chain = 1...64
     /// Below the descriptors that a process may usually have.
     static let connections = 1...65_000
+    static let replyTimeoutSeconds = 1...3600
     /// Keeps a request's place in its connection within 16 bits.
     static let inFlight = 1...65_536
     static let accounts = 2...100_000_000
@@ -157,7 +158,8 @@ struct LoadPlan: Sendable {
         if let password, password.utf8.count > LoadLimits.passwordBytesMax {
             throw .usage("--password: longer than \(LoadLimits.passwordBytesMax) bytes")
         }
-        replyTimeoutSeconds = options.replyTimeoutSeconds
+        replyTimeoutSeconds = try Self.within(
+            "replyTimeoutSeconds", options.replyTimeoutSeconds, LoadLimits.replyTimeoutSeconds)
     }
 
     /// Transfers that a run sends at most, about.

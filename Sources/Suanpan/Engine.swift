@@ -43,8 +43,7 @@ public final class Engine: Sendable {
     public init(_ configuration: EngineConfiguration) throws(EngineError) {
         let begun = suanpan_monotonic_ns()
         self.configuration = configuration
-        guard configuration.connectionsMax > 0 else { throw .configuration("connectionsMax must be at least 1") }
-        guard configuration.timeoutSeconds > 0 else { throw .configuration("timeoutSeconds must be at least 1") }
+        try configuration.check()
         var cpus = [CInt](repeating: 0, count: 1024)
         // SAFETY: the call fills at most as many places as it is told, of an array that lives for it.
         let allowed = unsafe max(1, Int(suanpan_allowed_cpus(&cpus, 1024)))
@@ -58,7 +57,7 @@ public final class Engine: Sendable {
         let count = box.directory.shardCount
         routing = box.directory.routing
 
-        let sockets = try Listeners(native: configuration.native, resp: configuration.resp)
+        let sockets = try Listeners(configuration)
         let memory = configuration.memoryBytes ?? Machine.memoryBytes / 2
         var facts = Machine.facts(dataDirectory: configuration.dataDirectory)
         facts.version = Version.current

@@ -17,15 +17,9 @@ public struct Endpoint: Sendable, Equatable, CustomStringConvertible {
         self.port = port
     }
     public var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
-    /// True where only processes of this machine can connect.
-    public var isLoopback: Bool { host == "localhost" || host == "::1" || isLoopbackIPv4 }
-    /// 127.a.b.c, and no name that begins like it.
-    private var isLoopbackIPv4: Bool {
-        let parts = host.split(separator: ".", omittingEmptySubsequences: false)
-        return parts.count == 4 && parts[0] == "127" && parts.allSatisfy { UInt8($0) != nil }
-    }
 }
 
+/// `Bounds` says what the values may be; an engine refuses others, and `problem` says why.
 public struct EngineConfiguration: Sendable {
     /// Made when missing. One engine at a time: a lock in it names the process that holds it.
     public var dataDirectory: String
@@ -39,7 +33,7 @@ public struct EngineConfiguration: Sendable {
     /// Where to listen; nil: no such door.
     public var native: Endpoint?
     public var resp: Endpoint?
-    /// Asked of every network client when set. Needed to listen beyond loopback.
+    /// Asked of every network client when set, 1 to 4096 bytes. Without one an engine does not listen beyond loopback.
     public var password: String?
     /// Connections over all cores; one more is refused.
     public var connectionsMax = 16_384

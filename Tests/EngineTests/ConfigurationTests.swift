@@ -1,0 +1,88 @@
+// Goal: an engine refuses by itself what it cannot run with, whoever made its configuration, and makes no directory for it.
+// Method: each field out of its bounds, and addresses that everybody can reach, written in all ways that mean them.
+
+import Foundation
+import SuanpanCore
+import Testing
+
+@testable import Suanpan
+
+@Suite struct ConfigurationTests {
+    /// The refusal of a configuration that is right but for `change`; empty: none.
+    private func refusal(_ change: (inout EngineConfiguration) -> Void) throws -> String {
+        let folder = try Folder()
+        var configuration = EngineConfiguration(dataDirectory: folder.path + "/data", shards: 1)
+        configuration.segmentBytes = 1 << 20
+        configuration.memoryBytes = 64 << 20
+        configuration.pinThreads = false
+        change(&configuration)
+        do throws(EngineError) {
+            try Engine(configuration).closeBlocking()
+            return ""
+        } catch {
+            guard case .configuration(let what) = error else { return "another error: \(error)" }
+            #expect(!FileManager.default.fileExists(atPath: folder.path + "/data"), "made a directory: \(what)")
+            return what
+        }
+    }
+
+    @Test func eachValueIsCheckedAsItsOption() throws {
+        #expect(try refusal { _ in } == "")
+        for bytes in [0, -5, 1, (64 << 20) - 1] {
+            let what = try refusal { $0.memoryBytes = bytes }
+            #expect(what == "memoryBytes '\(bytes)': is too small; give at least 64MiB")
+        }
+        #expect(try refusal { $0.memoryBytes = .max }.contains("memoryBytes '\(Int.max)': is too large"))
+        for shards in [0, -1, 65, .max] {
+            #expect(try refusal { $0.shards = shards } == "shards '\(shards)': give a whole number from 1 to 64")
+        }
+        for bytes in [0, -(1 << 20), 1 << 19] {
+            #expect(try refusal { $0.segmentBytes = bytes }.hasPrefix("segmentBytes '\(bytes)': is too small"))
+        }
+        #expect(try refusal { $0.segmentBytes = 2 << 30 }.hasPrefix("segmentBytes '2147483648': is too large"))
+        #expect(try refusal { $0.segmentBytes = 1_500_000 }.contains("give a multiple of 1MiB"))
+        for seconds in [0, -1, 3601, Int.max] {
+            #expect(try refusal { $0.timeoutSeconds = seconds }.hasPrefix("timeoutSeconds '\(seconds)': give a whole"))
+        }
+        for count in [0, -1, 1_000_001, Int.max] {
+            #expect(try refusal { $0.connectionsMax = count }.hasPrefix("connectionsMax '\(count)': give a whole"))
+        }
+        for path in ["", "a\0b"] {
+            #expect(try refusal { $0.dataDirectory = path }.contains("the path of a directory"))
+        }
+        for password in ["", String(repeating: "x", count: 4097)] {
+            #expect(try refusal { $0.password = password }.hasPrefix("password: must have 1 to 4096 bytes"))
+        }
+        let port = Endpoint(host: "127.0.0.1", port: 9)
+        #expect(
+            try refusal {
+                $0.native = port
+                $0.resp = port
+            }.contains("a port of its own"))
+        #expect(try refusal { $0.native = Endpoint(host: "", port: 0) }.contains("has no host"))
+    }
+
+    @Test(arguments: ["0.0.0.0", "::", "0", "*", "::ffff:0.0.0.0", "no-such-host.invalid"])
+    func beyondLoopbackNeedsAPassword(host: String) throws {
+        let endpoint = Endpoint(host: host, port: 0)
+        let what = "\(endpoint) is beyond loopback and there is no password: set one, or listen on 127.0.0.1"
+        #expect(try refusal { $0.native = endpoint } == "native \(what)")
+        #expect(try refusal { $0.resp = endpoint } == "resp \(what)")
+        #expect(
+            try refusal {
+                $0.resp = endpoint
+                $0.password = ""
+            }.hasPrefix("password: "))
+        // With a password what can be listened on is.
+        guard ["0.0.0.0", "0"].contains(host) else { return }
+        #expect(
+            try refusal {
+                $0.native = endpoint
+                $0.password = "secret"
+            } == "")
+    }
+
+    @Test(arguments: ["127.0.0.1", "127.8.9.1", "127.1", "localhost"]) func loopbackNeedsNone(host: String) throws {
+        #expect(try refusal { $0.native = Endpoint(host: host, port: 0) } == "")
+    }
+}
