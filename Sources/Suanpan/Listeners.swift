@@ -36,6 +36,7 @@ struct Listeners: Sendable {
         let fd = socket(address.family, CInt(SOCK_STREAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue), 0)
         guard fd >= 0 else { throw .listen(endpoint, message(errno)) }
         var one: CInt = 1
+        // SAFETY: an option of four bytes from a local.
         unsafe setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, 4)
         func refused() -> EngineError {
             let why = message(errno)

@@ -171,11 +171,13 @@ func aStartWithTooFewDescriptorsThrowsAndIsUndone() async {
 @Test(.timeLimit(.minutes(2)))
 func aStartWithTooFewThreadsThrowsAndIsUndone() async {
     await #expect(processExitsWith: .success) {
-        // Root has no limit of threads; the folder is made for everybody.
+        // Root has no limit of threads: the folder is given to somebody else, who can delete it in the end.
         let path = "/var/tmp/suanpan-\(getpid())"
         try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-        chmod(path, 0o777)
-        if getuid() == 0 { setuid(61_234) }
+        if getuid() == 0 {
+            chown(path, 61_234, 61_234)
+            setuid(61_234)
+        }
         try Engine(configuration(path)).closeBlocking()
         let failed = try startsUntilEnough(path, __RLIMIT_NPROC, inUse: names("/proc/self/task").count)
         #expect(failed > 2, "\(failed)")
