@@ -56,11 +56,12 @@ struct ServeCommand: ParsableCommand {
                 "connections-max": connectionsMax, "timeout": timeout, "pin": pin,
             ], configFile: config)
         let configuration = try EngineConfiguration(settings)
-        try Server.run(configuration) { ready in
+        let ended = try Server.run(configuration) { ready in
             for note in ready.notes { writeError("suanpan: note: \(note)") }
             print(ready.line)
             flushOutput()
         }
+        if let ended { writeError("suanpan: note: ended while it was starting: \(ended)% of the logs were replayed") }
     }
 }
 

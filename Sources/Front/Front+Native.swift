@@ -331,8 +331,9 @@ extension Front {
     }
 
     /// Compares in a time that does not depend on where the first difference is.
-    func passwordMatches(_ given: [UInt8]) -> Bool {
-        let wanted = configuration.password
+    func passwordMatches(_ given: [UInt8]) -> Bool { Self.passwordMatches(given, configuration.password) }
+
+    static func passwordMatches(_ given: [UInt8], _ wanted: [UInt8]) -> Bool {
         if wanted.isEmpty { return true }
         var difference = given.count ^ wanted.count
         for (i, byte) in given.enumerated() { difference |= Int(byte ^ wanted[i % wanted.count]) }

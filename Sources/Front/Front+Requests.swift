@@ -325,13 +325,20 @@ extension Front {
         historyParts = []
     }
 
-    /// Takes a part of a call that an embedding thread has handed over, or a step of a read of history.
-    public mutating func take(_ node: CallerNode) {
+    /// Takes a part of a call that an embedding thread has handed over, a step of a read of history, or a connection made
+    /// while the engine was starting.
+    /// - Returns: False where it is none of them.
+    public mutating func take(_ node: CallerNode) -> Bool {
         if let part = node as? CallPart {
             parts.append(part)
         } else if let part = node as? HistoryPart {
             historyParts.append(part)
+        } else if let arrival = node as? LoadedConnection {
+            arrivals.append(arrival)
+        } else {
+            return false
         }
+        return true
     }
 
     /// Hands in the events of embedding calls, one part after the other.

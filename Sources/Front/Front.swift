@@ -18,19 +18,19 @@ internal import SuanpanWire
 public struct FrontConfiguration: Sendable {
     public var routing: Routing
     public var password: [UInt8]
-    /// Per core.
-    public var connectionsMax: Int
+    /// Of all cores; the same object for all of them.
+    public var connections: ConnectionCounts
     /// A frame that does not get on for so long, or a client that takes nothing: the connection is closed.
     public var progressTimeoutNanoseconds: UInt64
     public var board: StatusBoard
     public var history: HistoryDesk
     public init(
-        routing: Routing, password: [UInt8], connectionsMax: Int, progressTimeoutNanoseconds: UInt64,
+        routing: Routing, password: [UInt8], connections: ConnectionCounts, progressTimeoutNanoseconds: UInt64,
         board: StatusBoard, history: HistoryDesk
     ) {
         self.routing = routing
         self.password = password
-        self.connectionsMax = connectionsMax
+        self.connections = connections
         self.progressTimeoutNanoseconds = progressTimeoutNanoseconds
         self.board = board
         self.history = history
@@ -103,7 +103,10 @@ public struct Front: ~Copyable {
     var targets = FixedArray<ShardID>(count: Shard.stagedMax)
     /// And where those of the own one are staged.
     var places = FixedArray<Int>(count: Shard.stagedMax)
+    /// Where the next connection is dealt to among cores that have as few.
     var nextCore = 0
+    /// Connections made while the engine was starting, to be taken over.
+    var arrivals: [LoadedConnection] = []
     public internal(set) var statistics = FrontStatistics()
     /// The tick's time, monotonic nanoseconds.
     var now: UInt64 = 0
@@ -156,8 +159,9 @@ public struct Front: ~Copyable {
         let bounds = bounds ?? FrontBounds(shardCount: configuration.routing.shardCount)
         self.bounds = bounds
         buffers = try ring.provideBuffers(group: Self.receiveGroup, count: 64, size: Self.receiveBytes)
-        connections = Slab(count: configuration.connectionsMax) { _ in Connection() }
-        freeConnections = FreeList(count: configuration.connectionsMax)
+        let places = configuration.connections.perCoreMax
+        connections = Slab(count: places) { _ in Connection() }
+        freeConnections = FreeList(count: places)
         requests = FixedArray(count: bounds.requests)
         freeRequests = FreeList(count: bounds.requests)
         pool = ResultPool(smallCount: bounds.requests, largeCount: bounds.largeRequests)
@@ -171,69 +175,6 @@ public struct Front: ~Copyable {
     }
 
     // MARK: Connections
-
-    /// Serves a new descriptor here, or hands it to the core whose turn it is.
-    public mutating func accepted(_ fd: CInt, _ door: Door, ring: inout Ring) {
-        guard !isDraining else {
-            close(fd)
-            return
-        }
-        let target = nextCore
-        nextCore = (nextCore + 1) % routing.shardCount
-        if target != core.index, controlLanes[target].room(atLeast: controlLanes[target].capacity - Self.adoptsMax) {
-            var message = Message(.adopt, from: core, slot: UInt32(bitPattern: fd))
-            message.operation = door.rawValue
-            controlLanes[target].push(message)
-            return
-        }
-        adopt(fd, door, ring: &ring)
-    }
-
-    /// Begins to serve a descriptor.
-    public mutating func adopt(_ fd: CInt, _ door: Door, ring: inout Ring) {
-        guard freeConnections.count > 0 && !isDraining else {
-            statistics.connectionsRefused += 1
-            refuseConnection(fd, door)
-            return
-        }
-        setOptions(fd)
-        let c = Int(freeConnections.take())
-        statistics.connectionsOpen += 1
-        statistics.connectionsAccepted += 1
-        let number = statistics.connectionsAccepted &* UInt64(routing.shardCount) &+ UInt64(core.value)
-        connections[c].begin(
-            fd: fd, door: door, number: number, authenticated: configuration.password.isEmpty, now: now)
-        armReceive(c, &ring)
-    }
-
-    /// Small replies leave at once; a peer that is gone without a word is found within two minutes.
-    private func setOptions(_ fd: CInt) {
-        func set(_ level: CInt, _ option: CInt, _ value: CInt) {
-            var value = value
-            // SAFETY: an option of four bytes from a local. Sockets without it do without.
-            _ = unsafe setsockopt(fd, level, option, &value, 4)
-        }
-        set(CInt(IPPROTO_TCP), TCP_NODELAY, 1)
-        set(SOL_SOCKET, SO_KEEPALIVE, 1)
-        set(CInt(IPPROTO_TCP), TCP_KEEPIDLE, 60)
-        set(CInt(IPPROTO_TCP), TCP_KEEPINTVL, 15)
-        set(CInt(IPPROTO_TCP), TCP_KEEPCNT, 4)
-    }
-
-    private func refuseConnection(_ fd: CInt, _ door: Door) {
-        var text = OutputBuffer()
-        switch door {
-        case .resp: RESPEncoder().tooManyClients(into: &text)
-        case .native: text.appendFrame(FrameHeader(0, status: .busy, requestID: 0, retryAfterMilliseconds: 1000))
-        }
-        text.withBytes { bytes in
-            // SAFETY: the bytes live for the call; the client is told on a best-effort basis before the close.
-            unsafe bytes.withUnsafeBytes {
-                _ = unsafe Glibc.send(fd, $0.baseAddress, $0.count, CInt(MSG_NOSIGNAL) | CInt(MSG_DONTWAIT))
-            }
-        }
-        close(fd)
-    }
 
     mutating func armReceive(_ c: Int, _ ring: inout Ring) {
         ring.receiveMultishot(
@@ -357,6 +298,7 @@ public struct Front: ~Copyable {
         connections[c].end()
         statistics.connectionsOpen -= 1
         freeConnections.give(UInt32(c))
+        configuration.connections.subtract(core.index)
     }
 
     @inline(__always)

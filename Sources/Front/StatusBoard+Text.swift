@@ -7,7 +7,9 @@ internal import SuanpanCore
 
 extension StatusBoard {
     /// Sections of INFO in order.
-    static let sections = ["server", "overload", "journal", "shards", "latency", "clients", "memory", "totals"]
+    static let sections = [
+        "server", "persistence", "overload", "journal", "shards", "latency", "clients", "memory", "totals",
+    ]
 
     /// INFO shows the sums of so many ledgers; TOTALS those of all.
     static let ledgersShown = 64
@@ -37,6 +39,14 @@ extension StatusBoard {
                 "accounts:\(sum(.accounts))", "transfers:\(sum(.transfers))", "refusals:\(sum(.refusals))",
                 "transfers_per_second:\(sum(.rate))", "used_cpu_seconds:\(Self.seconds(sum(.cpuNanoseconds)))",
                 "native_port:\(facts.nativePort)", "resp_port:\(facts.respPort)", "tcp_port:\(facts.respPort)",
+            ]
+        case "persistence":
+            // By the names that Redis has for them.
+            guard let percent = loadingPercent else { return ["loading:0"] }
+            let bytes = loadingBytes
+            return [
+                "loading:1", "loading_total_bytes:\(bytes.total)", "loading_loaded_bytes:\(bytes.done)",
+                "loading_loaded_perc:\(percent).00",
             ]
         case "overload":
             return [

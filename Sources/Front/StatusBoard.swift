@@ -2,6 +2,7 @@
 // counters, anybody reads them all. Rows may be a fraction of a second old and are not a consistent cut; the sums of the ledgers are one.
 
 public import SuanpanCore
+public import SuanpanJournal
 internal import Synchronization
 
 /// One number of a core's row.
@@ -37,6 +38,8 @@ public struct StatusFacts: Sendable {
 
 public final class StatusBoard: Sendable {
     public let facts: StatusFacts
+    /// Of the start; nil: nothing is replayed.
+    private let progress: ReplayProgress?
     private let recovered = Atomic<UInt64>(0)
     private let coreCount: Int
     private let rows: [Row]
@@ -51,7 +54,8 @@ public final class StatusBoard: Sendable {
     }
     private final class Word: Sendable { let value = Atomic<UInt64>(0) }
 
-    public init(coreCount: Int, facts: StatusFacts) {
+    public init(coreCount: Int, facts: StatusFacts, progress: ReplayProgress? = nil) {
+        self.progress = progress
         self.coreCount = coreCount
         self.facts = facts
         rows = (0..<coreCount).map { _ in Row(count: Metric.allCases.count) }
@@ -61,6 +65,10 @@ public final class StatusBoard: Sendable {
 
     public func setRecovered(_ milliseconds: UInt64) { recovered.store(milliseconds, ordering: .relaxed) }
     var recoveredMilliseconds: UInt64 { recovered.load(ordering: .relaxed) }
+
+    /// The logs are being replayed: so many percent of them are done. Nil: the engine serves.
+    var loadingPercent: Int? { progress.flatMap { $0.isFinished ? nil : $0.percent } }
+    var loadingBytes: (done: UInt64, total: UInt64) { progress.map { ($0.bytesDone, $0.bytesTotal) } ?? (0, 0) }
 
     public func set(_ core: Int, _ metric: Metric, _ value: UInt64) {
         rows[core].words[metric.rawValue].value.store(value, ordering: .relaxed)

@@ -24,9 +24,11 @@ public struct DataDirectory: ~Copyable, Sendable {
     ///   - shards: Must be what the directory holds; nil: whatever it holds, `shardsDefault` when new.
     ///   - segmentBytes: Of a new directory: a multiple of 1 MiB; nil: 128 MiB. An existing one keeps its own.
     ///   - create: false: only an existing one.
+    ///   - progress: May cancel the making of a new one; the next opening completes it.
     /// - Throws: Any case but those of recovery; nothing is changed in a directory that is refused, but the LOCK file.
     public init(
-        path: String, shards: Int? = nil, shardsDefault: Int = 1, segmentBytes: Int? = nil, create: Bool = true
+        path: String, shards: Int? = nil, shardsDefault: Int = 1, segmentBytes: Int? = nil, create: Bool = true,
+        progress: ReplayProgress? = nil
     ) throws(JournalError) {
         let wanted = shards ?? shardsDefault
         let bytes = segmentBytes ?? Self.segmentBytesDefault
@@ -45,7 +47,9 @@ public struct DataDirectory: ~Copyable, Sendable {
         do throws(JournalError) {
             // Again, now that no other process can be at it.
             let exists = try Self.survey(path)
-            if !exists { try Self.make(path, Superblock(shardCount: wanted, segmentBytes: bytes)) }
+            if !exists {
+                try Self.make(path, Superblock(shardCount: wanted, segmentBytes: bytes), progress)
+            }
             let name = "\(path)/\(Superblock.name)"
             guard let stored = try System.readSmallFile(name) else { throw .superblockMissing(path: name) }
             let superblock = try Superblock(decoding: stored, path: name)
@@ -140,7 +144,9 @@ public struct DataDirectory: ~Copyable, Sendable {
     }
 
     /// Makes all files, the superblock last: until it is there, nothing was ever acknowledged here.
-    private static func make(_ path: String, _ superblock: Superblock) throws(JournalError) {
+    private static func make(
+        _ path: String, _ superblock: Superblock, _ progress: ReplayProgress?
+    ) throws(JournalError) {
         try System.replaceSmallFile(path, creatingName, [])
         // What an interrupted making left: files of a salt that no superblock carries.
         for name in try System.list(path) where name.hasPrefix("shard-") {
@@ -152,7 +158,7 @@ public struct DataDirectory: ~Copyable, Sendable {
                 shard: ShardID(index), path: "\(path)/\(shardName(index))", salt: superblock.head.salt,
                 segmentBytes: Int(superblock.head.segmentBytes))
             try System.createDirectory(shard.path)
-            try SegmentFile.create(shard, 1)
+            try SegmentFile.create(shard, 1, progress: progress)
             try EpochFile.write(shard, [])
         }
         try System.syncDirectory(path)

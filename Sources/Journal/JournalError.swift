@@ -104,6 +104,8 @@ public enum JournalError: Error, Equatable, Sendable, CustomStringConvertible {
     /// Asked to cut a log below what earlier openings have built upon.
     case cutBelowEpoch(path: String, limit: LSN, begin: LSN)
     indirect case damaged(Damage)
+    /// `ReplayProgress.cancel` was called. The files are as a crash at this moment would leave them.
+    case cancelled
 
     public var description: String {
         switch self {
@@ -137,6 +139,7 @@ public enum JournalError: Error, Equatable, Sendable, CustomStringConvertible {
         case .damaged(let damage):
             "\(damage.path): damaged at offset \(damage.offset), LSN \(damage.lsn.value): \(damage.reason)"
                 + checksums(damage) + "; restore this shard's files from a backup; nothing was changed"
+        case .cancelled: "the start was cancelled"
         }
     }
 

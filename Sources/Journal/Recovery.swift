@@ -12,13 +12,15 @@ public enum Recovery {
     /// Replays a shard's log.
     /// - Parameters:
     ///   - limit: Cut the log behind this LSN: for asynchronous shards that must agree. nil: all that is there.
-    /// - Throws: `damaged` and others; the files are as they were.
+    ///   - progress: Is told how far it is, and may cancel it.
+    /// - Throws: `damaged`, `cancelled` and others; the files are as they were.
     /// - Complexity: O(bytes of log) plus one scan of what lies behind its end.
     @inlinable
     public static func replay<Visitor: RecordVisitor & ~Copyable>(
-        _ directory: ShardDirectory, upTo limit: LSN? = nil, into visitor: inout Visitor
+        _ directory: ShardDirectory, upTo limit: LSN? = nil, progress: ReplayProgress? = nil,
+        into visitor: inout Visitor
     ) throws(JournalError) -> ReplaySummary {
-        let cursor = try ReplayCursor(directory, upTo: limit)
+        let cursor = try ReplayCursor(directory, upTo: limit, progress: progress)
         while let group = try cursor.nextGroup() {
             for i in 0..<group.count {
                 try visitor.visit(

@@ -11,6 +11,9 @@ public import SuanpanCore
 public final class ReplayCursor {
     private let directory: ShardDirectory
     private let limit: LSN?
+    private let progress: ReplayProgress?
+    /// Bytes of log still to be read, as `progress` knows them.
+    private var bytesLeft: UInt64
     private var reader: SegmentReader
     private var epochs: [EpochEntry]
     /// Index in `epochs` of the one being read; −1 before the first has begun.
@@ -26,7 +29,9 @@ public final class ReplayCursor {
     /// What was found; complete when `nextGroup` has returned nil.
     public private(set) var summary: ReplaySummary
 
-    public init(_ directory: ShardDirectory, upTo limit: LSN? = nil) throws(JournalError) {
+    public init(
+        _ directory: ShardDirectory, upTo limit: LSN? = nil, progress: ReplayProgress? = nil
+    ) throws(JournalError) {
         // All that can fail comes before the first owner.
         let epochs = try EpochFile.read(directory)
         let segments = try directory.segments()
@@ -35,6 +40,7 @@ public final class ReplayCursor {
         }
         self.directory = directory
         self.limit = limit
+        self.progress = progress
         self.epochs = epochs
         self.segments = segments
         reader = SegmentReader(directory)
@@ -44,6 +50,9 @@ public final class ReplayCursor {
         offset = first?.offset ?? UInt64(SegmentFile.blockBytes)
         expected = first?.firstLSN ?? 1
         lastChecksum = first?.previousChecksum ?? 0
+        let toRead = segments.count { $0 >= first?.segment ?? 1 }
+        bytesLeft = UInt64(toRead * directory.segmentBytes)
+        progress?.expect(bytesLeft)
     }
 
     private var newestEpoch: UInt32 { epochs.last?.epoch ?? 0 }
@@ -135,6 +144,7 @@ public final class ReplayCursor {
         let whole = try reader.ensure(offset, Int(header.length))
         let computed = reader.window.checksum(whole + GroupHeader.bytes, Int(header.length) - GroupHeader.bytes)
         #if SUANPAN_FAILPOINTS
+            RecoveryFault.pause()
             if RecoveryFault.acceptTornGroups.load(ordering: .relaxed) { return (.sound, header) }
         #endif
         return (computed == header.payloadChecksum ? .sound : .badPayload, header)
@@ -153,6 +163,7 @@ public final class ReplayCursor {
         summary.bytes += UInt64(header.length)
         summary.durableEvidence = max(summary.durableEvidence, LSN(header.durable))
         summary.clockCeiling = max(summary.clockCeiling, header.clockCeiling)
+        try advance(UInt64(header.length))
         offset += UInt64(header.length)
         expected = header.endLSN
         lastChecksum = header.headerChecksum
@@ -201,8 +212,19 @@ public final class ReplayCursor {
         CutTail(finding: finding, path: path, offset: offset, bytes: bytes, lsn: LSN(summary.lastLSN.value + 1))
     }
 
+    /// So many bytes more were read.
+    private func advance(_ bytes: UInt64) throws(JournalError) {
+        guard let progress else { return }
+        try progress.check()
+        let counted = min(bytes, bytesLeft)
+        bytesLeft -= counted
+        progress.advance(counted)
+    }
+
     private func finish(_ cut: CutTail?) {
         isAtEnd = true
+        progress?.advance(bytesLeft)
+        bytesLeft = 0
         if let limit, limit < LSN(expected - 1), cut == nil { summary.cut = self.cut(nil, bytes: 0) }
         if cut != nil { summary.cut = cut }
         summary.lastChecksum = lastChecksum
@@ -248,8 +270,10 @@ public final class ReplayCursor {
         _ number: UInt64, from begin: UInt64, _ found: inout LaterGroups
     ) throws(JournalError) {
         let block = UInt64(SegmentFile.blockBytes)
+        let piece = UInt64(SegmentFile.pieceBytes)
         var at = begin
         while at < UInt64(directory.segmentBytes) {
+            if at % piece == 0 { try advance(piece) }
             let index = try reader.ensure(at, SegmentFile.blockBytes)
             if let header = GroupHeader.load(reader.window, at: index, salt: directory.salt),
                 header.isAt(directory.shard, number, at)

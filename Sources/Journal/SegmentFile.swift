@@ -40,7 +40,9 @@ enum SegmentFile {
     }
 
     /// Makes a segment durable under its name, filled with zeros. A failure leaves at most a `.tmp` file.
-    static func create(_ directory: ShardDirectory, _ number: UInt64) throws(JournalError) {
+    static func create(
+        _ directory: ShardDirectory, _ number: UInt64, progress: ReplayProgress? = nil
+    ) throws(JournalError) {
         let path = directory.segmentPath(number)
         let temporary = path + ".tmp"
         let fd = try System.open(temporary, writable: true, direct: true, create: true)
@@ -53,6 +55,7 @@ enum SegmentFile {
         header.checksum = header.computedChecksum()
         piece.store(header, at: 0)
         for offset in stride(from: 0, to: directory.segmentBytes, by: pieceBytes) {
+            try progress?.check()
             // SAFETY: the piece is of this length, and outlives the write.
             unsafe try System.write(
                 fd, from: piece.base, length: pieceBytes, offset: UInt64(offset), path: temporary)

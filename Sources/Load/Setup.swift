@@ -16,6 +16,8 @@ struct ServerStatus: Sendable {
     var syncMilliseconds: Double?
     var cpuSeconds: Double?
     var journalBytes: Double?
+    /// Of the logs, while they are replayed; nil: it serves.
+    var loadingPercent: Substring?
 
     /// Where accounts live, or nil when the server did not say enough.
     var routing: Routing? {
@@ -78,6 +80,7 @@ struct ServerStatus: Sendable {
         syncMilliseconds = values["sync_ms"].flatMap { Double($0) }
         cpuSeconds = values["used_cpu_seconds"].flatMap { Double($0) }
         journalBytes = values["journal_bytes"].flatMap { Double($0) }
+        if values["loading"] == "1" { loadingPercent = values["loading_loaded_perc"]?.prefix { $0 != "." } ?? "0" }
     }
 }
 
@@ -133,18 +136,35 @@ struct Setup: ~Copyable {
 
     private func failed(_ problem: String) -> LoadError { .server(target: plan.target, problem: problem) }
 
+    /// What the server is. Waits while it replays its logs.
     mutating func status() throws(LoadError) -> ServerStatus {
-        switch plan.wire {
-        case .native:
-            return try ServerStatus(json: request(.status, body: [], count: 0).body, target: plan.target)
-        case .resp:
-            try socket.send(Self.command(["INFO"]))
-            let first = try reader.line(socket)
-            guard first.first == "$" || first.first == "=", let length = Int(first.dropFirst()), length >= 0 else {
-                throw failed("INFO was answered \(first)")
-            }
-            return ServerStatus(info: try reader.bulk(socket, count: length))
+        var isNoted = false
+        while true {
+            let (status, loading) = plan.wire == .native ? try statusNative() : try statusRESP()
+            if let status { return status }
+            if !isNoted { System.printError("suanpan: note: waiting for the server: \(loading)\n") }
+            isNoted = true
+            System.sleep(milliseconds: 250)
         }
+    }
+
+    /// The status, or nil and what a server says that is starting.
+    private mutating func statusNative() throws(LoadError) -> (ServerStatus?, String) {
+        let reply = try ask(.status, body: [], count: 0)
+        if reply.header.status == .loading { return (nil, String(decoding: reply.body, as: UTF8.self)) }
+        try expectDone(reply.header, .status)
+        return (try ServerStatus(json: reply.body, target: plan.target), "")
+    }
+
+    private mutating func statusRESP() throws(LoadError) -> (ServerStatus?, String) {
+        try socket.send(Self.command(["INFO"]))
+        let first = try reader.line(socket)
+        guard first.first == "$" || first.first == "=", let length = Int(first.dropFirst()), length >= 0 else {
+            throw failed("INFO was answered \(first)")
+        }
+        let status = ServerStatus(info: try reader.bulk(socket, count: length))
+        if let percent = status.loadingPercent { return (nil, "replaying, \(percent)% done") }
+        return (status, "")
     }
 
     /// Makes the bank and all accounts of `book`, and pays each customer its funding. `ids` must be new to the server.
@@ -246,19 +266,29 @@ struct Setup: ~Copyable {
     private mutating func request(
         _ operation: Operation, body: [UInt8], count: Int
     ) throws(LoadError) -> (header: FrameHeader, body: [UInt8]) {
+        let (answer, rest) = try ask(operation, body: body, count: count)
+        try expectDone(answer, operation)
+        return (answer, rest)
+    }
+
+    private func expectDone(_ answer: FrameHeader, _ operation: Operation) throws(LoadError) {
+        guard answer.status != .ok && answer.status != .busy else { return }
+        let name = answer.status?.name ?? "status \(answer.rawStatus)"
+        let remedy = answer.status == .notAuthenticated ? "; set SUANPAN_PASSWORD to the server's password" : ""
+        throw failed("answered \(operation) with \(name)\(remedy)")
+    }
+
+    /// Sends a request and returns its reply, whatever its status.
+    private mutating func ask(
+        _ operation: Operation, body: [UInt8], count: Int
+    ) throws(LoadError) -> (header: FrameHeader, body: [UInt8]) {
         requestID += 1
         var frame = OutputBuffer(capacity: FrameHeader.bytes + body.count)
         let open = frame.beginFrame()
         frame.append(body.span)
         frame.endFrame(open, FrameHeader(operation.rawValue, requestID: requestID, count: count))
         try socket.send(frame.withBytes { bytes in bytes.indices.map { bytes[$0] } })
-        let (answer, rest) = try receiveReply()
-        guard answer.status == .ok || answer.status == .busy else {
-            let name = answer.status?.name ?? "status \(answer.rawStatus)"
-            let remedy = answer.status == .notAuthenticated ? "; set SUANPAN_PASSWORD to the server's password" : ""
-            throw failed("answered \(operation) with \(name)\(remedy)")
-        }
-        return (answer, rest)
+        return try receiveReply()
     }
 
     private func receiveReply() throws(LoadError) -> (FrameHeader, [UInt8]) {

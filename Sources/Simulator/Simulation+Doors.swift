@@ -28,7 +28,7 @@ final class Entrance {
         case .record: front.receiveRecord(message, lane.peekRecord().value)
         case .adopt:
             guard let door = Door(rawValue: message.operation) else { stop("door \(message.operation)") }
-            front.adopt(CInt(bitPattern: message.slot), door, ring: &ring)
+            front.adopt(CInt(bitPattern: message.slot), door, ring: &ring, isDealt: true)
         default: return false
         }
         return true
@@ -50,6 +50,8 @@ struct Network {
 
     /// Longer than a history, but for those that begin something and never end it.
     static let timeout: UInt64 = 1_000_000_000_000
+    /// Of each core.
+    static let connectionsMax = 64
 
     init(_ dice: inout Dice) {
         pieces = dice.pick([[1 << 20], [1 << 20], [1, 3, 64, 200], [1, 1, 2, 7], [63, 64, 65, 192], [5, 1 << 20]])
@@ -70,6 +72,7 @@ extension Simulation {
     /// The lanes that fronts use beside those of the shards.
     func wireUpDoors() {
         callers = (0..<shardCount).map { _ in CallerLane() }
+        countConnectionsAnew()
         requestLanes = Array(repeating: Array(repeating: nil, count: shardCount), count: shardCount)
         for from in 0..<shardCount {
             for to in 0..<shardCount where from != to {
@@ -80,12 +83,18 @@ extension Simulation {
         }
     }
 
+    private func countConnectionsAnew() {
+        connectionCounts = ConnectionCounts(
+            coreCount: shardCount, connectionsMax: Network.connectionsMax * shardCount)
+    }
+
     func makeEntrance(_ i: Int) throws -> Entrance {
         var ring = try Ring(entries: 64)
         let front = try Front(
             core: ShardID(i),
             configuration: FrontConfiguration(
-                routing: routing, password: [], connectionsMax: 64, progressTimeoutNanoseconds: Network.timeout,
+                routing: routing, password: [], connections: connectionCounts,
+                progressTimeoutNanoseconds: Network.timeout,
                 board: StatusBoard(coreCount: shardCount, facts: StatusFacts()),
                 history: try HistoryDesk(routing: routing, shards: [], callers: [], bells: [])),
             ring: &ring, requestLanes: requestLanes[i], controlLanes: lanes[i], bounds: network.bounds)
@@ -329,6 +338,7 @@ extension Simulation {
         }
         for c in clients.indices { clients[c].connection = nil }
         hostiles = []
+        countConnectionsAnew()
     }
 
     /// Whoever has begun something and not ended it is told after a time, and closed.

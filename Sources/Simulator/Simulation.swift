@@ -122,6 +122,7 @@ final class Simulation {
     var requestLanes: [[Lane?]] = []
     var callers: [CallerLane] = []
     var network: Network
+    var connectionCounts = ConnectionCounts(coreCount: 1, connectionsMax: 1)
     var hostiles: [HostileConnection] = []
     /// Nanoseconds.
     var time: UInt64 = 1000

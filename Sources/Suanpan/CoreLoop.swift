@@ -86,8 +86,6 @@ struct CoreLoop: ~Copyable {
     @inline(never)
     mutating func run() throws(CoreError) {
         armBell()
-        if nativeListener >= 0 { accept(.native) }
-        if respListener >= 0 { accept(.resp) }
         while true {
             ticks += 1
             let before = now
@@ -102,8 +100,13 @@ struct CoreLoop: ~Copyable {
             if try drainRequests() { progress = true }
             if !callers.isEmpty {
                 for node in callers.takeAll() {
-                    if let question = node as? CutRequest { receive(question) } else { front.take(node) }
+                    if let question = node as? CutRequest {
+                        receive(question)
+                    } else if !front.take(node), node is OpenDoors {
+                        openDoors()
+                    }
                 }
+                front.adoptArrivals(ring: &ring)
                 observeTime()
                 progress = true
             }
@@ -187,6 +190,12 @@ struct CoreLoop: ~Copyable {
         acceptAgainAt = now &+ Self.acceptPause
     }
 
+    /// The engine serves: connections are taken from now on.
+    private mutating func openDoors() {
+        if nativeListener >= 0 { accept(.native) }
+        if respListener >= 0 { accept(.resp) }
+    }
+
     private mutating func accept(_ door: Door) {
         let native = door == .native
         ring.acceptMultishot(
@@ -256,7 +265,7 @@ struct CoreLoop: ~Copyable {
                 guard let door = Door(rawValue: message.operation) else {
                     SuanpanCore.stop("door \(message.operation)")
                 }
-                front.adopt(CInt(bitPattern: message.slot), door, ring: &ring)
+                front.adopt(CInt(bitPattern: message.slot), door, ring: &ring, isDealt: true)
             default:
                 guard shard.canReceive else { return taken }
                 shard.receive(message)

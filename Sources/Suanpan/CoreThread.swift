@@ -47,6 +47,7 @@ struct CoreSetup: Sendable {
     let history: HistoryDesk
     let control: EngineControl
     let barrier: StartBarrier
+    let progress: ReplayProgress
     let start: StartBox
     /// [from][to]
     let controlLanes: [[Lane?]]
@@ -55,6 +56,7 @@ struct CoreSetup: Sendable {
     let requestLanes: [[Lane?]]
     let nativeListener: CInt
     let respListener: CInt
+    let connections: ConnectionCounts
     let hold: EngineHold
 
     /// Ends the engine, and nothing else: see `EngineEnd`.
@@ -168,11 +170,12 @@ enum CoreThread {
         _ setup: CoreSetup, _ replay: inout LedgerReplay, upTo limit: LSN?
     ) throws(EngineError) -> ReplaySummary {
         do throws(JournalError) {
-            let summary = try Recovery.replay(setup.directory, upTo: limit, into: &replay)
+            let summary = try Recovery.replay(
+                setup.directory, upTo: limit, progress: setup.progress, into: &replay)
             try replay.finish()
             return summary
         } catch {
-            throw .journal(error)
+            throw EngineError(starting: error)
         }
     }
 
@@ -263,6 +266,7 @@ enum CoreThread {
             throw .inconsistent("\(error)")
         }
         for record in missing {
+            if setup.progress.isCancelled { throw .cancelled }
             let position = try append(record, &journal, &ring, ceiling)
             let wrong = replay.apply(record, lsn: journal.appended, position: position)
             if let wrong { throw .inconsistent("shard \(i), redo of decision \(record.sequence): \(wrong)") }
@@ -284,7 +288,7 @@ enum CoreThread {
                 core: setup.id,
                 configuration: FrontConfiguration(
                     routing: setup.routing, password: Array((setup.configuration.password ?? "").utf8),
-                    connectionsMax: max(1, setup.configuration.connectionsMax / setup.routing.shardCount),
+                    connections: setup.connections,
                     progressTimeoutNanoseconds: UInt64(setup.configuration.timeoutSeconds) * 1_000_000_000,
                     board: setup.board, history: setup.history),
                 ring: &ring, requestLanes: setup.requestLanes[i], controlLanes: setup.controlLanes[i])

@@ -38,10 +38,13 @@ public final class Engine: Sendable {
     /// Calls under way; one more throws `busy`.
     public static let callsMax = 4096
 
-    /// Opens the data directory, replays its logs and starts one thread per shard. Blocks meanwhile.
+    /// Opens the data directory, replays its logs and starts one thread per shard. Blocks meanwhile; clients of its doors are
+    /// answered `loading`.
+    /// - Parameter progress: Tells how far the start is, and can cancel it.
     /// - Throws: `EngineError` with what is wrong and what to do; nothing was changed in a directory that is refused.
-    public init(_ configuration: EngineConfiguration) throws(EngineError) {
+    public init(_ configuration: EngineConfiguration, progress: StartProgress? = nil) throws(EngineError) {
         let begun = suanpan_monotonic_ns()
+        let progress = (progress ?? StartProgress()).replay
         self.configuration = configuration
         try configuration.check()
         var cpus = [CInt](repeating: 0, count: 1024)
@@ -50,10 +53,10 @@ public final class Engine: Sendable {
         let box: DirectoryBox
         let preparer: SegmentPreparer
         do throws(JournalError) {
-            box = DirectoryBox(try Self.open(configuration, cpus: allowed))
+            box = DirectoryBox(try Self.open(configuration, cpus: allowed, progress))
             preparer = try SegmentPreparer(box.directory)
             try preparer.start()
-        } catch { throw .journal(error) }
+        } catch { throw EngineError(starting: error) }
         let count = box.directory.shardCount
         routing = box.directory.routing
 
@@ -69,7 +72,7 @@ public final class Engine: Sendable {
         facts.respPort = sockets.respPort
         facts.memoryLimitBytes = memory
         facts.startedAt = begun
-        board = StatusBoard(coreCount: count, facts: facts)
+        board = StatusBoard(coreCount: count, facts: facts, progress: progress)
         callers = (0..<count).map { _ in CallerLane() }
         control = EngineControl(coreCount: count, callsMax: Self.callsMax)
         do throws(SystemError) {
@@ -86,9 +89,12 @@ public final class Engine: Sendable {
         hold = EngineHold(
             directory: box, preparer: preparer, sockets: sockets, callers: callers, history: history, control: control)
 
+        progress.begin(shards: count)
+        let door = LoadingThread(sockets, configuration, board, progress)
+        let connections = ConnectionCounts(coreCount: count, connectionsMax: configuration.connectionsMax)
         let lanes = LaneTable(coreCount: count)
         let cuts = CutBoard()
-        let barrier = StartBarrier(count: count)
+        let barrier = StartBarrier(count: count, progress: progress)
         let start = StartBox(
             StartState(
                 pairs: Array(repeating: [], count: count), decisions: Array(repeating: [], count: count),
@@ -102,21 +108,25 @@ public final class Engine: Sendable {
                 configuration: configuration, directory: box.directory.shard(ShardID(i)),
                 wasEverAsynchronous: box.directory.wasEverAsynchronous, supply: preparer.supply(ShardID(i)),
                 routing: routing, key: key, memoryBytes: memory / count, bells: bells, callers: callers, board: board,
-                history: history, control: control, barrier: barrier, start: start, controlLanes: lanes.control,
+                history: history, control: control, barrier: barrier, progress: progress, start: start,
+                controlLanes: lanes.control,
                 cuts: cuts, transfers: lanes.transfers[i],
                 requestLanes: lanes.requests, nativeListener: i == 0 ? sockets.nativeFD : -1,
-                respListener: i == 0 ? sockets.respFD : -1, hold: hold)
+                respListener: i == 0 ? sockets.respFD : -1, connections: connections, hold: hold)
             setups.append(setup)
         }
         let threads = Self.startThreads(setups, history)
         while start.state.withLock({ $0.readyCount < count && $0.failure == nil }) { suanpan_sleep_microseconds(500) }
         if let failure = start.state.withLock({ $0.failure }) {
             withExtendedLifetime(lanes) { for thread in threads.cores { thread.join() } }
+            _ = door?.end()
             _ = control.gate.close()
             hold.release()
             threads.reader?.join()
             throw failure
         }
+        progress.finish()
+        openDoors(for: door?.end() ?? [], connections, callers, bells)
         let elapsed = (suanpan_monotonic_ns() - begun) / 1_000_000
         board.setRecovered(elapsed)
         started = start.state.withLock { s in
@@ -143,10 +153,12 @@ public final class Engine: Sendable {
         return threads
     }
 
-    private static func open(_ configuration: EngineConfiguration, cpus: Int) throws(JournalError) -> DataDirectory {
+    private static func open(
+        _ configuration: EngineConfiguration, cpus: Int, _ progress: ReplayProgress
+    ) throws(JournalError) -> DataDirectory {
         var directory = try DataDirectory(
             path: configuration.dataDirectory, shards: configuration.shards, shardsDefault: min(cpus, Limits.shardsMax),
-            segmentBytes: configuration.segmentBytes)
+            segmentBytes: configuration.segmentBytes, progress: progress)
         if configuration.durability == .async { try directory.noteAsynchronous() }
         return directory
     }

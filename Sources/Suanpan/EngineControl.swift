@@ -1,6 +1,7 @@
 // How an engine is told to stop, and how its cores agree that nothing is left.
 
 internal import CSuanpanSupport
+internal import SuanpanJournal
 internal import Synchronization
 
 final class EngineControl: Sendable {
@@ -116,12 +117,16 @@ final class StartBarrier: Sendable {
     }
     private let state = Mutex(State())
     private let count: Int
-    init(count: Int) { self.count = count }
+    private let progress: ReplayProgress
+    init(count: Int, progress: ReplayProgress) {
+        self.count = count
+        self.progress = progress
+    }
 
     /// Frees everybody with an error: somebody will never come.
     func fail(_ error: EngineError) { state.withLock { $0.errors.append(error) } }
 
-    /// Waits for everybody. Throws for all when one came with an error.
+    /// Waits for everybody. Throws for all when one came with an error, or the start was cancelled.
     func wait(_ error: EngineError? = nil) throws(EngineError) {
         let round = state.withLock { s in
             if let error { s.errors.append(error) }
@@ -134,7 +139,10 @@ final class StartBarrier: Sendable {
             return mine
         }
         // An error frees everybody, in whatever round they wait.
-        while state.withLock({ $0.round == round && $0.errors.isEmpty }) { suanpan_sleep_microseconds(200) }
+        while state.withLock({ $0.round == round && $0.errors.isEmpty }) {
+            if progress.isCancelled { state.withLock { $0.errors.append(.cancelled) } }
+            suanpan_sleep_microseconds(200)
+        }
         if let first = state.withLock({ $0.errors.first }) { throw first }
     }
 }

@@ -19,6 +19,8 @@ public enum EngineError: Error, Sendable, CustomStringConvertible {
     /// An address cannot be listened on.
     case listen(Endpoint, String)
     case configuration(String)
+    /// `StartProgress.cancel` was called. The directory is as a crash would leave it; the next start goes on from there.
+    case cancelled
     /// The filter of a read is not one.
     case invalidFilter(FilterRefusal)
     /// Nothing was executed; try again later.
@@ -41,6 +43,7 @@ public enum EngineError: Error, Sendable, CustomStringConvertible {
         case .failed(let why): "the engine has failed: \(why)"
         case .listen(let endpoint, let why): "cannot listen on \(endpoint): \(why)"
         case .configuration(let what): what
+        case .cancelled: "the start was cancelled"
         case .invalidFilter(let refusal): "invalid filter: \(refusal.rawValue)"
         case .busy: "busy: too many calls under way; nothing was executed, try again"
         case .closed: "the engine is closed"

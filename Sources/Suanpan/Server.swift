@@ -16,26 +16,27 @@ public struct ServerReady: Sendable {
 }
 
 public enum Server {
-    /// Serves until SIGTERM or SIGINT, then finishes what was taken and returns. A second signal ends the process at
-    /// once. Blocks; call it on the main thread.
+    /// Serves until SIGTERM or SIGINT, then finishes what was taken and returns. While the engine starts they end the start.
+    /// A second signal ends the process at once. Blocks; call it on the main thread.
     /// - Throws: Why the engine did not start, or why it has failed.
     /// - Parameter ready: Called once, when clients can connect.
+    /// - Returns: Nil: it has served. Else how far the start was, in percent, that a signal has ended.
     public static func run(
         _ configuration: EngineConfiguration, ready: (ServerReady) -> Void
-    ) throws(EngineError) {
-        var signals = sigset_t()
-        unsafe sigemptyset(&signals)
-        unsafe sigaddset(&signals, SIGTERM)
-        unsafe sigaddset(&signals, SIGINT)
-        unsafe sigaddset(&signals, wakeSignal)
-        // Blocked before any thread starts: only `sigwait` below takes them.
-        unsafe pthread_sigmask(SIG_BLOCK, &signals, nil)
+    ) throws(EngineError) -> Int? {
+        let progress = StartProgress()
+        let signals: StopSignals
+        do throws(SystemError) { signals = try StopSignals { progress.cancel() } } catch { throw .system(error) }
         signal(SIGPIPE, SIG_IGN)
         var configuration = configuration
         let files = allowFiles(configuration.connectionsMax)
         let connectionsMax = configuration.connectionsMax
         configuration.connectionsMax = min(connectionsMax, max(1, files - filesReserved))
-        let engine = try Engine(configuration)
+        let engine: Engine
+        do throws(EngineError) { engine = try Engine(configuration, progress: progress) } catch {
+            if case .cancelled = error { return Int(progress.share * 100) }
+            throw error
+        }
         var state = describe(engine.started)
         if configuration.connectionsMax < connectionsMax {
             state.notes.append(
@@ -43,17 +44,15 @@ public enum Server {
                     + "\(files) files: raise the limit (ulimit -Hn) or set connections-max")
         }
         ready(state)
-        let waiting = pthread_self()
-        engine.control.end.whenFailed { _ in pthread_kill(waiting, wakeSignal) }
-        var received = wakeSignal
-        while received == wakeSignal && engine.failure == nil { unsafe sigwait(&signals, &received) }
-        unsafe pthread_sigmask(SIG_UNBLOCK, &signals, nil)
+        engine.control.end.whenFailed { _ in signals.wake() }
+        signals.wait()
         if let failure = engine.failure {
             abandon(engine)
             throw failure
         }
         engine.closeBlocking()
         if let failure = engine.failure { throw failure }
+        return nil
     }
 
     /// A failed engine gives everything back by itself; where a disk that does not answer holds it up, the process ends all
@@ -70,9 +69,6 @@ public enum Server {
 
     /// Milliseconds, beyond what a core waits for its last writes.
     private static let failureWait = 8_000
-
-    /// Wakes the waiting thread when the engine has failed. Its default is to be ignored, so one too many does no harm.
-    private static let wakeSignal = SIGURG
 
     /// Files that are no connections: log segments, rings, bells, what the runtime opens.
     private static let filesReserved = 512

@@ -7,6 +7,8 @@ public enum ClientError: Error, Equatable, Sendable, CustomStringConvertible {
     case cannotConnect(host: String, port: UInt16, String)
     /// Nothing was executed; try again after so long.
     case busy(retryAfterMilliseconds: UInt32)
+    /// The server is starting and replays its logs, of which `percent` are done. Nothing was executed; try again after so long.
+    case loading(percent: Int, retryAfterMilliseconds: UInt32)
     /// The server did not execute the request, for this reason.
     case refused(Status)
     /// The filter of a read is not one: what is wrong with it, `FilterRefusal`'s name.
@@ -27,6 +29,8 @@ public enum ClientError: Error, Equatable, Sendable, CustomStringConvertible {
         switch self {
         case .cannotConnect(let host, let port, let why): "cannot connect to \(host):\(port): \(why)"
         case .busy(let milliseconds): "busy: nothing was executed, try again after \(milliseconds) ms"
+        case .loading(let percent, let milliseconds):
+            "loading: the server replays its logs, \(percent)% done; nothing was executed, try again after \(milliseconds) ms"
         case .refused(let status): "refused: \(status.name)"
         case .invalidFilter(let refusal): "invalid filter: \(refusal)"
         case .disconnected(let why): "disconnected: \(why); send the same ids again to learn what was executed"

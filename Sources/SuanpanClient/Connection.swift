@@ -276,6 +276,11 @@ final class Connection: Sendable {
             switch reply.header.status {
             case .ok: .success(reply)
             case .busy: .failure(.busy(retryAfterMilliseconds: reply.header.retryAfterMilliseconds))
+            case .loading:
+                .failure(
+                    .loading(
+                        percent: Self.percent(reply.body),
+                        retryAfterMilliseconds: reply.header.retryAfterMilliseconds))
             case .invalidFilter: .failure(.invalidFilter(String(decoding: reply.body, as: UTF8.self)))
             case let status?: .failure(.refused(status))
             case nil: .failure(.disconnected("status \(reply.header.rawStatus) is not known"))
@@ -285,6 +290,12 @@ final class Connection: Sendable {
         if let status = reply.header.status, status.closesConnection {
             throw .disconnected("the server closes: \(status.name)")
         }
+    }
+
+    /// The number in `replaying, 43% done`.
+    private static func percent(_ body: [UInt8]) -> Int {
+        let text = String(decoding: body, as: UTF8.self)
+        return Int(text.drop { !$0.isNumber }.prefix { $0.isNumber }) ?? 0
     }
 
     /// The last thread gives the descriptor back.

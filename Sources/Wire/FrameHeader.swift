@@ -68,6 +68,9 @@ public enum Status: UInt8, BitwiseCopyable, Sendable {
     case unbalanced = 5
     /// The filter of a read is not one; the body names what is wrong.
     case invalidFilter = 6
+    /// Not executed: the server is starting and replays its logs. Try again after the milliseconds given; the body says how
+    /// far it is.
+    case loading = 7
     case malformed = 16
     case unsupportedVersion = 17
     case tooLarge = 18
@@ -85,6 +88,7 @@ public enum Status: UInt8, BitwiseCopyable, Sendable {
         case .shuttingDown: "shutting_down"
         case .unbalanced: "unbalanced"
         case .invalidFilter: "invalid_filter"
+        case .loading: "loading"
         case .malformed: "malformed"
         case .unsupportedVersion: "unsupported_version"
         case .tooLarge: "too_large"

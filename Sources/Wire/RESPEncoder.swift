@@ -232,6 +232,12 @@ public import SuanpanCore
     public func shuttingDown(into out: inout OutputBuffer) {
         out.append("-SHUTTING_DOWN the server is shutting down; nothing was executed\r\n")
     }
+    /// The server is starting.
+    public func loading(percent: Int, into out: inout OutputBuffer) {
+        out.append("-LOADING replaying, ")
+        out.append(decimal: UInt64(percent))
+        out.append("% done; nothing was executed, try again\r\n")
+    }
     public func unbalanced(into out: inout OutputBuffer) {
         out.append("-UNBALANCED debits and credits differ: no writes are taken; see INFO totals\r\n")
     }

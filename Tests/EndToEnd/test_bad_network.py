@@ -414,6 +414,52 @@ class ConnectionLimitTests(unittest.TestCase):
                 again.close()
         wait_until(serves_again, "a place is free again")
 
+    def test_the_limit_counts_all_cores_together(self):
+        server = Server(shards=2, options=["--connections-max", "4"])
+        self.addCleanup(server.close)
+        kept = []
+
+        def open_one():
+            connection = Resp(server.resp)
+            self.addCleanup(connection.close)
+            self.assertEqual(connection.ask("PING"), "+PONG")
+            return connection
+
+        def close_one():
+            # The server has noticed it when nobody is served for it any more.
+            before = int(info(server, "clients")["connected_clients"])
+            extra = open_one()
+            extra.close()
+            wait_until(lambda: int(info(server, "clients")["connected_clients"]) <= before, "it is forgotten")
+        # Whatever comes and goes between them, the fourth that stays is taken.
+        for _ in range(3):
+            kept.append(open_one())
+            if len(kept) < 3:
+                close_one()
+        fourth = open_one()
+        for connection in [*kept, fourth]:
+            self.assertEqual(connection.ask("PING"), "+PONG")
+        extra = Resp(server.resp)
+        self.addCleanup(extra.close)
+        self.assertEqual(extra.line(), "-ERR max number of clients reached")
+
+    def test_long_lived_connections_are_spread_over_the_cores(self):
+        server = Server(shards=2)
+        self.addCleanup(server.close)
+        kept = []
+        for _ in range(20):
+            for keeps in (True, False):
+                connection = Resp(server.resp)
+                self.addCleanup(connection.close)
+                # Ids tell the core: id modulo the number of shards.
+                core = int(connection.ask("CLIENT", "ID")[1:]) % 2
+                if keeps:
+                    kept.append(core)
+                else:
+                    connection.close()
+                    time.sleep(0.02)
+        self.assertGreaterEqual(min(kept.count(0), kept.count(1)), 8, kept)
+
     def test_the_limit_of_open_files_is_a_limit_of_connections(self):
         # The hard limit of the child only; 512 are kept for other files.
         server = Limited(520)

@@ -86,3 +86,36 @@ import Testing
         #expect(try refusal { $0.native = Endpoint(host: host, port: 0) } == "")
     }
 }
+
+/// Goal: an embedder can end a start that is under way, and the directory is free and whole after it. Method: a cancelled
+/// start of a new directory and of one that holds something, then a start that goes through.
+@Test func aStartCanBeCancelled() async throws {
+    let folder = try Folder()
+    var configuration = EngineConfiguration(dataDirectory: folder.path + "/data", shards: 2)
+    configuration.segmentBytes = 1 << 20
+    configuration.memoryBytes = 64 << 20
+    configuration.pinThreads = false
+    func cancelledStart() {
+        let progress = StartProgress()
+        progress.cancel()
+        do throws(EngineError) {
+            try Engine(configuration, progress: progress).closeBlocking()
+            Issue.record("it started")
+        } catch {
+            if case .cancelled = error {} else { Issue.record("\(error)") }
+            #expect(progress.share < 1)
+        }
+    }
+    cancelledStart()
+    let progress = StartProgress()
+    let engine = try Engine(configuration, progress: progress)
+    #expect(progress.share == 1)
+    let created = try await engine.createAccounts([Account(id: AccountID(7), ledger: 1, code: 1)])
+    #expect(created[0].isCreated)
+    progress.cancel()
+    try await engine.close()
+    cancelledStart()
+    let again = try Engine(configuration)
+    #expect(try await again.accounts([AccountID(7)])[0] != nil)
+    try await again.close()
+}

@@ -17,7 +17,8 @@ import Testing
     var front = try Front(
         core: ShardID(0),
         configuration: FrontConfiguration(
-            routing: routing, password: [], connectionsMax: 4, progressTimeoutNanoseconds: 1_000_000_000,
+            routing: routing, password: [], connections: ConnectionCounts(coreCount: 2, connectionsMax: 4),
+            progressTimeoutNanoseconds: 1_000_000_000,
             board: StatusBoard(coreCount: 2, facts: StatusFacts()),
             history: try HistoryDesk(routing: routing, shards: [], callers: [], bells: [])),
         ring: &ring, requestLanes: [nil, requests.lane], controlLanes: [nil, control.lane])

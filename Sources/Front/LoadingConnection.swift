@@ -1,0 +1,276 @@
+// A connection made while the engine replays its logs. Requests are answered `loading` and not executed; what sets a
+// connection up (AUTH, HELLO, CLIENT …) and what a probe reads (INFO) is answered as ever, so that the connection can go on
+// when the engine serves. Owned by the loading door's thread, which then hands it to a core as a `LoadedConnection`.
+
+internal import Glibc
+internal import SuanpanCore
+internal import SuanpanJournal
+public import SuanpanLanes
+internal import SuanpanWire
+internal import Synchronization
+
+/// What a connection has agreed on while the engine was starting.
+struct ConnectionSession: Sendable {
+    var isAuthenticated: Bool
+    var respVersion: UInt8 = 2
+    var clientName = ""
+    var multi = MultiState.closed
+}
+
+/// A connection as a core takes it over: its descriptor, what it has agreed on, and the bytes that nobody has read yet.
+/// Closes the descriptor where no core has taken it.
+@safe
+public final class LoadedConnection: CallerNode, @unchecked Sendable {
+    // SAFETY of Sendable: immutable but for one atomic.
+    let fd: CInt
+    let door: Door
+    let session: ConnectionSession
+    /// The begin of a request; replies not yet taken.
+    let input: [UInt8]
+    let output: [UInt8]
+    private let isTaken = Atomic<Bool>(false)
+
+    init(fd: CInt, door: Door, session: ConnectionSession, input: [UInt8], output: [UInt8]) {
+        self.fd = fd
+        self.door = door
+        self.session = session
+        self.input = input
+        self.output = output
+        super.init()
+    }
+
+    deinit { if !isTaken.load(ordering: .relaxed) { close(fd) } }
+
+    /// The descriptor; it is the caller's from now on.
+    func take() -> CInt {
+        isTaken.store(true, ordering: .relaxed)
+        return fd
+    }
+}
+
+/// What the answers are made of.
+struct LoadingFacts {
+    let password: [UInt8]
+    let board: StatusBoard
+    let progress: ReplayProgress
+}
+
+final class LoadingConnection {
+    let fd: CInt
+    let door: Door
+    private let number: UInt64
+    private var session: ConnectionSession
+    private var input = OutputBuffer()
+    private var output = OutputBuffer()
+    private var parser = RESPParser()
+    /// Closed when what it is owed has been sent.
+    private(set) var isEnding = false
+    private(set) var isClosed = false
+
+    /// A client may ask again after so long.
+    private static let retryAfterMilliseconds: UInt32 = 250
+
+    init(fd: CInt, door: Door, number: UInt64, isAuthenticated: Bool) {
+        self.fd = fd
+        self.door = door
+        self.number = number
+        session = ConnectionSession(isAuthenticated: isAuthenticated)
+    }
+
+    /// Replies wait until the client takes some; nothing is read meanwhile.
+    var owes: Bool { !output.isEmpty }
+
+    func end() {
+        if !isClosed { close(fd) }
+        isClosed = true
+    }
+
+    /// For a core to go on with; nil where the connection ends.
+    func handOver() -> LoadedConnection? {
+        guard !isClosed, !isEnding else {
+            end()
+            return nil
+        }
+        isClosed = true
+        func bytes(_ buffer: borrowing OutputBuffer) -> [UInt8] {
+            buffer.withBytes { bytes in bytes.indices.map { bytes[$0] } }
+        }
+        return LoadedConnection(fd: fd, door: door, session: session, input: bytes(input), output: bytes(output))
+    }
+
+    // MARK: The socket
+
+    /// Reads what has come, as far as it fits `scratch`, answers it and sends the answers.
+    func receive(_ scratch: inout [UInt8], _ arguments: inout RESPArguments, _ facts: LoadingFacts) {
+        // SAFETY: at most so many bytes into an array of as many.
+        let count = unsafe scratch.withUnsafeMutableBytes {
+            unsafe recv(fd, $0.baseAddress, $0.count, CInt(MSG_DONTWAIT))
+        }
+        if count < 0 && (errno == EAGAIN || errno == EINTR) { return }
+        guard count > 0 else { return end() }
+        input.append(scratch.span.extracting(0..<count))
+        if door == .native { workNative(facts) } else { workRESP(&arguments, facts) }
+        if isEnding { input.removeAll() }
+        send()
+    }
+
+    /// Sends what is owed, as far as the client takes it.
+    func send() {
+        while !output.isEmpty {
+            // SAFETY: the bytes live for the call.
+            let count = output.withBytes { bytes in
+                unsafe bytes.withUnsafeBytes {
+                    unsafe Glibc.send(
+                        fd, $0.baseAddress, $0.count, CInt(MSG_NOSIGNAL) | CInt(MSG_DONTWAIT))
+                }
+            }
+            if count < 0 {
+                if errno == EINTR { continue }
+                if errno != EAGAIN { end() }
+                return
+            }
+            output.removeFirst(count)
+        }
+        if isEnding { end() }
+    }
+
+    // MARK: Native
+
+    private func workNative(_ facts: LoadingFacts) {
+        while !isEnding && !input.isEmpty {
+            let bodyBytesMax = session.isAuthenticated ? Limits.messageBodyBytesMax : Front.strangerBodyBytesMax
+            switch input.withBytes({ FrameDecoder.request($0, bodyBytesMax: bodyBytesMax) }) {
+            case .needMore: return
+            case .refused(let status, let operation, let id):
+                output.appendFrame(FrameHeader(operation, status: status, requestID: id))
+                isEnding = true
+            case .frame(let header, let consumed):
+                answer(header, consumed, facts)
+                input.removeFirst(consumed)
+            }
+        }
+    }
+
+    private func answer(_ header: FrameHeader, _ consumed: Int, _ facts: LoadingFacts) {
+        func reply(_ status: Status, retryAfter: UInt32 = 0, text: String = "") {
+            output.appendFrame(
+                FrameHeader(
+                    header.rawOperation, status: status, requestID: header.requestID,
+                    retryAfterMilliseconds: retryAfter), text: text)
+        }
+        guard let operation = header.operation else { return reply(.unknownOperation) }
+        if operation == .authenticate {
+            let given = input.withBytes { bytes in (FrameHeader.bytes..<consumed).map { bytes[$0] } }
+            session.isAuthenticated = Front.passwordMatches(given, facts.password)
+            return reply(session.isAuthenticated ? .ok : .notAuthenticated)
+        }
+        guard session.isAuthenticated else { return reply(.notAuthenticated) }
+        reply(
+            .loading, retryAfter: Self.retryAfterMilliseconds, text: "replaying, \(facts.progress.percent)% done")
+    }
+
+    // MARK: RESP
+
+    private var encoder: RESPEncoder { RESPEncoder(version: session.respVersion == 3 ? .three : .two) }
+
+    private func workRESP(_ arguments: inout RESPArguments, _ facts: LoadingFacts) {
+        while !isEnding && !input.isEmpty {
+            let parsed = input.withBytes {
+                parser.parse($0, into: &arguments, authenticated: session.isAuthenticated)
+            }
+            switch parsed {
+            case .needMore: return
+            case .malformed(let error):
+                encoder.error(error, into: &output)
+                isEnding = true
+            case .command(let consumed):
+                parser = RESPParser()
+                let command = input.withBytes { RESPCommand.decode(&arguments, $0) }
+                answer(command, arguments, facts)
+                input.removeFirst(consumed)
+            }
+        }
+    }
+
+    private func answer(_ command: RESPCommand, _ arguments: borrowing RESPArguments, _ facts: LoadingFacts) {
+        if !session.isAuthenticated {
+            switch command {
+            case .auth, .hello, .quit, .nothing, .reset: break
+            default: return encoder.notAuthenticated(into: &output)
+            }
+        }
+        switch command {
+        case .nothing: break
+        case .auth(_, let password):
+            if facts.password.isEmpty { return encoder.noPasswordSet(into: &output) }
+            guard Front.passwordMatches(bytes(password, arguments), facts.password) else {
+                return encoder.wrongPassword(into: &output)
+            }
+            session.isAuthenticated = true
+            encoder.ok(into: &output)
+        case .hello(let hello): answerHello(hello, arguments, facts)
+        case .reset:
+            session = ConnectionSession(isAuthenticated: facts.password.isEmpty)
+            encoder.simple("RESET", into: &output)
+        case .quit:
+            encoder.ok(into: &output)
+            isEnding = true
+        case .info:
+            let sections = (1..<arguments.count).map { text(arguments[$0], arguments) }
+            encoder.verbatim(text: facts.board.info(sections: sections), into: &output)
+        case .client(let client):
+            if case .setName(let name) = client { session.clientName = text(name, arguments) }
+            let about = RESPClientFacts(connectionID: number, name: session.clientName, fd: fd)
+            encoder.client(client, about, into: &output)
+        case .command(let command):
+            input.withBytes { encoder.command(command, arguments, input: $0, into: &output) }
+        case .select(0): encoder.ok(into: &output)
+        case .refused(let error):
+            if session.multi != .closed { session.multi = .aborted }
+            input.withBytes { encoder.error(error, of: arguments, input: $0, into: &output) }
+        default: answerLedger(command, facts)
+        }
+    }
+
+    /// As Redis: MULTI is taken, what it would queue is not, and then EXEC does nothing.
+    private func answerLedger(_ command: RESPCommand, _ facts: LoadingFacts) {
+        switch (command, session.multi) {
+        case (.multi, .closed):
+            session.multi = .queueing
+            return encoder.ok(into: &output)
+        case (.discard, .queueing), (.discard, .aborted):
+            session.multi = .closed
+            return encoder.ok(into: &output)
+        case (.exec, .aborted):
+            session.multi = .closed
+            return encoder.execAborted(into: &output)
+        case (.exec, .queueing): session.multi = .closed
+        case (_, .queueing): session.multi = .aborted
+        default: break
+        }
+        encoder.loading(percent: facts.progress.percent, into: &output)
+    }
+
+    private func answerHello(_ hello: RESPHello, _ arguments: borrowing RESPArguments, _ facts: LoadingFacts) {
+        if let password = hello.password {
+            guard Front.passwordMatches(bytes(password, arguments), facts.password) else {
+                return encoder.wrongPassword(into: &output)
+            }
+            session.isAuthenticated = true
+        }
+        guard session.isAuthenticated else { return encoder.notAuthenticated(into: &output) }
+        if let name = hello.clientName { session.clientName = text(name, arguments) }
+        if let version = hello.version { session.respVersion = version.rawValue }
+        encoder.hello(connectionID: number, serverVersion: facts.board.facts.version, into: &output)
+    }
+
+    private func bytes(_ argument: RESPArgument, _ arguments: borrowing RESPArguments) -> [UInt8] {
+        input.withBytes { source in
+            arguments.withBytes(of: argument, input: source) { bytes in bytes.indices.map { bytes[$0] } }
+        }
+    }
+
+    private func text(_ argument: RESPArgument, _ arguments: borrowing RESPArguments) -> String {
+        String(decoding: bytes(argument, arguments), as: UTF8.self)
+    }
+}
