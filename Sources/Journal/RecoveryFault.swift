@@ -12,6 +12,7 @@
 
         /// SUANPAN_REPLAY_PAUSE: milliseconds that each group takes longer, so that a small log takes its time.
         private static let pauseMilliseconds: UInt64 = {
+            // SAFETY: the text is copied before anybody could change the environment.
             guard let text = unsafe getenv("SUANPAN_REPLAY_PAUSE") else { return 0 }
             return unsafe UInt64(String(cString: text)) ?? 0
         }()
