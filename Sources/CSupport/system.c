@@ -70,9 +70,13 @@ int suanpan_fsync_directory(const char *path) {
   close(fd);
   return r;
 }
-int suanpan_lock_file(int fd) {
-  struct flock l = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+int suanpan_lock_file(int fd, int shared) {
+  struct flock l = {.l_type = shared ? F_RDLCK : F_WRLCK, .l_whence = SEEK_SET};
   return fcntl(fd, F_OFD_SETLK, &l) ? -errno : 0;
+}
+int suanpan_is_lock_shared(int fd) {
+  struct flock l = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+  return !fcntl(fd, F_OFD_GETLK, &l) && l.l_type == F_RDLCK;
 }
 int64_t suanpan_filesystem_type(const char *path) {
   struct statfs s;

@@ -29,13 +29,13 @@ struct DumpCommand: ParsableCommand {
         let settings = try Settings(arguments: ["data": data, "format": format], configFile: config)
         let directory = try settings.setting("data")?.text ?? "./data"
         let format = try settings.choice("format", Format.self) ?? .csv
+        // Says nothing before all is read: what cannot be exported leaves no header behind.
+        let export = try Export(dataDirectory: directory)
+        let names = content == .accounts ? Account.fieldNames : Transfer.fieldNames
+        if format == .csv { print(names.joined(separator: ",")) }
         switch content {
-        case .accounts:
-            if format == .csv { print(Account.fieldNames.joined(separator: ",")) }
-            try Export.accounts(dataDirectory: directory) { emit($0.fieldValues, Account.fieldNames, format) }
-        case .transfers:
-            if format == .csv { print(Transfer.fieldNames.joined(separator: ",")) }
-            try Export.transfers(dataDirectory: directory) { emit($0.fieldValues, Transfer.fieldNames, format) }
+        case .accounts: export.accounts { emit($0.fieldValues, names, format) }
+        case .transfers: try export.transfers { emit($0.fieldValues, names, format) }
         }
     }
 

@@ -1,6 +1,6 @@
 // Owns a data directory: its lock, its superblock, the folders of its shards. One owner per process and directory.
 //
-//     <path>/LOCK         locked while open; the pid of the holder in text
+//     <path>/LOCK         locked while open, see DirectoryLock
 //     <path>/CREATING     only while a directory is being made
 //     <path>/superblock   what the directory is (Superblock.swift)
 //     <path>/shard-000/   epochs, 0000000000000001.log, …
@@ -11,12 +11,11 @@ public import SuanpanCore
 public struct DataDirectory: ~Copyable, Sendable {
     public let path: String
     private var superblock: Superblock
-    private let lock: CInt
+    private let lock: DirectoryLock
     /// Nothing was there before this opening.
     public let isNew: Bool
 
     public static let segmentBytesDefault = 128 << 20
-    static let lockName = "LOCK"
     static let creatingName = "CREATING"
 
     /// Opens a data directory, making it first when there is none, or completing one whose making was interrupted.
@@ -43,31 +42,46 @@ public struct DataDirectory: ~Copyable, Sendable {
             try System.createDirectory(path)
         }
         if try !Self.survey(path) && !create { throw .notFound(path: path) }
-        let lock = try Self.takeLock(path)
-        do throws(JournalError) {
-            // Again, now that no other process can be at it.
-            let exists = try Self.survey(path)
-            if !exists {
-                try Self.make(path, Superblock(shardCount: wanted, segmentBytes: bytes), progress)
-            }
-            let name = "\(path)/\(Superblock.name)"
-            guard let stored = try System.readSmallFile(name) else { throw .superblockMissing(path: name) }
-            let superblock = try Superblock(decoding: stored, path: name)
-            if let shards, shards != Int(superblock.head.shardCount) {
-                throw .shardCountMismatch(path: path, stored: Int(superblock.head.shardCount), requested: shards)
-            }
-            try System.remove("\(path)/\(Self.creatingName)")
-            self.path = path
-            self.superblock = superblock
-            self.lock = lock
-            isNew = !exists
-        } catch {
-            System.close(lock)
-            throw error
+        let lock = try DirectoryLock.writing(path)
+        // Again, now that no other process can be at it.
+        let exists = try Self.survey(path)
+        if !exists { try Self.make(path, Superblock(shardCount: wanted, segmentBytes: bytes), progress) }
+        let superblock = try Self.superblock(path)
+        if let shards, shards != Int(superblock.head.shardCount) {
+            throw .shardCountMismatch(path: path, stored: Int(superblock.head.shardCount), requested: shards)
         }
+        try System.remove("\(path)/\(Self.creatingName)")
+        self.path = path
+        self.superblock = superblock
+        self.lock = lock
+        isNew = !exists
     }
 
-    deinit { System.close(lock) }
+    /// Opens an existing directory to read it, and writes nothing: it may be a snapshot that is mounted read-only. Any number
+    /// of readers share it; no server can open it meanwhile.
+    /// - Throws: `locked` while a server has it open, where that can be seen.
+    public init(reading path: String) throws(JournalError) {
+        guard System.exists(path), try Self.survey(path) else { throw .notFound(path: path) }
+        let lock = try DirectoryLock.reading(path)
+        let superblock = try Self.superblock(path)
+        self.path = path
+        self.superblock = superblock
+        self.lock = lock
+        isNew = false
+    }
+
+    private static func superblock(_ path: String) throws(JournalError) -> Superblock {
+        let name = "\(path)/\(Superblock.name)"
+        guard let stored = try System.readSmallFile(name) else { throw .superblockMissing(path: name) }
+        return try Superblock(decoding: stored, path: name)
+    }
+
+    /// A copy of a directory that was open, or that a killed process had left: its files may be of different moments. Until
+    /// `settle`.
+    public var isOfOpenCopy: Bool { lock.isOfOpenCopy }
+
+    /// The shards' logs were found sound and agree: a copy stands for itself from now on.
+    public func settle() { lock.settle() }
 
     public var salt: UInt128 { superblock.head.salt }
     public var shardCount: Int { Int(superblock.head.shardCount) }
@@ -103,7 +117,7 @@ public struct DataDirectory: ~Copyable, Sendable {
     private static func survey(_ path: String) throws(JournalError) -> Bool {
         let names = try System.list(path)
         if names.contains(Superblock.name) { return true }
-        let ours = [lockName, creatingName, "\(Superblock.name).tmp", "\(creatingName).tmp", "lost+found"]
+        let ours = [DirectoryLock.name, creatingName, "\(Superblock.name).tmp", "\(creatingName).tmp", "lost+found"]
         if let stranger = names.first(where: { !ours.contains($0) && !$0.hasPrefix("shard-") }) {
             throw .notADataDirectory(path: path, found: stranger)
         }
@@ -111,36 +125,6 @@ public struct DataDirectory: ~Copyable, Sendable {
             throw .superblockMissing(path: "\(path)/\(Superblock.name)")
         }
         return false
-    }
-
-    private static func takeLock(_ path: String) throws(JournalError) -> CInt {
-        let name = "\(path)/\(lockName)"
-        let fd: CInt
-        do throws(JournalError) {
-            fd = try System.open(name, writable: true, create: true)
-        } catch {
-            if case .io(_, let errno, _) = error, System.isReadOnly(errno) {
-                throw .notWritable(path: path, errno: errno)
-            }
-            throw error
-        }
-        do throws(JournalError) {
-            guard try System.lock(fd, path: name) else {
-                let text = try System.readSmallFile(name) ?? []
-                let digits = text.prefix { $0 >= 48 && $0 <= 57 }
-                throw .locked(path: path, holder: Int(String(decoding: digits, as: UTF8.self)) ?? 0)
-            }
-            try System.truncate(fd, path: name)
-            let pid = PageBuffer(bytes: 32)
-            let text = Array("\(System.processID)\n".utf8)
-            pid.fill(text)
-            // SAFETY: `fill` has checked that the text fits the buffer, which lives to the end of this block.
-            unsafe try System.write(fd, from: pid.base, length: text.count, offset: 0, path: name)
-            return fd
-        } catch {
-            System.close(fd)
-            throw error
-        }
     }
 
     /// Makes all files, the superblock last: until it is there, nothing was ever acknowledged here.

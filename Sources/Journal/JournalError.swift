@@ -27,8 +27,8 @@ public enum DamageReason: Error, Equatable, Hashable, Sendable, CustomStringConv
     case recordKind
     /// A sound record that is not the one written here.
     case otherRecord
-    /// Another shard's log says that more of this log was durable than is there.
-    case endsBeforeProof
+    /// Another shard has applied decisions of this one that are not in this log any more: each was durable here first.
+    case endsBeforeProof(decided: UInt64, applied: UInt64, peer: ShardID)
 
     public var description: String {
         switch self {
@@ -45,7 +45,8 @@ public enum DamageReason: Error, Equatable, Hashable, Sendable, CustomStringConv
         case .epochsFile: "the epochs file is missing or fails its checksum"
         case .recordKind: "no record stands here"
         case .otherRecord: "another record stands here than was written"
-        case .endsBeforeProof: "the log ends before what another shard proves durable"
+        case .endsBeforeProof(let decided, let applied, let peer):
+            "the log ends with decision \(decided) for shard \(peer.value), which has applied decision \(applied)"
         }
     }
 }
@@ -90,6 +91,8 @@ public enum JournalError: Error, Equatable, Sendable, CustomStringConvertible {
     case io(JournalOperation, errno: CInt, path: String)
     /// Another process (0: unknown) holds the directory.
     case locked(path: String, holder: Int)
+    /// `verify` or `dump` reads it.
+    case beingRead(path: String)
     case notWritable(path: String, errno: CInt)
     case notFound(path: String)
     /// Not empty, and nothing of ours in it.
@@ -99,6 +102,8 @@ public enum JournalError: Error, Equatable, Sendable, CustomStringConvertible {
     case unsupportedVersion(UInt16, path: String)
     case shardCountMismatch(path: String, stored: Int, requested: Int)
     case invalidArgument(String)
+    /// Sound files say what no shard ever wrote: where, and what.
+    case unsound(String)
     /// A sound segment of another directory or shard.
     case foreignSegment(path: String, why: String)
     /// Asked to cut a log below what earlier openings have built upon.
@@ -115,6 +120,8 @@ public enum JournalError: Error, Equatable, Sendable, CustomStringConvertible {
         case .locked(let path, let holder):
             "\(path): in use by " + (holder > 0 ? "process \(holder)" : "another process")
                 + "; stop it first, or use another data directory"
+        case .beingRead(let path):
+            "\(path): being read by verify or dump; wait for their end, or use another data directory"
         case .notWritable(let path, let errno):
             "\(path): not writable: \(System.message(errno)); check owner, permissions and mount of the data directory"
         case .notFound(let path): "\(path): no such data directory; check the path or create one"
@@ -131,21 +138,38 @@ public enum JournalError: Error, Equatable, Sendable, CustomStringConvertible {
         case .shardCountMismatch(let path, let stored, let requested):
             "\(path): holds \(stored) shards, \(requested) were asked for; open it with \(stored)"
         case .invalidArgument(let what): what
+        case .unsound(let what): "\(what); restore the data directory from a backup; nothing was changed"
         case .foreignSegment(let path, let why):
             "\(path): \(why); put the shard's own files back from a backup; nothing was changed"
         case .cutBelowEpoch(let path, let limit, let begin):
             "\(path): cannot be cut back to LSN \(limit.value): an earlier opening has built upon all below "
                 + "\(begin.value); restore the directory from a backup"
         case .damaged(let damage):
-            "\(damage.path): damaged at offset \(damage.offset), LSN \(damage.lsn.value): \(damage.reason)"
-                + checksums(damage) + "; restore this shard's files from a backup; nothing was changed"
+            "\(damage); restore the data directory from a backup; nothing was changed"
         case .cancelled: "the start was cancelled"
         }
     }
 
-    private func checksums(_ damage: Damage) -> String {
-        guard let stored = damage.stored, let computed = damage.computed else { return "" }
-        return " (checksum \(hex(stored)) stored, \(hex(computed)) computed)"
+    /// What is wrong with the files, without what to do about it; nil: something else is.
+    public var finding: String? {
+        switch self {
+        case .damaged(let damage): "\(damage)"
+        case .unsound(let what): what
+        case .foreignSegment(let path, let why): "\(path): \(why)"
+        case .superblockMissing(let path): "\(path): missing, while the directory holds shards"
+        case .superblockDamaged(let path, _, _): "\(path): fails its checksum"
+        case .cutBelowEpoch(let path, let limit, let begin):
+            "\(path): LSN \(limit.value) is the last that counts, below \(begin.value), which an opening has built upon"
+        default: nil
+        }
+    }
+}
+
+extension Damage: CustomStringConvertible {
+    public var description: String {
+        var text = "\(path): damaged at offset \(offset), LSN \(lsn.value): \(reason)"
+        if let stored, let computed { text += " (checksum \(hex(stored)) stored, \(hex(computed)) computed)" }
+        return text
     }
 }
 

@@ -48,13 +48,17 @@ public struct ReplaySummary: Equatable, Sendable {
         path = directory.path
     }
 
-    /// Another shard's log shows that this shard's log was durable up to `proven`.
-    /// - Throws: `damaged` when it ends before.
-    public func check(proven: LSN) throws(JournalError) {
-        if lastLSN < proven {
+    /// Another shard's log proves more of this one durable: it applies a decision only when that is on the disk here.
+    /// - Parameters:
+    ///   - decided: Number of the last decision for `peer` in this log.
+    ///   - applied: Number of the last one that is in the peer's log.
+    /// - Throws: `damaged` when this log ends before.
+    public func check(decided: UInt64, appliedBy peer: ShardID, _ applied: UInt64) throws(JournalError) {
+        if decided < applied {
             throw .damaged(
                 Damage(
-                    .endsBeforeProof, path: "\(path)/\(ShardDirectory.segmentName(segment))", offset: offset,
+                    .endsBeforeProof(decided: decided, applied: applied, peer: peer),
+                    path: "\(path)/\(ShardDirectory.segmentName(segment))", offset: offset,
                     lsn: LSN(lastLSN.value + 1)))
         }
     }

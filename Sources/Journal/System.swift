@@ -31,7 +31,9 @@ enum System {
     static func open(
         _ path: String, writable: Bool = false, direct: Bool = false, dsync: Bool = false, create: Bool = false
     ) throws(JournalError) -> CInt {
-        let fd = unsafe suanpan_open(path, writable ? 1 : 0, direct ? 1 : 0, dsync ? 1 : 0, create ? 1 : 0, 0)
+        var fd = unsafe suanpan_open(path, writable ? 1 : 0, direct ? 1 : 0, dsync ? 1 : 0, create ? 1 : 0, 0)
+        // What is only read may lie where direct I/O is not to be had: a snapshot on squashfs, a network file system.
+        if fd == -EINVAL && direct && !writable { fd = unsafe suanpan_open(path, 0, 0, 0, 0, 0) }
         if fd < 0 { throw .io(.open, errno: -fd, path: path) }
         return fd
     }
@@ -92,16 +94,28 @@ enum System {
         if result != 0 && result != -EOPNOTSUPP { throw .io(.write, errno: -result, path: path) }
     }
 
-    /// True when this open file now holds the lock; false when another does.
-    static func lock(_ fd: CInt, path: String) throws(JournalError) -> Bool {
-        let result = suanpan_lock_file(fd)
+    /// True when this open file now holds the lock; false when another does. A shared one is not needed where the file
+    /// system has no locks: nobody can be seen there.
+    static func lock(_ fd: CInt, shared: Bool, path: String) throws(JournalError) -> Bool {
+        let result = suanpan_lock_file(fd, shared ? 1 : 0)
         if result == 0 { return true }
         if result == -EAGAIN || result == -EACCES { return false }
+        if shared && [-ENOLCK, -EOPNOTSUPP, -ENOSYS].contains(result) { return true }
         throw .io(.lock, errno: -result, path: path)
     }
 
-    static func truncate(_ fd: CInt, path: String) throws(JournalError) {
-        if ftruncate(fd, 0) != 0 { throw .io(.write, errno: errno, path: path) }
+    /// Another open file shares the lock.
+    static func isLockShared(_ fd: CInt) -> Bool { suanpan_is_lock_shared(fd) == 1 }
+
+    static func inode(_ fd: CInt, path: String) throws(JournalError) -> UInt64 {
+        var status = stat()
+        // SAFETY: a local; the kernel writes it during the call.
+        if unsafe fstat(fd, &status) != 0 { throw .io(.read, errno: errno, path: path) }
+        return UInt64(status.st_ino)
+    }
+
+    static func truncate(_ fd: CInt, bytes: Int = 0, path: String) throws(JournalError) {
+        if ftruncate(fd, off_t(bytes)) != 0 { throw .io(.write, errno: errno, path: path) }
     }
 
     // MARK: Names

@@ -171,7 +171,7 @@ public struct LedgerReplay: ~Copyable, RecordVisitor {
             let missing = Int(all[peer][id.index].decided - applied)
             let kept = decisions[peer][id.index]
             guard missing == 0 || kept.first.map({ $0.sequence <= applied + 1 }) == true else {
-                throw .invalidArgument(
+                throw .unsound(
                     "shard \(id.value) lacks \(missing) decisions of shard \(peer): more than can be under way")
             }
             if missing > 0 { records += kept.drop { $0.sequence <= applied } }
@@ -191,9 +191,7 @@ public struct LedgerReplay: ~Copyable, RecordVisitor {
     }
 
     private func damaged(_ what: String, _ lsn: LSN) -> JournalError {
-        .invalidArgument(
-            "shard \(id.value), LSN \(lsn.value): \(what); restore this shard's files from a backup; nothing was changed"
-        )
+        .unsound("shard \(id.value), LSN \(lsn.value): \(what)")
     }
 
     /// Keeps what the last `Limits.redoPerPeerMax` decisions gave a peer, dropping in large steps.

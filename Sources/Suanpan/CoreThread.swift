@@ -14,15 +14,14 @@ internal import Synchronization
 
 /// What the cores tell each other while they start.
 struct StartState: Sendable {
-    /// By shard, then by peer.
-    var pairs: [[PairNumbers]]
-    var decisions: [[[LogRecord]]]
+    /// By shard; nil: not replayed yet.
+    var facts: [ReplayFacts?]
     /// By shard: nothing behind this LSN counts (async directories whose shards must agree).
     var limits: [LSN?]
     var mustReplay: [Bool]
     var ceiling: UInt64 = 0
-    var accounts = 0
-    var transfers: UInt64 = 0
+    var accounts: Int { facts.reduce(0) { $0 + ($1?.accounts ?? 0) } }
+    var transfers: UInt64 { facts.reduce(0) { $0 + ($1?.transfers ?? 0) } }
     var redone = 0
     var cuts: [String] = []
     var time: EngineTime?
@@ -180,57 +179,31 @@ enum CoreThread {
     }
 
     private static func publish(_ setup: CoreSetup, _ replay: borrowing LedgerReplay, _ replayed: ReplaySummary) {
-        let pairs = replay.pairs
-        let decisions = replay.decisions
-        let accounts = replay.ledger.accountCount
-        let transfers = replay.ledger.transferCount
+        let facts = ReplayFacts(replay, replayed)
         setup.start.state.withLock { s in
             let i = setup.id.index
-            s.pairs[i] = pairs
-            s.decisions[i] = decisions
+            s.facts[i] = facts
             s.mustReplay[i] = false
             s.ceiling = max(s.ceiling, replayed.clockCeiling)
-            s.accounts += accounts
-            s.transfers += transfers
             if let cut = replayed.cut, replayed.lastLSN.value > 0 || cut.bytes > 0 {
                 s.cuts.append("shard \(i): cut \(cut.bytes) bytes behind LSN \(replayed.lastLSN.value) (\(cut.path))")
             }
         }
     }
 
-    /// Compares this shard's applied commits with the decisions of the others.
-    /// A commit applied here that its coordinator's log lacks proves damage there, or in async mode a power cut: then
-    /// this shard is cut back to before it.
+    /// Compares this shard's log with those of the others, and notes where it must end.
     private static func judge(_ setup: CoreSetup, _ replay: borrowing LedgerReplay) -> EngineError? {
         let i = setup.id.index
-        let all = setup.start.state.withLock { $0.pairs }
-        // A chain that a crash has cut in two was not decided.
-        var limit = replay.incompleteSince.map { LSN($0.value - 1) }
-        for peer in 0..<setup.routing.shardCount where peer != i {
-            let applied = all[i][peer].applied
-            let decided = all[peer][i].decided
-            guard applied > decided else { continue }
-            guard setup.wasEverAsynchronous else {
-                return .inconsistent(
-                    "shard \(peer) is damaged: its log ends at decision \(decided) for shard \(i), which has applied "
-                        + "decision \(applied)")
-            }
-            let lost = Int(applied - decided)
-            guard lost <= replay.credits[peer].count else {
-                return .inconsistent(
-                    "shard \(i) has applied \(lost) decisions that shard \(peer) has lost: more than kept")
-            }
-            let first = replay.credits[peer][replay.credits[peer].count - lost]
-            let before = LSN(first.value - 1)
-            limit = limit.map { min($0, before) } ?? before
-        }
-        let found = limit
+        let all = setup.start.state.withLock { $0.facts.compactMap(\.self) }
+        let found: LSN?
+        do throws(EngineError) {
+            found = try Agreement.lastLSN(
+                of: replay, setup.id, among: all, wasEverAsynchronous: setup.wasEverAsynchronous)
+        } catch { return error }
         setup.start.state.withLock { s in
             if let found {
                 s.limits[i] = found
                 s.mustReplay[i] = true
-                s.accounts = 0
-                s.transfers = 0
             }
         }
         return nil
@@ -242,7 +215,8 @@ enum CoreThread {
         _ setup: CoreSetup, _ replay: consuming LedgerReplay, _ replayed: ReplaySummary
     ) throws(EngineError) -> CoreLoop {
         let i = setup.id.index
-        let (all, decisions, ceiling) = setup.start.state.withLock { ($0.pairs, $0.decisions, $0.ceiling) }
+        let (facts, ceiling) = setup.start.state.withLock { ($0.facts.compactMap(\.self), $0.ceiling) }
+        let all = facts.map(\.pairs)
         var options = JournalOptions()
         options.smallWritesInFlightMax = 1
         options.earlyWriteBytes = 512 << 10
@@ -262,9 +236,9 @@ enum CoreThread {
         // All decisions of ours are applied at their peers when every shard has come this far.
         var pairs = all[i]
         let missing: [LogRecord]
-        do throws(JournalError) { missing = try replay.missingCredits(pairs: all, decisions: decisions) } catch {
-            throw .inconsistent("\(error)")
-        }
+        do throws(JournalError) {
+            missing = try replay.missingCredits(pairs: all, decisions: facts.map(\.decisions))
+        } catch { throw .journal(error) }
         for record in missing {
             if setup.progress.isCancelled { throw .cancelled }
             let position = try append(record, &journal, &ring, ceiling)

@@ -97,8 +97,8 @@ public final class Engine: Sendable {
         let barrier = StartBarrier(count: count, progress: progress)
         let start = StartBox(
             StartState(
-                pairs: Array(repeating: [], count: count), decisions: Array(repeating: [], count: count),
-                limits: Array(repeating: nil, count: count), mustReplay: Array(repeating: false, count: count)))
+                facts: Array(repeating: nil, count: count), limits: Array(repeating: nil, count: count),
+                mustReplay: Array(repeating: false, count: count)))
         var random = SystemRandomNumberGenerator()
         let key = HashKey(a: random.next(), b: random.next())
         var setups: [CoreSetup] = []
@@ -123,8 +123,9 @@ public final class Engine: Sendable {
             _ = control.gate.close()
             hold.release()
             threads.reader?.join()
-            throw failure
+            throw box.directory.explain(failure)
         }
+        box.directory.settle()
         progress.finish()
         openDoors(for: door?.end() ?? [], connections, callers, bells)
         let elapsed = (suanpan_monotonic_ns() - begun) / 1_000_000

@@ -11,6 +11,8 @@ public enum EngineError: Error, Sendable, CustomStringConvertible {
     case unsound(String)
     /// Two shards' logs contradict each other.
     case inconsistent(String)
+    /// The directory is a copy that was taken while it was open, and its files contradict each other: what was found first.
+    case copiedWhileOpen(path: String, String)
     case ring(RingError)
     /// A thread or a descriptor is not to be had; nothing was changed.
     case system(SystemError)
@@ -32,12 +34,24 @@ public enum EngineError: Error, Sendable, CustomStringConvertible {
     /// The engine ended before the outcome was known: ask again, with the same ids, after the next start.
     case interrupted
 
+    /// What is wrong with the files, without what to do about it; nil: something else is.
+    var finding: String? {
+        switch self {
+        case .journal(let error): error.finding
+        case .unsound(let what), .inconsistent(let what): what
+        default: nil
+        }
+    }
+
     public var description: String {
         switch self {
         case .journal(let error): "\(error)"
         case .inconsistent(let what):
             "\(what); restore the data directory from a backup; nothing was changed"
-        case .unsound(let what): "\(what)"
+        case .unsound(let what): "\(what); restore the data directory from a backup; nothing was changed"
+        case .copiedWhileOpen(let path, let found):
+            "\(path): copied while a server had it open, so its files are of different moments (found: \(found)); copy it "
+                + "again when the server has stopped, or as one file system snapshot; nothing was changed"
         case .ring(let error): "\(error)"
         case .system(let error): "\(error)"
         case .failed(let why): "the engine has failed: \(why)"

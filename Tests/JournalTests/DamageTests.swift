@@ -112,7 +112,7 @@ private func damage(_ bench: Bench) -> Damage? {
     let text = String(describing: try #require(fail { () throws(JournalError) in _ = try bench.replay() }))
     #expect(text.contains("shard-000/0000000000000002.log: damaged at offset 4096, LSN "))
     #expect(text.contains("(checksum 0x") && text.contains(" stored, 0x"))
-    #expect(text.hasSuffix("; restore this shard's files from a backup; nothing was changed"))
+    #expect(text.hasSuffix("; restore the data directory from a backup; nothing was changed"))
 }
 
 @Test func missingShortAndForeignSegmentsAreRefused() throws {

@@ -32,8 +32,10 @@ int suanpan_open(const char *path, int writable, int direct, int dsync, int crea
 int suanpan_fallocate(int fd, int64_t offset, int64_t length);
 int suanpan_eventfd(void);
 int suanpan_fsync_directory(const char *path);
-/// Takes an exclusive open-file-description lock on the whole file; 0, or -errno (-EAGAIN or -EACCES: held).
-int suanpan_lock_file(int fd);
+/// Takes an open-file-description lock on the whole file, exclusive or shared; 0, or -errno (-EAGAIN or -EACCES: held).
+int suanpan_lock_file(int fd, int shared);
+/// 1 when another holds a shared lock on the file.
+int suanpan_is_lock_shared(int fd);
 /// Filesystem type magic (statfs f_type) of the path, or -errno.
 int64_t suanpan_filesystem_type(const char *path);
 /// Bytes free to this user on the path's filesystem, or -errno.
