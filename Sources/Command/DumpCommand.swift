@@ -32,20 +32,20 @@ struct DumpCommand: ParsableCommand {
         // Says nothing before all is read: what cannot be exported leaves no header behind.
         let export = try Export(dataDirectory: directory)
         let names = content == .accounts ? Account.fieldNames : Transfer.fieldNames
-        if format == .csv { print(names.joined(separator: ",")) }
+        if format == .csv { try Output.standard.print(names.joined(separator: ",")) }
         switch content {
-        case .accounts: export.accounts { emit($0.fieldValues, names, format) }
-        case .transfers: try export.transfers { emit($0.fieldValues, names, format) }
+        case .accounts: try export.accounts { try emit($0.fieldValues, names, format) }
+        case .transfers: try export.transfers { try emit($0.fieldValues, names, format) }
         }
     }
 
-    private func emit(_ values: [FieldValue], _ names: [String], _ format: Format) {
+    private func emit(_ values: [FieldValue], _ names: [String], _ format: Format) throws(Failure) {
         switch format {
-        case .csv: print(values.map(\.text).joined(separator: ","))
+        case .csv: try Output.standard.print(values.map(\.text).joined(separator: ","))
         case .jsonl:
             var object = JSONText()
             for (name, value) in zip(names, values) { object.add(name, raw: value.json) }
-            print(object.object)
+            try Output.standard.print(object.object)
         }
     }
 }

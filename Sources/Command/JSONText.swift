@@ -1,6 +1,4 @@
-// Builds a JSON object in a stated order of keys, and writes reports.
-
-internal import Glibc
+// Builds a JSON object in a stated order of keys.
 
 struct JSONText {
     private var members: [String] = []
@@ -24,19 +22,4 @@ struct JSONText {
         }
         return quoted + "\""
     }
-}
-
-/// Writes a report with a final line break; `-` is standard output.
-func writeReport(_ text: String, to path: String) throws(Failure) {
-    if path == "-" {
-        print(text)
-        return
-    }
-    func failure() -> Failure {
-        .run("--json '\(path)' cannot be written (\(unsafe String(cString: strerror(errno)))); choose another file")
-    }
-    // SAFETY: texts live for the calls, and the stream is closed once; nothing of it is used after that.
-    guard let file = unsafe fopen(path, "w") else { throw failure() }
-    let written = unsafe fputs(text + "\n", file)
-    guard unsafe fclose(file) == 0, written >= 0 else { throw failure() }
 }

@@ -75,14 +75,16 @@ struct LoadCommand: ParsableCommand {
         options.seed = seed
         options.threads = threads
         options.password = password ?? LoadOptions.environmentPassword
+        let report: LoadReport
         do throws(LoadError) {
-            let report = try Load.run(options)
-            if json != "-" { report.printText() }
-            if let json { try report.writeJSON(to: json) }
-            if let failure = report.failure { throw failure }
-        } catch {
-            LoadReport.printFailure(error)
-            throw ExitCode(error.exitCode)
-        }
+            report = try Load.run(options)
+        } catch { throw Failure(error) }
+        if json != "-" { try Output.standard.write(report.text) }
+        if let json { try writeReport(String(decoding: report.json().dropLast(), as: UTF8.self), to: json) }
+        if let failure = report.failure { throw Failure(failure) }
     }
+}
+
+extension Failure {
+    init(_ error: LoadError) { self.init(kind: error.exitCode == 2 ? .usage : .run, description: error.description) }
 }

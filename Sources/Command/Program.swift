@@ -17,9 +17,11 @@ struct Failure: Error, Equatable, CustomStringConvertible {
         case usage = 2
     }
     var kind: Kind
+    /// Empty: nothing is to be said.
     var description: String
 
     static func run(_ message: String) -> Failure { Failure(kind: .run, description: message) }
+    static let quiet = Failure(kind: .run, description: "")
     static func usage(_ message: String) -> Failure { Failure(kind: .usage, description: message) }
 }
 
@@ -43,10 +45,11 @@ public struct Program: ParsableCommand {
 
     /// Runs one command line (without the program's name) and returns the exit code.
     public static func run(_ arguments: [String]) -> Int32 {
+        Output.prepareStandardStreams()
         do {
             var command = try parseAsRoot(withDefaults(arguments))
             try command.run()
-            flushOutput()
+            try Output.standard.flush()
             return 0
         } catch let failure as Failure {
             return end(failure.description, code: failure.kind.rawValue)
@@ -54,18 +57,17 @@ public struct Program: ParsableCommand {
             // What only the start has shown, such as where a host's name leads.
             if case .configuration(let what) = error { return end(what, code: Failure.Kind.usage.rawValue) }
             return end(error.description, code: Failure.Kind.run.rawValue)
-        } catch let code as ExitCode {
-            // The command has said why itself.
-            flushOutput()
-            return code.rawValue
         } catch {
             return end(parserError: error)
         }
     }
 
+    /// What was printed before the failure comes before it; a second failure adds nothing to the first.
     private static func end(_ message: String, code: Int32) -> Int32 {
-        flushOutput()
-        writeError("suanpan: \(message)")
+        do throws(Failure) { try Output.standard.flush() } catch {
+            if !error.description.isEmpty { writeError("suanpan: \(error)") }
+        }
+        if !message.isEmpty { writeError("suanpan: \(message)") }
         return code
     }
 
@@ -74,8 +76,10 @@ public struct Program: ParsableCommand {
     private static func end(parserError error: any Error) -> Int32 {
         let text = fullMessage(for: error)
         if exitCode(for: error).isSuccess {
-            print(text)
-            flushOutput()
+            do throws(Failure) {
+                try Output.standard.print(text)
+                try Output.standard.flush()
+            } catch { return end(error.description, code: error.kind.rawValue) }
             return 0
         }
         let reason = message(for: error)
@@ -85,9 +89,6 @@ public struct Program: ParsableCommand {
         return end(line, code: Failure.Kind.usage.rawValue)
     }
 }
-
-/// A file as stdout is fully buffered: what was printed must not stay in memory.
-func flushOutput() { fflush(nil) }
 
 /// One line to stderr, unbuffered.
 func writeError(_ line: String) {

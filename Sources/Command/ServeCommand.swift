@@ -56,12 +56,18 @@ struct ServeCommand: ParsableCommand {
                 "connections-max": connectionsMax, "timeout": timeout, "pin": pin,
             ], configFile: config)
         let configuration = try EngineConfiguration(settings)
+        var failure: Failure?
         let ended = try Server.run(configuration) { ready in
             for note in ready.notes { writeError("suanpan: note: \(note)") }
-            print(ready.line)
-            flushOutput()
+            do throws(Failure) {
+                try Output.standard.print(ready.line)
+                try Output.standard.flush()
+            } catch { failure = error }
+            // Whoever waits for the line waits for ever: better no server than one that nobody knows of.
+            return failure == nil
         }
         if let ended { writeError("suanpan: note: ended while it was starting: \(ended)% of the logs were replayed") }
+        if let failure { throw failure }
     }
 }
 

@@ -22,8 +22,7 @@ struct VerifyCommand: ParsableCommand {
         let jsonPath = try settings.setting("json")?.text
         let report = try Verifier.verify(dataDirectory: directory)
         if let jsonPath { try writeReport(report.json, to: jsonPath) }
-        if jsonPath != "-" { print(report.text(directory: directory)) }
-        flushOutput()
+        if jsonPath != "-" { try Output.standard.print(report.text(directory: directory)) }
         guard report.balanced else { throw Failure.run("\(directory): debits and credits differ, see the totals") }
     }
 }

@@ -13,10 +13,11 @@ struct VersionCommand: ParsableCommand {
     static var line: String { "suanpan \(Version.current) (\(Version.build) build)" }
 
     func run() throws {
-        print(Self.line)
-        print("allocator: \(Allocator.version)")
-        print("kernel: \(kernelName())")
-        print("io_uring: \(KernelSupport.ringSupport())")
+        let out = Output.standard
+        try out.print(Self.line)
+        try out.print("allocator: \(Allocator.version)")
+        try out.print("kernel: \(kernelName())")
+        try out.print("io_uring: \(KernelSupport.ringSupport())")
     }
 }
 

@@ -100,6 +100,7 @@ final class DirectoryLock: Sendable {
         let bytes = Array(text.text.utf8)
         let buffer = PageBuffer(bytes: bytes.count)
         buffer.fill(bytes)
+        // SAFETY: `fill` has checked that the text fits the buffer, which lives to the end of this call.
         unsafe try System.write(fd, from: buffer.base, length: bytes.count, offset: 0, path: path)
         try System.truncate(fd, bytes: bytes.count, path: path)
     }

@@ -189,6 +189,7 @@ public struct LoadReport: Sendable, Encodable {
 
     // MARK: JSON
 
+    /// Ends with a line break.
     public func json() -> [UInt8] {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
@@ -200,18 +201,7 @@ public struct LoadReport: Sendable, Encodable {
         }
     }
 
-    /// Writes the JSON report; throws when the file cannot be written.
-    /// - Parameter path: `-`: standard output.
-    public func writeJSON(to path: String) throws(LoadError) {
-        if path == "-" { return System.printOut(String(decoding: json(), as: UTF8.self)) }
-        if let problem = System.writeFile(path, json()) { throw .machine("--json \(path): \(problem)") }
-    }
-
     // MARK: Text
-
-    public func printText() { System.printOut(text) }
-    /// The last line on stderr says why a run is bad.
-    public static func printFailure(_ error: LoadError) { System.printError("suanpan: \(error)\n") }
 
     public var text: String {
         var out = ""

@@ -193,29 +193,11 @@ enum System {
         }
     }
 
-    /// Writes a file anew; nil, or why it could not.
-    static func writeFile(_ path: String, _ bytes: [UInt8]) -> String? {
-        let fd = unsafe open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
-        guard fd >= 0 else { return reason(errno) }
-        defer { close(fd) }
-        return writeAll(fd, bytes) ? nil : reason(errno)
+    /// To stderr; a short write loses text only.
+    static func printError(_ text: String) {
+        // SAFETY: the bytes live for the call.
+        unsafe Array(text.utf8).withUnsafeBytes { _ = unsafe write(2, $0.baseAddress, $0.count) }
     }
-
-    @discardableResult
-    private static func writeAll(_ fd: CInt, _ bytes: [UInt8]) -> Bool {
-        var done = 0
-        while done < bytes.count {
-            // SAFETY: the rest of the array, for the length of the call.
-            let n = unsafe bytes.withUnsafeBytes { unsafe write(fd, $0.baseAddress! + done, $0.count - done) }
-            if n < 0 && errno == EINTR { continue }
-            if n <= 0 { return false }
-            done += n
-        }
-        return true
-    }
-
-    static func printOut(_ text: String) { writeAll(1, Array(text.utf8)) }
-    static func printError(_ text: String) { writeAll(2, Array(text.utf8)) }
     static var errorIsTerminal: Bool { isatty(2) == 1 }
 
     static func environment(_ name: String) -> String? {

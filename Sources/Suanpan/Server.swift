@@ -19,10 +19,10 @@ public enum Server {
     /// Serves until SIGTERM or SIGINT, then finishes what was taken and returns. While the engine starts they end the start.
     /// A second signal ends the process at once. Blocks; call it on the main thread.
     /// - Throws: Why the engine did not start, or why it has failed.
-    /// - Parameter ready: Called once, when clients can connect.
+    /// - Parameter ready: Called once, when clients can connect; false ends the server.
     /// - Returns: Nil: it has served. Else how far the start was, in percent, that a signal has ended.
     public static func run(
-        _ configuration: EngineConfiguration, ready: (ServerReady) -> Void
+        _ configuration: EngineConfiguration, ready: (ServerReady) -> Bool
     ) throws(EngineError) -> Int? {
         let progress = StartProgress()
         let signals: StopSignals
@@ -43,9 +43,10 @@ public enum Server {
                 "at most \(configuration.connectionsMax) connections of \(connectionsMax), as this process may open "
                     + "\(files) files: raise the limit (ulimit -Hn) or set connections-max")
         }
-        ready(state)
-        engine.control.end.whenFailed { _ in signals.wake() }
-        signals.wait()
+        if ready(state) {
+            engine.control.end.whenFailed { _ in signals.wake() }
+            signals.wait()
+        }
         if let failure = engine.failure {
             abandon(engine)
             throw failure
