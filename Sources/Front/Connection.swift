@@ -43,6 +43,10 @@ struct Connection: ~Copyable {
     /// The peer has sent its last byte.
     var inputEnded = false
     var isAuthenticated = false
+    /// Wrong passwords so far; when the one that waits is judged, 0 for none; it has waited.
+    var wrongPasswords = 0
+    var heldUntil: UInt64 = 0
+    var hasWaited = false
     /// In the queue of connections with something to do.
     var isReady = false
     /// Could not go on for lack of room; looked at again after any progress.
@@ -81,6 +85,9 @@ struct Connection: ~Copyable {
         state = .open
         generation &+= 1
         isAuthenticated = authenticated
+        wrongPasswords = 0
+        heldUntil = 0
+        hasWaited = false
         inputEnded = false
         clientName = ""
         isReady = false

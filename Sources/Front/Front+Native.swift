@@ -10,6 +10,7 @@ internal import SuanpanWire
 extension Front {
     /// Handles the frames that a connection has received. Returns about how many events it handed in.
     mutating func workNative(_ c: Int, _ shard: inout Shard) throws(JournalError) -> Int {
+        if isHeld(c) { return 0 }
         var handed = 0
         while handed < Self.eventsPerTurn {
             if connections[c].current != 0 {
@@ -25,6 +26,14 @@ extension Front {
                 continue
             }
             guard connections[c].state == .open else { return handed }
+            // A stranger is told at the first word, not when a whole header has come.
+            if connections[c].input.count >= 4 && load(UInt32.self, c, 0) != FrameHeader.magic {
+                if let other = connections[c].input.withBytes({ ForeignProtocol.beginning(ofFrame: $0) }) {
+                    noteForeign(c, other)
+                }
+                refuseFrame(c, .malformed, operation: 0, requestID: 0)
+                return handed
+            }
             guard connections[c].openRequests < bounds.requestsPerConnection, hasOutputRoom(c) else {
                 if connections[c].input.isEmpty { return handed }
                 stall(c)
@@ -35,7 +44,9 @@ extension Front {
             case .refused(let status, let operation, let id):
                 refuseFrame(c, status, operation: operation, requestID: id)
                 return handed
-            case .frame(let header, _): begin(c, header)
+            case .frame(let header, _):
+                if header.operation == .authenticate && holdsAttempt(c) { return handed }
+                begin(c, header)
             }
             handed += 1
         }
@@ -78,9 +89,10 @@ extension Front {
             let given = connections[c].input.withBytes { bytes in
                 (FrameHeader.bytes..<frameBytes).map { bytes[$0] }
             }
-            connections[c].isAuthenticated = passwordMatches(given)
+            connections[c].isAuthenticated = isRight(c, given)
             reply(c, connections[c].isAuthenticated ? .ok : .notAuthenticated, header)
-            return connections[c].input.removeFirst(frameBytes)
+            connections[c].input.removeFirst(frameBytes)
+            return closeAfterTooManyPasswords(c)
         case .ping:
             reply(c, .ok, header)
             return connections[c].input.removeFirst(frameBytes)
@@ -328,15 +340,5 @@ extension Front {
             }
             connections[c].output.endFrame(frame, header)
         }
-    }
-
-    /// Compares in a time that does not depend on where the first difference is.
-    func passwordMatches(_ given: [UInt8]) -> Bool { Self.passwordMatches(given, configuration.password) }
-
-    static func passwordMatches(_ given: [UInt8], _ wanted: [UInt8]) -> Bool {
-        if wanted.isEmpty { return true }
-        var difference = given.count ^ wanted.count
-        for (i, byte) in given.enumerated() { difference |= Int(byte ^ wanted[i % wanted.count]) }
-        return difference == 0
     }
 }

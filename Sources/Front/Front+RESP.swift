@@ -16,6 +16,7 @@ extension Front {
 
     /// Handles the commands that a connection has received. Returns how many.
     mutating func workRESP(_ c: Int, _ shard: inout Shard) throws(JournalError) -> Int {
+        if isHeld(c) { return 0 }
         var handled = 0
         // The input is taken out while it is parsed, so that replies can be written meanwhile.
         var input = OutputBuffer()
@@ -38,8 +39,9 @@ extension Front {
                 connections[c].parser = parser
                 return handled
             case .malformed(let error):
-                statistics.malformed += 1
                 guard connections[c].openRequests == 0 else { return handled }
+                statistics.malformed += 1
+                if case .foreign(let other) = error { noteForeign(c, other) }
                 encoder(c).error(error, into: &connections[c].output)
                 input.removeAll()
                 drain(c)
@@ -47,7 +49,7 @@ extension Front {
             case .command(let consumed):
                 connections[c].parser = RESPParser()
                 guard try run(c, input, &shard) else {
-                    stall(c)
+                    if !isHeld(c) { stall(c) }
                     return handled
                 }
                 input.removeFirst(consumed)
@@ -121,6 +123,7 @@ extension Front {
         default:
             // Everything else is answered here and now, after all that came before.
             guard connections[c].openRequests == 0 else { return false }
+            if command.givesPassword && holdsAttempt(c) { return false }
             answerHere(c, command, input)
             return true
         }
@@ -301,6 +304,7 @@ extension Front {
             }
         case .refused(let error):
             append(c, input) { bytes, arguments, out in encoder.error(error, of: arguments, input: bytes, into: &out) }
+        case .role: encoder.role(into: &connections[c].output)
         case .multi:
             connections[c].multi = .queueing
             encoder.ok(into: &connections[c].output)
@@ -325,28 +329,9 @@ extension Front {
     private func facts(of c: Int) -> RESPClientFacts {
         RESPClientFacts(
             connectionID: connections[c].number, name: connections[c].clientName,
-            address: Self.address(connections[c].fd, ofPeer: true),
-            localAddress: Self.address(connections[c].fd, ofPeer: false), fd: connections[c].fd,
+            address: Peer.name(connections[c].fd, ofPeer: true),
+            localAddress: Peer.name(connections[c].fd, ofPeer: false), fd: connections[c].fd,
             ageSeconds: (now &- connections[c].beganAt) / 1_000_000_000)
-    }
-
-    /// HOST:PORT of one end of a connection; empty where it has none.
-    private static func address(_ fd: CInt, ofPeer: Bool) -> String {
-        var storage = sockaddr_storage()
-        var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
-        var host = [CChar](repeating: 0, count: 64)
-        var port = [CChar](repeating: 0, count: 8)
-        // SAFETY: the kernel writes at most `length` bytes of the local; the texts have room for any address and port.
-        let isFound = unsafe withUnsafeMutablePointer(to: &storage) { pointer in
-            let address = unsafe UnsafeMutableRawPointer(pointer).assumingMemoryBound(to: sockaddr.self)
-            let result = unsafe ofPeer ? getpeername(fd, address, &length) : getsockname(fd, address, &length)
-            return unsafe result == 0
-                && getnameinfo(address, length, &host, 64, &port, 8, NI_NUMERICHOST | NI_NUMERICSERV) == 0
-        }
-        func text(_ bytes: [CChar]) -> String {
-            String(decoding: bytes.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
-        }
-        return isFound ? "\(text(host)):\(text(port))" : ""
     }
 
     private func text(_ argument: RESPArgument, _ input: borrowing OutputBuffer) -> String {
@@ -361,10 +346,7 @@ extension Front {
 
     private mutating func answerHello(_ c: Int, _ hello: RESPHello, _ input: borrowing OutputBuffer) {
         if let password = hello.password {
-            guard passwordMatches(bytes(password, input)) else {
-                encoder(c).wrongPassword(into: &connections[c].output)
-                return
-            }
+            guard isRight(c, bytes(password, input)) else { return answerWrongPassword(c) }
             connections[c].isAuthenticated = true
         }
         guard connections[c].isAuthenticated else {
@@ -378,12 +360,15 @@ extension Front {
             into: &connections[c].output)
     }
 
+    /// Any password is right where none is set, as it is for HELLO and at the native door.
     private mutating func answerAuthentication(_ c: Int, _ password: RESPArgument, _ input: borrowing OutputBuffer) {
-        if configuration.password.isEmpty { return encoder(c).noPasswordSet(into: &connections[c].output) }
-        guard passwordMatches(bytes(password, input)) else {
-            return encoder(c).wrongPassword(into: &connections[c].output)
-        }
+        guard isRight(c, bytes(password, input)) else { return answerWrongPassword(c) }
         connections[c].isAuthenticated = true
         encoder(c).ok(into: &connections[c].output)
+    }
+
+    private mutating func answerWrongPassword(_ c: Int) {
+        encoder(c).wrongPassword(into: &connections[c].output)
+        closeAfterTooManyPasswords(c)
     }
 }

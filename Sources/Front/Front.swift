@@ -24,9 +24,11 @@ public struct FrontConfiguration: Sendable {
     public var progressTimeoutNanoseconds: UInt64
     public var board: StatusBoard
     public var history: HistoryDesk
+    /// The same for all cores.
+    public var passwords: PasswordGuard
     public init(
         routing: Routing, password: [UInt8], connections: ConnectionCounts, progressTimeoutNanoseconds: UInt64,
-        board: StatusBoard, history: HistoryDesk
+        board: StatusBoard, history: HistoryDesk, passwords: PasswordGuard
     ) {
         self.routing = routing
         self.password = password
@@ -34,6 +36,7 @@ public struct FrontConfiguration: Sendable {
         self.progressTimeoutNanoseconds = progressTimeoutNanoseconds
         self.board = board
         self.history = history
+        self.passwords = passwords
     }
 }
 
@@ -46,6 +49,11 @@ public struct FrontStatistics: BitwiseCopyable, Sendable {
     public var malformed: UInt64 = 0
     public var stalls: UInt64 = 0
     public var timeouts: UInt64 = 0
+    public var wrongPasswords: UInt64 = 0
+    public var passwordsDelayed: UInt64 = 0
+    /// Connections that spoke another protocol than their door's; of them, HTTP.
+    public var foreignProtocols: UInt64 = 0
+    public var http: UInt64 = 0
 }
 
 public struct Front: ~Copyable {
@@ -65,6 +73,8 @@ public struct Front: ~Copyable {
     /// Connections with something to do, and those that wait for room.
     var ready = Queue<UInt32>(capacity: 1024)
     var stalled = Queue<UInt32>(capacity: 1024)
+    /// Connections whose password waits to be judged.
+    var held: [HeldAttempt] = []
     var arguments = RESPArguments()
 
     var requests: FixedArray<Request>
@@ -346,6 +356,7 @@ public struct Front: ~Copyable {
         self.now = now
         try workParts(&shard)
         workHistory(&shard)
+        releaseAttempts()
         var turns = ready.count
         var budget = eventsMax
         while turns > 0 && budget > 0 {
@@ -362,7 +373,7 @@ public struct Front: ~Copyable {
             }
             // Nothing more comes, and what came is handled: answer what is owed, then close.
             if connections[c].inputEnded && !connections[c].isReady && !connections[c].isStalled
-                && connections[c].current == 0
+                && connections[c].current == 0 && !isHeld(c)
             {
                 if isFaulty(.dropWhenEnded) { shut(c) } else { drain(c) }
             }

@@ -2,6 +2,7 @@
 // connection up (AUTH, HELLO, CLIENT …) and what a probe reads (INFO) is answered as ever, so that the connection can go on
 // when the engine serves. Owned by the loading door's thread, which then hands it to a core as a `LoadedConnection`.
 
+internal import CSuanpanSupport
 internal import Glibc
 internal import SuanpanCore
 internal import SuanpanJournal
@@ -51,8 +52,17 @@ public final class LoadedConnection: CallerNode, @unchecked Sendable {
 /// What the answers are made of.
 struct LoadingFacts {
     let password: [UInt8]
+    let passwords: PasswordGuard
     let board: StatusBoard
     let progress: ReplayProgress
+}
+
+/// What came of a password.
+private enum Judgement {
+    case right
+    case wrong
+    /// Wrong ones have come from this address of late: it is not judged now (`PasswordGuard`).
+    case later
 }
 
 final class LoadingConnection {
@@ -158,15 +168,36 @@ final class LoadingConnection {
                     header.rawOperation, status: status, requestID: header.requestID,
                     retryAfterMilliseconds: retryAfter), text: text)
         }
+        func replyLoading() {
+            reply(
+                .loading, retryAfter: Self.retryAfterMilliseconds,
+                text: "replaying, \(facts.progress.percent)% done")
+        }
         guard let operation = header.operation else { return reply(.unknownOperation) }
         if operation == .authenticate {
             let given = input.withBytes { bytes in (FrameHeader.bytes..<consumed).map { bytes[$0] } }
-            session.isAuthenticated = Front.passwordMatches(given, facts.password)
-            return reply(session.isAuthenticated ? .ok : .notAuthenticated)
+            switch judge(given, facts) {
+            case .right: return reply(.ok)
+            case .wrong: return reply(.notAuthenticated)
+            case .later: return replyLoading()
+            }
         }
         guard session.isAuthenticated else { return reply(.notAuthenticated) }
-        reply(
-            .loading, retryAfter: Self.retryAfterMilliseconds, text: "replaying, \(facts.progress.percent)% done")
+        replyLoading()
+    }
+
+    /// Wrong passwords are slowed down by the account that the cores keep too: nobody gains by guessing now.
+    private func judge(_ given: [UInt8], _ facts: LoadingFacts) -> Judgement {
+        let now = suanpan_monotonic_ns()
+        let site = Peer.site(fd)
+        if !facts.password.isEmpty && facts.passwords.wait(site, now: now) > 0 { return .later }
+        if Front.passwordMatches(given, facts.password) {
+            session.isAuthenticated = true
+            return .right
+        }
+        facts.passwords.failed(site, now: now)
+        facts.board.notices.sayWrongPassword(door, fd, now: now)
+        return .wrong
     }
 
     // MARK: RESP
@@ -202,12 +233,11 @@ final class LoadingConnection {
         switch command {
         case .nothing: break
         case .auth(_, let password):
-            if facts.password.isEmpty { return encoder.noPasswordSet(into: &output) }
-            guard Front.passwordMatches(bytes(password, arguments), facts.password) else {
-                return encoder.wrongPassword(into: &output)
+            switch judge(bytes(password, arguments), facts) {
+            case .right: encoder.ok(into: &output)
+            case .wrong: encoder.wrongPassword(into: &output)
+            case .later: encoder.loading(percent: facts.progress.percent, into: &output)
             }
-            session.isAuthenticated = true
-            encoder.ok(into: &output)
         case .hello(let hello): answerHello(hello, arguments, facts)
         case .reset:
             session = ConnectionSession(isAuthenticated: facts.password.isEmpty)
@@ -220,11 +250,14 @@ final class LoadingConnection {
             encoder.verbatim(text: facts.board.info(sections: sections), into: &output)
         case .client(let client):
             if case .setName(let name) = client { session.clientName = text(name, arguments) }
-            let about = RESPClientFacts(connectionID: number, name: session.clientName, fd: fd)
+            let about = RESPClientFacts(
+                connectionID: number, name: session.clientName, address: Peer.name(fd, ofPeer: true),
+                localAddress: Peer.name(fd, ofPeer: false), fd: fd)
             encoder.client(client, about, into: &output)
         case .command(let command):
             input.withBytes { encoder.command(command, arguments, input: $0, into: &output) }
         case .select(0): encoder.ok(into: &output)
+        case .role: encoder.role(into: &output)
         case .refused(let error):
             if session.multi != .closed { session.multi = .aborted }
             input.withBytes { encoder.error(error, of: arguments, input: $0, into: &output) }
@@ -253,10 +286,11 @@ final class LoadingConnection {
 
     private func answerHello(_ hello: RESPHello, _ arguments: borrowing RESPArguments, _ facts: LoadingFacts) {
         if let password = hello.password {
-            guard Front.passwordMatches(bytes(password, arguments), facts.password) else {
-                return encoder.wrongPassword(into: &output)
+            switch judge(bytes(password, arguments), facts) {
+            case .right: break
+            case .wrong: return encoder.wrongPassword(into: &output)
+            case .later: return encoder.loading(percent: facts.progress.percent, into: &output)
             }
-            session.isAuthenticated = true
         }
         guard session.isAuthenticated else { return encoder.notAuthenticated(into: &output) }
         if let name = hello.clientName { session.clientName = text(name, arguments) }

@@ -21,6 +21,7 @@ public final class LoadingDoor: Sendable {
 
     private let listeners: [Listener]
     private let password: [UInt8]
+    private let passwords: PasswordGuard
     private let connectionsMax: Int
     private let board: StatusBoard
     private let progress: ReplayProgress
@@ -34,12 +35,14 @@ public final class LoadingDoor: Sendable {
 
     /// - Returns: Nil where the system has no descriptor left.
     public init?(
-        _ listeners: [Listener], password: [UInt8], connectionsMax: Int, board: StatusBoard, progress: ReplayProgress
+        _ listeners: [Listener], password: [UInt8], passwords: PasswordGuard, connectionsMax: Int, board: StatusBoard,
+        progress: ReplayProgress
     ) {
         bell = suanpan_eventfd()
         guard bell >= 0 else { return nil }
         self.listeners = listeners
         self.password = password
+        self.passwords = passwords
         self.connectionsMax = connectionsMax
         self.board = board
         self.progress = progress
@@ -77,7 +80,7 @@ public final class LoadingDoor: Sendable {
     /// The thread's body.
     public func run() {
         unsafe suanpan_name_thread("suanpan-loading")
-        let facts = LoadingFacts(password: password, board: board, progress: progress)
+        let facts = LoadingFacts(password: password, passwords: passwords, board: board, progress: progress)
         var arguments = RESPArguments()
         var scratch = [UInt8](repeating: 0, count: Self.readBytes)
         var connections: [LoadingConnection] = []

@@ -8,6 +8,8 @@ internal import SuanpanWire
 public enum Door: UInt8, BitwiseCopyable, Sendable {
     case native = 0
     case resp = 1
+
+    var name: String { self == .native ? "native" : "RESP" }
 }
 
 /// What is done with the results.

@@ -7,9 +7,9 @@ internal import SuanpanCore
 
 extension StatusBoard {
     /// Sections of INFO in order.
-    static let sections = [
-        "server", "persistence", "overload", "journal", "shards", "latency", "clients", "memory", "totals",
-    ]
+    static let sections =
+        ["server", "overload", "security", "journal", "shards", "latency", "clients", "memory", "totals"]
+        + redisSections
 
     /// INFO shows the sums of so many ledgers; TOTALS those of all.
     static let ledgersShown = 64
@@ -31,7 +31,7 @@ extension StatusBoard {
         case "server":
             let up = (suanpan_monotonic_ns() &- facts.startedAt) / 1_000_000_000
             return [
-                "suanpan_version:\(facts.version)", "version:\(facts.version)", "redis_version:7.0.0",
+                "suanpan_version:\(facts.version)", "version:\(facts.version)", "redis_version:\(Version.redis)",
                 "redis_mode:standalone", "process_id:\(facts.processID)", "uptime_in_seconds:\(up)",
                 "durability:\(facts.durability)", "shards:\(facts.shardCount)", "salt:\(Self.hex(facts.salt))",
                 "data_directory:\(facts.dataDirectory)", "filesystem:\(facts.filesystem)",
@@ -39,14 +39,7 @@ extension StatusBoard {
                 "accounts:\(sum(.accounts))", "transfers:\(sum(.transfers))", "refusals:\(sum(.refusals))",
                 "transfers_per_second:\(sum(.rate))", "used_cpu_seconds:\(Self.seconds(sum(.cpuNanoseconds)))",
                 "native_port:\(facts.nativePort)", "resp_port:\(facts.respPort)", "tcp_port:\(facts.respPort)",
-            ]
-        case "persistence":
-            // By the names that Redis has for them.
-            guard let percent = loadingPercent else { return ["loading:0"] }
-            let bytes = loadingBytes
-            return [
-                "loading:1", "loading_total_bytes:\(bytes.total)", "loading_loaded_bytes:\(bytes.done)",
-                "loading_loaded_perc:\(percent).00",
+                "run_id:\(runID)",
             ]
         case "overload":
             return [
@@ -55,6 +48,11 @@ extension StatusBoard {
                 "backpressure_ms:\(highest(.backpressure) / 1_000_000)",
                 "disk_full:\(highest(.diskFull))", "connections_refused:\(sum(.refusedConnections))",
                 "timeouts:\(sum(.timeouts))", "malformed:\(sum(.malformed))",
+            ]
+        case "security":
+            return [
+                "auth_failures:\(sum(.wrongPasswords))", "auth_delayed:\(sum(.passwordsDelayed))",
+                "foreign_protocols:\(sum(.foreignProtocols))", "http:\(sum(.http))",
             ]
         case "journal":
             return ["journal_bytes:\(sum(.journalBytes))"]
@@ -82,13 +80,13 @@ extension StatusBoard {
         case "clients":
             return [
                 "connected_clients:\(sum(.connections))", "blocked_clients:0",
-                "connections_accepted:\(sum(.accepted))", "total_connections_received:\(sum(.accepted))",
-                "requests:\(sum(.requests))", "total_commands_processed:\(sum(.requests))",
+                "connections_accepted:\(sum(.accepted))", "requests:\(sum(.requests))",
             ]
         case "memory":
             return [
                 "ledger_bytes:\(sum(.ledgerBytes))", "memory_limit_bytes:\(facts.memoryLimitBytes)",
-                "used_memory:\(Self.residentBytes)",
+                "used_memory:\(Self.residentBytes)", "maxmemory:\(facts.memoryLimitBytes)",
+                "maxmemory_policy:noeviction",
             ]
         case "totals":
             guard let books = lastTotals() else { return [] }
@@ -100,7 +98,7 @@ extension StatusBoard {
                     "ledger\(sum.ledger):debits_pending=\(sum.debitsPending),debits_posted=\(sum.debitsPosted),"
                         + "credits_pending=\(sum.creditsPending),credits_posted=\(sum.creditsPosted)"
                 }
-        default: return []
+        default: return redisLines(of: section)
         }
     }
 

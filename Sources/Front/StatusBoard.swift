@@ -15,6 +15,7 @@ public enum Metric: Int, CaseIterable, Sendable {
     case crossings, waits, restarts, redone, queueDepth, queueingP99, backpressure
     case cpuNanoseconds, ticks, rate, sleeps
     case cuts
+    case wrongPasswords, passwordsDelayed, foreignProtocols, http
 }
 
 /// What does not change while the engine runs.
@@ -43,6 +44,9 @@ public final class StatusBoard: Sendable {
     private let recovered = Atomic<UInt64>(0)
     private let coreCount: Int
     private let rows: [Row]
+
+    /// Where cores tell the operator of what knocks at the doors.
+    let notices = Notices()
 
     private let books = Mutex<Books?>(nil)
     private let broken = Atomic<Bool>(false)

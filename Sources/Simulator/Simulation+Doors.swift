@@ -96,7 +96,8 @@ extension Simulation {
                 routing: routing, password: [], connections: connectionCounts,
                 progressTimeoutNanoseconds: Network.timeout,
                 board: StatusBoard(coreCount: shardCount, facts: StatusFacts()),
-                history: try HistoryDesk(routing: routing, shards: [], callers: [], bells: [])),
+                history: try HistoryDesk(routing: routing, shards: [], callers: [], bells: []),
+                passwords: PasswordGuard()),
             ring: &ring, requestLanes: requestLanes[i], controlLanes: lanes[i], bounds: network.bounds)
         let entrance = Entrance(ring, front)
         #if SUANPAN_FAILPOINTS

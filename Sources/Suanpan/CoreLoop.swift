@@ -410,6 +410,10 @@ struct CoreLoop: ~Copyable {
             let left = expiry.nanoseconds > wall ? expiry.nanoseconds - wall + 1_000_000 : 1_000_000
             timeout = min(timeout ?? left, left)
         }
+        if let due = front.nextAttempt {
+            let left = due > now ? due - now : 1_000_000
+            timeout = min(timeout ?? left, left)
+        }
         sleeps += 1
         do throws(RingError) { try ring.submitAndWait(timeoutNanoseconds: timeout) } catch { throw .ring(error) }
         bell.didWake()

@@ -44,6 +44,7 @@ struct CoreSetup: Sendable {
     let callers: [CallerLane]
     let board: StatusBoard
     let history: HistoryDesk
+    let passwords: PasswordGuard
     let control: EngineControl
     let barrier: StartBarrier
     let progress: ReplayProgress
@@ -264,7 +265,7 @@ enum CoreThread {
                     routing: setup.routing, password: Array((setup.configuration.password ?? "").utf8),
                     connections: setup.connections,
                     progressTimeoutNanoseconds: UInt64(setup.configuration.timeoutSeconds) * 1_000_000_000,
-                    board: setup.board, history: setup.history),
+                    board: setup.board, history: setup.history, passwords: setup.passwords),
                 ring: &ring, requestLanes: setup.requestLanes[i], controlLanes: setup.controlLanes[i])
         } catch { throw .ring(error) }
         var shard = Shard(

@@ -90,7 +90,8 @@ public final class Engine: Sendable {
             directory: box, preparer: preparer, sockets: sockets, callers: callers, history: history, control: control)
 
         progress.begin(shards: count)
-        let door = LoadingThread(sockets, configuration, board, progress)
+        let passwords = PasswordGuard()
+        let door = LoadingThread(sockets, configuration, passwords, board, progress)
         let connections = ConnectionCounts(coreCount: count, connectionsMax: configuration.connectionsMax)
         let lanes = LaneTable(coreCount: count)
         let cuts = CutBoard()
@@ -108,7 +109,8 @@ public final class Engine: Sendable {
                 configuration: configuration, directory: box.directory.shard(ShardID(i)),
                 wasEverAsynchronous: box.directory.wasEverAsynchronous, supply: preparer.supply(ShardID(i)),
                 routing: routing, key: key, memoryBytes: memory / count, bells: bells, callers: callers, board: board,
-                history: history, control: control, barrier: barrier, progress: progress, start: start,
+                history: history, passwords: passwords, control: control, barrier: barrier, progress: progress,
+                start: start,
                 controlLanes: lanes.control,
                 cuts: cuts, transfers: lanes.transfers[i],
                 requestLanes: lanes.requests, nativeListener: i == 0 ? sockets.nativeFD : -1,

@@ -126,6 +126,13 @@ extension RESPCommand {
         if source.matches(name, "WATCH") || source.matches(name, "UNWATCH") {
             throw RESPCommandError(.watchNotSupported, name)
         }
+        if source.matches(name, "ROLE") {
+            try reader.expect(arguments, 1...1)
+            return .role
+        }
+        if source.matches(name, "CLUSTER") || source.matches(name, "READONLY") || source.matches(name, "READWRITE") {
+            throw RESPCommandError(.noCluster, name)
+        }
         if source.matches(name, "RESET") { return .reset }
         if source.matches(name, "QUIT") { return .quit }
         throw RESPCommandError(.unknownCommand, name)
@@ -159,7 +166,8 @@ extension RESPCommand {
         return hello
     }
 
-    private static var clientNameBytesMax: Int { 256 }
+    /// Redis has no bound; this one keeps what a connection costs small.
+    static var clientNameBytesMax: Int { 256 }
 
     private static func clientName(
         _ argument: RESPArgument, _ source: Span<UInt8>

@@ -39,9 +39,19 @@ public import SuanpanCore
     case command(RESPCommandCommand)
     /// CONFIG GET; the reply reads the names from the arguments.
     case configGet
+    case role
 
     /// Not understood; nothing was executed. `RESPEncoder.error` words it.
     case refused(RESPCommandError)
+
+    /// AUTH, and HELLO with AUTH.
+    public var givesPassword: Bool {
+        switch self {
+        case .auth: true
+        case .hello(let hello): hello.password != nil
+        default: false
+        }
+    }
 }
 
 /// HELLO: the protocol asked for, credentials and a name where given.
@@ -95,6 +105,8 @@ public import SuanpanCore
         case invalidClientName
         /// WATCH and UNWATCH; the argument is the name.
         case watchNotSupported
+        /// CLUSTER, READONLY, READWRITE.
+        case noCluster
     }
     public var kind: Kind
     public var argument: RESPArgument

@@ -29,12 +29,13 @@ public struct RESPClientFacts {
 
 extension RESPEncoder {
     /// HELLO: what the server is. Encode with the version that was just agreed on.
+    /// - Parameter serverVersion: Ours; clients choose what they ask for by `version`, which keeps Redis' meaning.
     public func hello(connectionID: UInt64, serverVersion: String, into out: inout OutputBuffer) {
-        map(7, into: &out)
+        map(8, into: &out)
         bulk("server", into: &out)
         bulk("suanpan", into: &out)
         bulk("version", into: &out)
-        bulk(text: serverVersion, into: &out)
+        bulk(text: Version.redis, into: &out)
         bulk("proto", into: &out)
         integer(UInt64(version.rawValue), into: &out)
         bulk("id", into: &out)
@@ -44,6 +45,16 @@ extension RESPEncoder {
         bulk("role", into: &out)
         bulk("master", into: &out)
         bulk("modules", into: &out)
+        array(0, into: &out)
+        bulk("suanpan_version", into: &out)
+        bulk(text: serverVersion, into: &out)
+    }
+
+    /// ROLE: a primary without replicas.
+    public func role(into out: inout OutputBuffer) {
+        array(3, into: &out)
+        bulk("master", into: &out)
+        integer(0, into: &out)
         array(0, into: &out)
     }
 
@@ -80,6 +91,8 @@ extension RESPEncoder {
             // As Redis with its append-only file says it: no snapshots by time, every write in the log.
             ("SAVE", ""), ("APPENDONLY", "yes"), ("APPENDFSYNC", isSynced ? "always" : "everysec"),
             ("DATABASES", "1"),
+            // Idle connections are kept; nothing is ever evicted.
+            ("TIMEOUT", "0"), ("MAXMEMORY-POLICY", "noeviction"),
         ]
         let patterns = arguments.withSource(input) { source in
             (2..<arguments.count).map { i in

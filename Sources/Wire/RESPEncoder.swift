@@ -115,7 +115,10 @@ public import SuanpanCore
         out.append("-ERR Protocol error: ")
         switch error {
         case .invalidMultibulkLength: out.append("invalid multibulk length")
-        case .tooManyArguments: out.append("invalid multibulk length, up to 1024 arguments are taken")
+        case .tooManyArguments:
+            out.append("invalid multibulk length, up to ")
+            out.append(decimal: UInt64(RESPArguments.countMax))
+            out.append(" arguments are taken")
         case .unauthenticatedMultibulkLength: out.append("unauthenticated multibulk length")
         case .tooBigMultibulkCount: out.append("too big mbulk count string")
         case .expectedBulk(let got):
@@ -126,9 +129,15 @@ public import SuanpanCore
         case .unauthenticatedBulkLength: out.append("unauthenticated bulk length")
         case .tooBigBulkCount: out.append("too big bulk count string")
         case .invalidBulkEnd: out.append("a bulk string does not end where its length says")
-        case .tooBigCommand: out.append("too big command, up to 1 MiB is taken")
+        case .tooBigCommand:
+            out.append("too big command, up to ")
+            out.append(decimal: UInt64(RESPParser.commandBytesMax >> 20))
+            out.append(" MiB is taken")
         case .tooBigInline: out.append("too big inline request")
         case .unbalancedQuotes: out.append("unbalanced quotes in request")
+        case .foreign(let other):
+            out.append(other.name)
+            out.append(" is not spoken at this port, which is RESP without TLS; nothing of it was executed")
         }
         out.appendLineEnd()
     }
@@ -171,7 +180,11 @@ public import SuanpanCore
         case .databaseOutOfRange:
             out.append("-ERR DB index is out of range")
         case .invalidClientName:
-            out.append("-ERR Client names cannot contain spaces, newlines or special characters, up to 32 of them")
+            out.append("-ERR Client names cannot contain spaces, newlines or special characters, and have at most ")
+            out.append(decimal: UInt64(RESPCommand.clientNameBytesMax))
+            out.append(" bytes")
+        case .noCluster:
+            out.append("-ERR This instance has cluster support disabled")
         case .watchNotSupported:
             quote(
                 "-ERR ", error.argument, " is not supported: EXEC applies all or nothing and checks the limits itself",
@@ -209,10 +222,6 @@ public import SuanpanCore
     public func wrongPassword(into out: inout OutputBuffer) {
         out.append("-WRONGPASS invalid username-password pair or user is disabled.\r\n")
     }
-    /// AUTH to a server that asks for none.
-    public func noPasswordSet(into out: inout OutputBuffer) {
-        out.append("-ERR AUTH called without any password configured. Are you sure your configuration is correct?\r\n")
-    }
     public func multiNested(into out: inout OutputBuffer) { out.append("-ERR MULTI calls can not be nested\r\n") }
     public func execWithoutMulti(into out: inout OutputBuffer) { out.append("-ERR EXEC without MULTI\r\n") }
     public func discardWithoutMulti(into out: inout OutputBuffer) { out.append("-ERR DISCARD without MULTI\r\n") }
@@ -223,7 +232,9 @@ public import SuanpanCore
         out.append("-ERR only TRANSFER, TRANSFER.POST, TRANSFER.VOID and ACCOUNT.CREATE can be queued in MULTI\r\n")
     }
     public func multiTooLong(into out: inout OutputBuffer) {
-        out.append("-ERR MULTI queues up to 64 creations\r\n")
+        out.append("-ERR MULTI queues up to ")
+        out.append(decimal: UInt64(Limits.eventsPerChainMax))
+        out.append(" creations\r\n")
     }
     public func multiMixed(into out: inout OutputBuffer) {
         out.append("-ERR MULTI queues either transfers or accounts, not both\r\n")

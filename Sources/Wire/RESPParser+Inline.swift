@@ -4,12 +4,14 @@ internal import SuanpanCore
 
 extension RESPParser {
     mutating func advanceInline(_ bytes: Span<UInt8>, into arguments: inout RESPArguments) -> RESPParsed {
+        if let other = ForeignProtocol.beginning(ofCommand: bytes) { return .malformed(.foreign(other)) }
         var i = position
         while i < bytes.count, bytes[i] != ASCII.newline { i += 1 }
         position = i
         if i > Self.inlineBytesMax { return .malformed(.tooBigInline) }
         if i == bytes.count { return .needMore(atLeast: i + 1) }
         let lineEnd = i > 0 && bytes[i - 1] == ASCII.carriageReturn ? i - 1 : i
+        if ForeignProtocol.isHTTP(line: bytes, end: lineEnd) { return .malformed(.foreign(.http)) }
         arguments.isInline = true
         arguments.scratch.removeAll()
         if let error = Self.split(bytes, lineEnd: lineEnd, into: &arguments) { return .malformed(error) }

@@ -28,6 +28,8 @@
     case tooBigCommand
     case tooBigInline
     case unbalancedQuotes
+    /// Another protocol than this door's.
+    case foreign(ForeignProtocol)
 }
 
 /// The parser's state for one connection.

@@ -98,3 +98,26 @@ func hostileInputIsNamed(input: String, error: RESPProtocolError) {
         _ = decode(input)
     }
 }
+
+/// Goal: other protocols are known by their first bytes, and our own commands are never taken for them. Method: lines.
+@Test(arguments: [
+    "POST / HTTP/1.1", "post /", "GET / HTTP/1.0", "  PUT\t/x y  HTTP/1.1 ", "BREW /pot HTTP/9", "Host: x", "a:",
+])
+func linesOfHTTPEndTheStream(line: String) {
+    #expect(parse(Array((line + "\r\nPING\r\n").utf8)).error == .foreign(.http))
+}
+
+@Test(arguments: [
+    "GET x", "ECHO HTTP/1.1", "ECHO 'GET / HTTP/1.1'", "PING", "ACCOUNT.GET 1", ":", "TRANSFER 1 2 3 4 5 6",
+    "POSTS / x",
+    "ECHO a HTTP/", "ECHO a HTTP/x",
+])
+func otherLinesAreCommands(line: String) { #expect(parse(Array((line + "\r\n").utf8)).error == nil) }
+
+@Test func otherProtocolsAreKnownByTheirFirstBytes() {
+    #expect(parse([0x16, 3, 1, 0, 0x0A]).error == .foreign(.tls))
+    #expect(parse(Array("SPN1".utf8)).error == .foreign(.native))
+    func atNative(_ text: String) -> ForeignProtocol? { ForeignProtocol.beginning(ofFrame: Array(text.utf8).span) }
+    #expect(atNative("GET /") == .http && atNative("*1\r\n$4") == .resp && atNative("\u{16}\u{3}\u{1}\u{0}") == .tls)
+    #expect(atNative("SPN2") == nil && atNative("GE") == nil)
+}

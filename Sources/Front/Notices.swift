@@ -1,0 +1,42 @@
+// Lines for the operator about what knocks at the doors. All cores share one place, so that of each kind at most one line
+// a minute is written, whoever tries to fill the log; INFO counts them all.
+
+internal import Glibc
+internal import Synchronization
+
+public final class Notices: Sendable {
+    enum Kind: Int, CaseIterable, Sendable {
+        case foreignProtocol
+        case wrongPassword
+    }
+
+    private struct Said: Sendable {
+        /// Monotonic nanoseconds; 0: never.
+        var at: UInt64 = 0
+        /// Left unsaid since.
+        var withheld = 0
+    }
+
+    private let said = Mutex([Said](repeating: Said(), count: Kind.allCases.count))
+    private static var every: UInt64 { 60_000_000_000 }
+
+    public init() {}
+
+    /// Writes a line, unless one of its kind was written less than a minute ago.
+    func say(_ kind: Kind, now: UInt64, _ text: () -> String) {
+        let withheld: Int? = said.withLock { said in
+            let last = said[kind.rawValue]
+            guard last.at == 0 || now > last.at &+ Self.every else {
+                said[kind.rawValue].withheld += 1
+                return nil
+            }
+            said[kind.rawValue] = Said(at: max(1, now), withheld: 0)
+            return last.withheld
+        }
+        guard let withheld else { return }
+        let more = withheld == 0 ? "" : "; \(withheld) more since the last such line"
+        let line = "suanpan: note: \(text())\(more); INFO security counts them\n"
+        // SAFETY: the bytes live for the call; a short write loses text only.
+        unsafe line.utf8.withContiguousStorageIfAvailable { _ = unsafe write(2, $0.baseAddress, $0.count) }
+    }
+}
