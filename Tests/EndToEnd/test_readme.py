@@ -3,16 +3,20 @@
 blocks are compiled and run as `Tests/EngineTests/ReadmeTests.swift`; here the two are compared."""
 
 import contextlib
+import functools
 import io
 import os
 import re
 import shutil
 import subprocess
+import sys
 import unittest
 
+from bad_input import Resp
 from server import ROOT, Server
 
 SENTINEL = "next command"
+SHOWN = r"^(\d{19}|EXCEEDS_CREDITS .*|\['\d{19}', '\d{19}'\]|\{'id': .*\})$"
 TIMESTAMP = re.compile(r"\b\d{19}\b")
 
 
@@ -21,6 +25,22 @@ def blocks():
     with open(os.path.join(ROOT, "README.md")) as file:
         text = file.read()
     return [(language, body.splitlines()) for language, body in re.findall(r"^```(\w*)\n(.*?)^```", text, re.M | re.S)]
+
+
+@functools.cache
+def newest_redis_py():
+    """A Python with the newest redis-py of PyPI, and the reason where there is none."""
+    folder = os.path.join(ROOT, ".build", "redis-py-newest")
+    python = os.path.join(folder, "bin", "python")
+    for command in ([sys.executable, "-m", "venv", folder], [python, "-m", "pip", "install", "-q", "-U", "redis>=8"]):
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=180)
+        except subprocess.TimeoutExpired:
+            return None, "PyPI does not answer"
+        if done.returncode != 0:
+            why = (done.stderr or done.stdout).strip().splitlines() or [""]
+            return None, f"no newest redis-py ({' '.join(command[1:4])}): {why[-1]}"
+    return python, None
 
 
 def is_typed(block):
@@ -73,7 +93,7 @@ class ReadmeTests(unittest.TestCase):
         self.assertIn("# ", text, "says what is printed")
         for line in said.getvalue().splitlines():
             # 2 has not enough for ten transfers: the comment there says so.
-            self.assertRegex(line, r"^(\d{19}|EXCEEDS_CREDITS .*|\['\d{19}', '\d{19}'\]|\{'id': .*\})$", text)
+            self.assertRegex(line, SHOWN, text)
         return said.getvalue()
 
     @unittest.skipUnless(shutil.which("redis-cli"), "redis-cli is not installed")
@@ -94,6 +114,32 @@ class ReadmeTests(unittest.TestCase):
         balances = [names["ledger"].execute_command("ACCOUNT.GET", id) for id in (10, 20, 30, 40)]
         left = [int(b[b.index("credits_posted") + 1]) - int(b[b.index("debits_posted") + 1]) for b in balances]
         self.assertEqual(left, [-20000, 5000, 14400, 600])
+
+    def test_python_works_with_the_oldest_and_the_newest_client(self):
+        newest, reason = newest_redis_py()
+        for python, release in ((sys.executable, r"^\d"), (newest, r"^([89]|\d\d)\.")):
+            with self.subTest(python=python):
+                if python is None:
+                    self.skipTest(reason)
+                server = Server(shards=2)
+                self.addCleanup(server.close)
+                connection = Resp(server.resp)
+                self.addCleanup(connection.close)
+                # What is typed before the second block.
+                for id in (10, 20, 30, 40):
+                    self.assertEqual(connection.ask("ACCOUNT.CREATE", id, 156, id), "+OK")
+                connection.ask("TRANSFER", 5000, 10, 20, 20000, 156, 9)
+                text = "\n".join(line for language, lines in blocks() if language == "python" for line in lines)
+                text = text.replace("port=7421", "host=%r, port=%d" % server.resp)
+                done = subprocess.run([python, "-c", text + "\nprint(redis.__version__)"], capture_output=True, text=True,
+                                      timeout=120)
+                self.assertEqual(done.returncode, 0, done.stderr)
+                *said, version = done.stdout.splitlines()
+                self.assertRegex(version, release)
+                self.assertEqual(len(said), 1 + 10 + 1 + 1, done.stdout)
+                self.assertIn("'credits_posted': '500'", said[11])
+                for line in said:
+                    self.assertRegex(line, SHOWN)
 
     def test_commands_of_the_shell_have_no_comments(self):
         for language, lines in blocks():
