@@ -133,8 +133,10 @@ extension RESPCommand {
         if source.matches(name, "CLUSTER") || source.matches(name, "READONLY") || source.matches(name, "READWRITE") {
             throw RESPCommandError(.noCluster, name)
         }
-        if source.matches(name, "RESET") { return .reset }
-        if source.matches(name, "QUIT") { return .quit }
+        if source.matches(name, "RESET") || source.matches(name, "QUIT") {
+            try reader.expect(arguments, 1...1)
+            return source.matches(name, "RESET") ? .reset : .quit
+        }
         throw RESPCommandError(.unknownCommand, name)
     }
 

@@ -7,6 +7,8 @@ struct RESPCommandDescription: Sendable {
         var token: String?
         var isOptional = false
         var isMultiple = false
+        /// The token stands before each of several.
+        var repeatsToken = false
         /// A word that stands alone.
         var isToken = false
     }
@@ -38,7 +40,10 @@ struct RESPCommandDescription: Sendable {
         Argument(name: name, token: token, isOptional: true)
     }
     private static func options(_ token: String, _ name: String) -> Argument {
-        Argument(name: name, token: token, isOptional: true, isMultiple: true)
+        Argument(name: name, token: token, isOptional: true, isMultiple: true, repeatsToken: true)
+    }
+    private static func several(_ name: String) -> Argument {
+        Argument(name: name, isOptional: true, isMultiple: true)
     }
     private static func optional(_ name: String) -> Argument { Argument(name: name, isOptional: true) }
     private static func token(_ token: String) -> Argument {
@@ -89,15 +94,20 @@ struct RESPCommandDescription: Sendable {
         .init("multi", "Begins a chain of transfers, or of accounts: all of them or none.", group: "ledger"),
         .init("exec", "Hands in the chain; a reply or an error for each creation.", group: "ledger", writes: true),
         .init("discard", "Gives the chain up.", group: "ledger"),
-        .init("info", "How the engine does.", group: "server", [optional("section")]),
-        .init("command", "Describes the commands.", group: "server", [optional("COUNT|DOCS|INFO|LIST")]),
-        .init("config", "Parameters that tools ask for.", group: "server", [word("GET"), word("parameter")]),
+        .init("info", "How the engine does.", group: "server", [several("section")]),
+        .init(
+            "command", "Describes the commands.", group: "server",
+            [optional("COUNT|LIST|DOCS [name ...]|INFO [name ...]")]),
+        .init(
+            "config", "Parameters that tools ask for.", group: "server",
+            [word("GET"), Argument(name: "parameter", isMultiple: true)]),
         .init("ping", "Answers PONG.", [optional("message")]),
         .init("echo", "Answers the message.", [word("message")]),
-        .init("hello", "Agrees on the protocol.", [optional("version"), option("AUTH", "user password")]),
+        .init("hello", "Agrees on the protocol.", [optional("version [AUTH user password] [SETNAME client-name]")]),
         .init("auth", "Gives the password.", [optional("user"), word("password")]),
-        .init("client", "This connection's id and name.", [word("subcommand"), optional("value")]),
+        .init("client", "This connection's id and name.", [word("subcommand [value]")]),
         .init("select", "Database 0 is the only one.", [word("0")]),
+        .init("role", "Says that this is a primary."),
         .init("reset", "Makes the connection new."),
         .init("quit", "Closes the connection."),
     ]

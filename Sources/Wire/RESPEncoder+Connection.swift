@@ -199,9 +199,10 @@ extension RESPEncoder {
             }
             if hasFlags {
                 bulk("flags", into: &out)
-                set((argument.isOptional ? 1 : 0) + (argument.isMultiple ? 1 : 0), into: &out)
+                set([argument.isOptional, argument.isMultiple, argument.repeatsToken].count { $0 }, into: &out)
                 if argument.isOptional { simple("optional", into: &out) }
                 if argument.isMultiple { simple("multiple", into: &out) }
+                if argument.repeatsToken { simple("multiple_token", into: &out) }
             }
         }
     }
