@@ -24,13 +24,13 @@ public final class Notices: Sendable {
 
     /// Writes a line, unless one of its kind was written less than a minute ago.
     func say(_ kind: Kind, now: UInt64, _ text: () -> String) {
-        let withheld: Int? = said.withLock { said in
-            let last = said[kind.rawValue]
+        let withheld: Int? = said.withLock { kinds in
+            let last = kinds[kind.rawValue]
             guard last.at == 0 || now > last.at &+ Self.every else {
-                said[kind.rawValue].withheld += 1
+                kinds[kind.rawValue].withheld += 1
                 return nil
             }
-            said[kind.rawValue] = Said(at: max(1, now), withheld: 0)
+            kinds[kind.rawValue] = Said(at: max(1, now), withheld: 0)
             return last.withheld
         }
         guard let withheld else { return }
