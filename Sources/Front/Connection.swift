@@ -36,6 +36,18 @@ struct Connection: ~Copyable {
     var input = OutputBuffer()
     var output = OutputBuffer()
     var sending = OutputBuffer()
+    /// Between the two, where the client is far behind; and the refusals that come after all replies.
+    var backlog = ReplyBacklog()
+    var refusals = OwedRefusals()
+    /// See `Front+Replies`.
+    var keepsReplies = false
+    var refuses = false
+    /// Since when there is no room for a reply; 0: there is.
+    var lacksRoomSince: UInt64 = 0
+    /// Bytes of requests refused since the client last took something.
+    var refusedBytes = 0
+    /// What of its bytes the front has counted.
+    var countedBytes = 0
     var sendInFlight = false
     var receiveArmed = false
     var receiveCancelled = false
@@ -47,6 +59,8 @@ struct Connection: ~Copyable {
     var wrongPasswords = 0
     var heldUntil: UInt64 = 0
     var hasWaited = false
+    /// Since when the password was not given.
+    var strangerSince: UInt64 = 0
     /// In the queue of connections with something to do.
     var isReady = false
     /// Could not go on for lack of room; looked at again after any progress.
@@ -59,6 +73,12 @@ struct Connection: ~Copyable {
     var openRequests = 0
     /// When it last got on: bytes of a frame in, bytes of a reply out.
     var progressAt: UInt64 = 0
+    /// When the send under way began, and the bytes received since then.
+    var sendBeganAt: UInt64 = 0
+    var receivedSince = 0
+    /// What was received ends within a request, whose first byte came at this time or earlier.
+    var isMidRequest = false
+    var requestBeganAt: UInt64 = 0
 
     var parser = RESPParser()
     var respVersion: UInt8 = 2
@@ -88,6 +108,7 @@ struct Connection: ~Copyable {
         wrongPasswords = 0
         heldUntil = 0
         hasWaited = false
+        strangerSince = now
         inputEnded = false
         clientName = ""
         isReady = false
@@ -96,6 +117,14 @@ struct Connection: ~Copyable {
         cursor = 0
         openRequests = 0
         progressAt = now
+        keepsReplies = false
+        refuses = false
+        lacksRoomSince = 0
+        refusedBytes = 0
+        countedBytes = 0
+        sendBeganAt = now
+        receivedSince = 0
+        isMidRequest = false
         parser = RESPParser()
         respVersion = 2
         isAlone = false
@@ -117,6 +146,8 @@ struct Connection: ~Copyable {
         input.removeAll()
         output.removeAll()
         sending.removeAll()
+        backlog.removeAll()
+        refusals.removeAll()
         input.releaseMemory()
         output.releaseMemory()
         sending.releaseMemory()
@@ -126,10 +157,5 @@ struct Connection: ~Copyable {
     mutating func endMulti() {
         multi = .closed
         queued = []
-    }
-
-    /// Something is owed either way: a half-received request, or a reply not taken.
-    var mustProgress: Bool {
-        state != .free && (sendInFlight || state == .closing || (!input.isEmpty && current == 0 && openRequests == 0))
     }
 }

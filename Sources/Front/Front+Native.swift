@@ -12,6 +12,8 @@ extension Front {
     mutating func workNative(_ c: Int, _ shard: inout Shard) throws(JournalError) -> Int {
         if isHeld(c) { return 0 }
         var handed = 0
+        connections[c].isMidRequest = false
+        if refusesRequests(c) { return refuseFrames(c) }
         while handed < Self.eventsPerTurn {
             if connections[c].current != 0 {
                 let before = connections[c].cursor
@@ -26,6 +28,7 @@ extension Front {
                 continue
             }
             guard connections[c].state == .open else { return handed }
+            if connections[c].input.isEmpty { return handed }
             // A stranger is told at the first word, not when a whole header has come.
             if connections[c].input.count >= 4 && load(UInt32.self, c, 0) != FrameHeader.magic {
                 if let other = connections[c].input.withBytes({ ForeignProtocol.beginning(ofFrame: $0) }) {
@@ -34,13 +37,18 @@ extension Front {
                 refuseFrame(c, .malformed, operation: 0, requestID: 0)
                 return handed
             }
-            guard connections[c].openRequests < bounds.requestsPerConnection, hasOutputRoom(c) else {
-                if connections[c].input.isEmpty { return handed }
+            guard connections[c].openRequests < bounds.requestsPerConnection else {
                 stall(c)
                 return handed
             }
+            guard hasOutputRoom(c) else {
+                awaitOutputRoom(c)
+                return handed
+            }
             switch decode(c) {
-            case .needMore: return handed
+            case .needMore:
+                awaitRest(c, isNew: handed > 0)
+                return handed
             case .refused(let status, let operation, let id):
                 refuseFrame(c, status, operation: operation, requestID: id)
                 return handed
@@ -52,6 +60,29 @@ extension Front {
         }
         makeReady(c)
         return handed
+    }
+
+    /// The same for a client that takes no replies: its frames are answered `busy`.
+    private mutating func refuseFrames(_ c: Int) -> Int {
+        var refused = 0
+        while connections[c].state == .open && !connections[c].input.isEmpty && refused < Self.eventsPerTurn {
+            guard mayRefuse(c) else {
+                stall(c)
+                return refused
+            }
+            switch decode(c) {
+            case .needMore:
+                awaitRest(c, isNew: refused > 0)
+                return refused
+            case .refused(let status, let operation, let id):
+                refuseFrame(c, status, operation: operation, requestID: id)
+                return refused
+            case .frame(let header, _): refuse(c, header)
+            }
+            refused += 1
+        }
+        if !connections[c].input.isEmpty { makeReady(c) }
+        return refused
     }
 
     /// The frame at the start of what a connection has received. A stranger's bytes are not gathered.
@@ -89,6 +120,7 @@ extension Front {
             let given = connections[c].input.withBytes { bytes in
                 (FrameHeader.bytes..<frameBytes).map { bytes[$0] }
             }
+            if connections[c].isAuthenticated { connections[c].strangerSince = now }
             connections[c].isAuthenticated = isRight(c, given)
             reply(c, connections[c].isAuthenticated ? .ok : .notAuthenticated, header)
             connections[c].input.removeFirst(frameBytes)
@@ -137,7 +169,7 @@ extension Front {
                 kind, connection: c, count: kind == .nativeTotals ? 1 : count, bytes: max(16, bytes))
         else {
             statistics.busy += 1
-            reply(c, .busy, header, retryAfter: 10)
+            reply(c, .busy, header, retryAfter: Self.busyRetryMilliseconds)
             return connections[c].input.removeFirst(frameBytes)
         }
         requests[Int(r)].requestID = header.requestID

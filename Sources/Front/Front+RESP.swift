@@ -18,6 +18,8 @@ extension Front {
     mutating func workRESP(_ c: Int, _ shard: inout Shard) throws(JournalError) -> Int {
         if isHeld(c) { return 0 }
         var handled = 0
+        connections[c].isMidRequest = false
+        let refuses = refusesRequests(c)
         // The input is taken out while it is parsed, so that replies can be written meanwhile.
         var input = OutputBuffer()
         swap(&input, &connections[c].input)
@@ -27,8 +29,13 @@ extension Front {
                 makeReady(c)
                 break
             }
-            guard !connections[c].isAlone, connections[c].openRequests < Self.pipelineMax, hasOutputRoom(c) else {
+            guard !connections[c].isAlone, connections[c].openRequests < Self.pipelineMax, !refuses || mayRefuse(c)
+            else {
                 stall(c)
+                break
+            }
+            guard refuses || hasOutputRoom(c) else {
+                awaitOutputRoom(c)
                 break
             }
             var parser = connections[c].parser
@@ -37,9 +44,14 @@ extension Front {
             switch parsed {
             case .needMore:
                 connections[c].parser = parser
+                awaitRest(c, isNew: handled > 0)
                 return handled
             case .malformed(let error):
-                guard connections[c].openRequests == 0 else { return handled }
+                // What came before is answered first.
+                guard connections[c].openRequests == 0, connections[c].refusals.isEmpty else {
+                    stall(c)
+                    return handled
+                }
                 statistics.malformed += 1
                 if case .foreign(let other) = error { noteForeign(c, other) }
                 encoder(c).error(error, into: &connections[c].output)
@@ -48,9 +60,13 @@ extension Front {
                 return handled
             case .command(let consumed):
                 connections[c].parser = RESPParser()
-                guard try run(c, input, &shard) else {
-                    if !isHeld(c) { stall(c) }
-                    return handled
+                if refuses {
+                    refuse(c, input.withBytes { RESPCommand.decode(&arguments, $0) }, bytes: consumed)
+                } else {
+                    guard try run(c, input, &shard) else {
+                        if !isHeld(c) { stall(c) }
+                        return handled
+                    }
                 }
                 input.removeFirst(consumed)
                 handled += 1
@@ -174,7 +190,7 @@ extension Front {
     mutating func busy(_ c: Int) -> Bool {
         guard connections[c].openRequests == 0 else { return false }
         statistics.busy += 1
-        encoder(c).busy(retryAfterMilliseconds: 10, into: &connections[c].output)
+        encoder(c).busy(retryAfterMilliseconds: Self.busyRetryMilliseconds, into: &connections[c].output)
         return true
     }
 
@@ -282,6 +298,7 @@ extension Front {
         case .reset:
             connections[c].respVersion = 2
             connections[c].isAuthenticated = configuration.password.isEmpty
+            connections[c].strangerSince = now
             connections[c].clientName = ""
             encoder.simple("RESET", into: &connections[c].output)
         case .quit:

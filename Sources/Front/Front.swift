@@ -2,8 +2,8 @@
 // core's thread, beside the shard; events of other shards go there by lane and their results come back by lane.
 //
 // Bounds and what happens at them: connections (closed with a reason), requests under way on one connection (it is not
-// read until some are answered), on the core (`busy`), bytes to send (not read), events under way to one shard (the
-// connection waits).
+// read until some are answered), on the core (`busy`), bytes to send (see `Front+Replies`), events under way to one shard
+// (the connection waits), time (see `Front+Timeouts`).
 
 internal import CSuanpanSupport
 internal import Glibc
@@ -22,18 +22,21 @@ public struct FrontConfiguration: Sendable {
     public var connections: ConnectionCounts
     /// A frame that does not get on for so long, or a client that takes nothing: the connection is closed.
     public var progressTimeoutNanoseconds: UInt64
+    /// For the replies of all cores that are not taken.
+    public var replies: ReplyBudget
     public var board: StatusBoard
     public var history: HistoryDesk
     /// The same for all cores.
     public var passwords: PasswordGuard
     public init(
         routing: Routing, password: [UInt8], connections: ConnectionCounts, progressTimeoutNanoseconds: UInt64,
-        board: StatusBoard, history: HistoryDesk, passwords: PasswordGuard
+        replies: ReplyBudget, board: StatusBoard, history: HistoryDesk, passwords: PasswordGuard
     ) {
         self.routing = routing
         self.password = password
         self.connections = connections
         self.progressTimeoutNanoseconds = progressTimeoutNanoseconds
+        self.replies = replies
         self.board = board
         self.history = history
         self.passwords = passwords
@@ -125,6 +128,15 @@ public struct Front: ~Copyable {
     var isDraining = false
     var sendsInFlight = 0
 
+    /// Bytes of replies that this core's clients have not taken, and as many of them as the other cores know of.
+    public internal(set) var replyBytes = 0
+    var toldReplyBytes = 0
+    /// In this turn: bytes of replies that may wait for a client before it is left unread, and for one whose replies are kept.
+    var quietRoom = 0
+    var keptRoom = 0
+    /// Connections refused until the last look at those that are late.
+    var refusedBefore: UInt64 = 0
+
     static var receiveGroup: UInt16 { 1 }
     static var receiveBytes: Int { 64 << 10 }
     var eventsOutMax: Int { bounds.eventsOut }
@@ -201,8 +213,10 @@ public struct Front: ~Copyable {
                 let bytes = unsafe buffers.bytes(id, length: Int(completion.result))
                 // SAFETY: the kernel has written so many bytes; they are copied before the buffer goes back.
                 let span = unsafe Span<UInt8>(_unsafeBytes: bytes)
+                if connections[c].input.isEmpty { connections[c].requestBeganAt = now }
                 connections[c].input.append(span)
                 connections[c].progressAt = now
+                connections[c].receivedSince += span.count
                 makeReady(c)
             }
             buffers.recycle(id)
@@ -242,49 +256,6 @@ public struct Front: ~Copyable {
         connections[c].isAuthenticated ? Self.inputBytesMax : Self.strangerInputBytesMax
     }
 
-    /// A reply may be written: the client has taken enough of those before.
-    @inline(__always)
-    func hasOutputRoom(_ c: Int) -> Bool {
-        connections[c].output.count + connections[c].sending.count
-            < (connections[c].isAuthenticated ? bounds.outputBytes : Self.strangerOutputBytesMax)
-    }
-
-    /// A send has completed.
-    public mutating func sent(_ completion: Completion, connection number: UInt64) {
-        let c = Int(number)
-        connections[c].sendInFlight = false
-        sendsInFlight -= 1
-        if connections[c].state == .closing { return closeIfReleased(c) }
-        if completion.result < 0 {
-            shut(c)
-            return
-        }
-        connections[c].progressAt = now
-        connections[c].sending.removeFirst(Int(completion.result))
-        makeReady(c)
-    }
-
-    /// Hands the connection's output to the ring, one send at a time.
-    mutating func sendOutput(_ c: Int, _ ring: inout Ring) {
-        guard !connections[c].sendInFlight, connections[c].state == .open || connections[c].state == .draining else {
-            return
-        }
-        if connections[c].sending.isEmpty {
-            if connections[c].output.isEmpty {
-                if connections[c].state == .draining && connections[c].openRequests == 0 { shut(c) }
-                return
-            }
-            connections[c].takeOutput()
-        }
-        let bytes = unsafe connections[c].sending.unsafeBytes
-        // SAFETY: `sending` is not changed before the completion.
-        unsafe ring.send(
-            connections[c].fd, from: bytes.baseAddress!, length: min(bytes.count, Self.sendBytesMax),
-            token: TokenKind.send.token(UInt64(c)))
-        connections[c].sendInFlight = true
-        sendsInFlight += 1
-    }
-
     /// Ends a connection at once: what is under way for it is answered to nobody.
     mutating func shut(_ c: Int) {
         guard connections[c].state == .open || connections[c].state == .draining else { return }
@@ -305,6 +276,7 @@ public struct Front: ~Copyable {
         guard connections[c].state == .closing, !connections[c].sendInFlight, !connections[c].receiveArmed,
             connections[c].current == 0
         else { return }
+        replyBytes -= connections[c].countedBytes
         connections[c].end()
         statistics.connectionsOpen -= 1
         freeConnections.give(UInt32(c))
@@ -354,6 +326,7 @@ public struct Front: ~Copyable {
     public mutating func work(_ shard: inout Shard, ring: inout Ring, now: UInt64, eventsMax: Int) throws(JournalError)
     {
         self.now = now
+        observeOutputRoom()
         try workParts(&shard)
         workHistory(&shard)
         releaseAttempts()
@@ -377,37 +350,16 @@ public struct Front: ~Copyable {
             {
                 if isFaulty(.dropWhenEnded) { shut(c) } else { drain(c) }
             }
-            if connections[c].state == .closing { closeIfReleased(c) } else { sendOutput(c, &ring) }
+            if connections[c].state == .closing {
+                closeIfReleased(c)
+            } else {
+                sendOutput(c, &ring)
+                countReplies(c)
+            }
             rearm(c, &ring)
             connections[c].giveBackIdleMemory(above: keptBytes)
         }
-    }
-
-    /// Closes connections that owe progress and made none. Cheap: at most once a second, or four times in a timeout.
-    /// - Returns: True while some connection must be looked at again later.
-    public mutating func sweep(now: UInt64) -> Bool {
-        let timeout = configuration.progressTimeoutNanoseconds
-        guard now - lastSweep >= min(1_000_000_000, timeout / 4) else {
-            return connections.count > freeConnections.count
-        }
-        lastSweep = now
-        var owing = false
-        for c in 0..<connections.count where connections[c].mustProgress {
-            owing = true
-            guard now > connections[c].progressAt + timeout else { continue }
-            statistics.timeouts += 1
-            guard !connections[c].sendInFlight && connections[c].state == .open else {
-                shut(c)
-                continue
-            }
-            switch connections[c].door {
-            case .native: connections[c].output.appendFrame(FrameHeader(0, status: .timeout, requestID: 0))
-            case .resp: encoder(c).timeout(into: &connections[c].output)
-            }
-            connections[c].input.removeAll()
-            drain(c)
-        }
-        return owing
+        tellReplies()
     }
 
     /// Closes every connection and ends every call: the core ends, and its ring with it.
@@ -430,17 +382,5 @@ public struct Front: ~Copyable {
     public mutating func drainAll() -> Bool {
         isDraining = true
         return isQuiet
-    }
-}
-
-extension Connection {
-    /// What is to be sent next: all output so far.
-    mutating func takeOutput() { swap(&sending, &output) }
-
-    /// Empty buffers of more than `kept` bytes give their memory back.
-    mutating func giveBackIdleMemory(above kept: Int) {
-        if input.isEmpty && input.capacity > kept { input.releaseMemory() }
-        if output.isEmpty && output.capacity > kept { output.releaseMemory() }
-        if sending.isEmpty && !sendInFlight && sending.capacity > kept { sending.releaseMemory() }
     }
 }

@@ -9,7 +9,7 @@ public struct FrontBounds: Sendable {
     public var largeRequests: Int
     /// Requests of one connection; more are left in the socket.
     public var requestsPerConnection: Int
-    /// Bytes that a client has not taken; above, its requests are left in the socket.
+    /// Bytes that a client has not taken; above, its requests are left in the socket, unless it reads nothing at all.
     public var outputBytes: Int
     /// Events to one other shard, more than a chain has.
     public var eventsOut: Int

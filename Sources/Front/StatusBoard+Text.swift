@@ -85,6 +85,7 @@ extension StatusBoard {
         case "memory":
             return [
                 "ledger_bytes:\(sum(.ledgerBytes))", "memory_limit_bytes:\(facts.memoryLimitBytes)",
+                "reply_bytes:\(sum(.replyBytes))", "reply_limit_bytes:\(facts.replyLimitBytes)",
                 "used_memory:\(Self.residentBytes)", "maxmemory:\(facts.memoryLimitBytes)",
                 "maxmemory_policy:noeviction",
             ]

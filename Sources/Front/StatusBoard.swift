@@ -7,7 +7,7 @@ internal import Synchronization
 
 /// One number of a core's row.
 public enum Metric: Int, CaseIterable, Sendable {
-    case connections, accepted, refusedConnections, requests, busy, malformed, stalls, timeouts
+    case connections, accepted, refusedConnections, requests, busy, malformed, stalls, timeouts, replyBytes
     case accounts, transfers, refusals, ledgerBytes
     case appendedLSN, acknowledgedLSN, durableLSN, groups, journalBytes, records, diskFull
     case syncP50, syncP99, syncMax
@@ -34,6 +34,7 @@ public struct StatusFacts: Sendable {
     public var processID = 0
     public var cpuModel = ""
     public var memoryLimitBytes = 0
+    public var replyLimitBytes = 0
     public init() {}
 }
 

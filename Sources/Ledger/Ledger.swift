@@ -101,12 +101,13 @@ public struct Ledger: ~Copyable {
 
     /// - Parameters:
     ///   - key: Key of the in-memory tables; not the routing's, so that no client can aim at a bucket.
-    ///   - memoryBytes: Bound for accounts (3/8), pending transfers (1/8) and remembered ids (1/2) together.
+    ///   - memoryBytes: Bound for accounts (5/16), pending transfers (1/8) and remembered ids (1/2); a sixteenth is for
+    ///     replies that clients have not taken.
     ///   - stock: Of memory that is ready for the remembered ids; nil: it is mapped when it is needed.
     public init(key: HashKey, memoryBytes: Int, stock: PageStock? = nil) {
         self.key = key
         let accountBytes = MemoryLayout<Account>.stride + MemoryLayout<AccountState>.stride + 32
-        let accountsMax = min(Int(UInt32.max) - 1, max(1024, memoryBytes * 3 / 8 / accountBytes))
+        let accountsMax = min(Int(UInt32.max) - 1, max(1024, memoryBytes * 5 / 16 / accountBytes))
         accounts = ChunkedArray(capacity: accountsMax)
         states = ChunkedArray(capacity: accountsMax, chunkShift: 17)
         accountIndex = HashIndex(partBits: 6, bytesMax: max(1 << 20, memoryBytes / 8))

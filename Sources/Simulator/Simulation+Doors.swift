@@ -48,6 +48,9 @@ struct Network {
     var bounds = FrontBounds(
         requests: 256, largeRequests: 4, requestsPerConnection: 1024, outputBytes: 4 << 20, eventsOut: 1024)
 
+    /// Replies that are kept for a client that takes none: a few more than without.
+    var replyBytes: Int { 4 * bounds.outputBytes }
+
     /// Longer than a history, but for those that begin something and never end it.
     static let timeout: UInt64 = 1_000_000_000_000
     /// Of each core.
@@ -94,7 +97,7 @@ extension Simulation {
             core: ShardID(i),
             configuration: FrontConfiguration(
                 routing: routing, password: [], connections: connectionCounts,
-                progressTimeoutNanoseconds: Network.timeout,
+                progressTimeoutNanoseconds: Network.timeout, replies: ReplyBudget(bytesMax: network.replyBytes),
                 board: StatusBoard(coreCount: shardCount, facts: StatusFacts()),
                 history: try HistoryDesk(routing: routing, shards: [], callers: [], bells: []),
                 passwords: PasswordGuard()),

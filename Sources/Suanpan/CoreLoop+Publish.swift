@@ -34,6 +34,7 @@ extension CoreLoop {
         board.set(core, .passwordsDelayed, f.passwordsDelayed)
         board.set(core, .foreignProtocols, f.foreignProtocols)
         board.set(core, .http, f.http)
+        board.set(core, .replyBytes, UInt64(max(0, front.replyBytes)))
 
         board.set(core, .accounts, UInt64(shard.ledger.accountCount))
         board.set(core, .transfers, transfers)

@@ -42,6 +42,7 @@ struct CoreSetup: Sendable {
     let memoryBytes: Int
     let bells: [Doorbell]
     let callers: [CallerLane]
+    let replies: ReplyBudget
     let board: StatusBoard
     let history: HistoryDesk
     let passwords: PasswordGuard
@@ -265,7 +266,8 @@ enum CoreThread {
                     routing: setup.routing, password: Array((setup.configuration.password ?? "").utf8),
                     connections: setup.connections,
                     progressTimeoutNanoseconds: UInt64(setup.configuration.timeoutSeconds) * 1_000_000_000,
-                    board: setup.board, history: setup.history, passwords: setup.passwords),
+                    replies: setup.replies, board: setup.board, history: setup.history,
+                    passwords: setup.passwords),
                 ring: &ring, requestLanes: setup.requestLanes[i], controlLanes: setup.controlLanes[i])
         } catch { throw .ring(error) }
         var shard = Shard(

@@ -71,6 +71,8 @@ public final class Engine: Sendable {
         facts.nativePort = sockets.nativePort
         facts.respPort = sockets.respPort
         facts.memoryLimitBytes = memory
+        facts.replyLimitBytes = memory / ReplyBudget.memoryShare
+        let replies = ReplyBudget(bytesMax: facts.replyLimitBytes)
         facts.startedAt = begun
         board = StatusBoard(coreCount: count, facts: facts, progress: progress)
         callers = (0..<count).map { _ in CallerLane() }
@@ -108,8 +110,9 @@ public final class Engine: Sendable {
                 id: ShardID(i), cpu: configuration.pinThreads && count <= allowed ? Int(cpus[i]) : nil,
                 configuration: configuration, directory: box.directory.shard(ShardID(i)),
                 wasEverAsynchronous: box.directory.wasEverAsynchronous, supply: preparer.supply(ShardID(i)),
-                routing: routing, key: key, memoryBytes: memory / count, bells: bells, callers: callers, board: board,
-                history: history, passwords: passwords, control: control, barrier: barrier, progress: progress,
+                routing: routing, key: key, memoryBytes: memory / count, bells: bells, callers: callers,
+                replies: replies, board: board, history: history, passwords: passwords, control: control,
+                barrier: barrier, progress: progress,
                 start: start,
                 controlLanes: lanes.control,
                 cuts: cuts, transfers: lanes.transfers[i],

@@ -26,7 +26,7 @@ public struct EngineConfiguration: Sendable {
     /// Nil: what the directory holds, else the CPUs this process may use. 1 to 64.
     public var shards: Int?
     public var durability: Durability = .sync
-    /// Bound of the memory for ledger tables; nil: half of the machine's.
+    /// Bound of the memory for ledger tables, a sixteenth of it for replies not taken; nil: half of the machine's.
     public var memoryBytes: Int?
     /// Size of a log segment when the directory is made; a multiple of 1 MiB. A directory keeps its own.
     public var segmentBytes = 128 << 20

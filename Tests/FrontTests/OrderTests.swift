@@ -19,7 +19,7 @@ import Testing
         configuration: FrontConfiguration(
             routing: routing, password: [], connections: ConnectionCounts(coreCount: 2, connectionsMax: 4),
             progressTimeoutNanoseconds: 1_000_000_000,
-            board: StatusBoard(coreCount: 2, facts: StatusFacts()),
+            replies: ReplyBudget(bytesMax: 1 << 20), board: StatusBoard(coreCount: 2, facts: StatusFacts()),
             history: try HistoryDesk(routing: routing, shards: [], callers: [], bells: []),
             passwords: PasswordGuard()),
         ring: &ring, requestLanes: [nil, requests.lane], controlLanes: [nil, control.lane])
