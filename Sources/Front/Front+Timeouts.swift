@@ -1,12 +1,20 @@
 // Clients that are late. Each of these is answered `timeout`, where it still can be, and closed:
 //
 //     nothing came and nothing was taken     for `timeout`, while a request is half sent or a reply waits
+//     a request is not whole                 `timeout` after its first byte, and a second more for each 16 KiB of it
+//     a reply is not taken                   `timeout` after it was handed over, and a second more for each 16 KiB that the
+//                                            client has sent meanwhile
+//     the password is not given              `timeout` after the connection began, or was reset
 //
-// A connection that owes nothing may be silent for as long as it likes, also between MULTI and EXEC.
+// A connection that owes nothing may be silent for as long as it likes, also between MULTI and EXEC. Where one was turned
+// away for lack of places, half-sent requests and strangers have a quarter of the time: they go first.
 
 internal import SuanpanWire
 
 extension Front {
+    /// The slowest line that may send as much as it likes.
+    static var bytesPerSecondMin: UInt64 { 16 << 10 }
+
     /// What was received ends within a request.
     /// - Parameter isNew: Others were taken before it in this turn: it began after the last look.
     mutating func awaitRest(_ c: Int, isNew: Bool) {
@@ -22,10 +30,12 @@ extension Front {
             return connections.count > freeConnections.count
         }
         lastSweep = now
+        let isFull = statistics.connectionsRefused != refusedBefore
+        refusedBefore = statistics.connectionsRefused
         var owing = false
         for c in 0..<connections.count where connections[c].mustProgress {
             owing = true
-            if connections[c].isLate(now, timeout: timeout) { endLate(c) }
+            if connections[c].isLate(now, timeout: timeout, first: isFull ? timeout / 4 : timeout) { endLate(c) }
         }
         return owing
     }
@@ -44,10 +54,23 @@ extension Front {
 }
 
 extension Connection {
-    /// Something is owed either way: the rest of a request, or the taking of a reply.
+    /// Something is owed either way: the password, the rest of a request, or the taking of a reply.
     var mustProgress: Bool {
-        state != .free && (sendInFlight || state == .closing || (isMidRequest && openRequests == 0))
+        state != .free && (sendInFlight || state == .closing || owesRest || !isAuthenticated)
     }
 
-    func isLate(_ now: UInt64, timeout: UInt64) -> Bool { now > progressAt &+ timeout }
+    private var owesRest: Bool { isMidRequest && openRequests == 0 }
+
+    /// - Parameters:
+    ///   - timeout: For any progress, nanoseconds.
+    ///   - first: For a request or the password, from the first byte on.
+    func isLate(_ now: UInt64, timeout: UInt64, first: UInt64) -> Bool {
+        func isOver(_ begin: UInt64, _ allowed: UInt64, _ bytes: Int = 0) -> Bool {
+            now > begin &+ allowed &+ UInt64(bytes) * 1_000_000_000 / Front.bytesPerSecondMin
+        }
+        if (sendInFlight || state == .closing || owesRest) && isOver(progressAt, timeout) { return true }
+        if owesRest && isOver(requestBeganAt, first, input.count) { return true }
+        if sendInFlight && isOver(sendBeganAt, timeout, receivedSince) { return true }
+        return !isAuthenticated && state == .open && isOver(strangerSince, first)
+    }
 }

@@ -1,6 +1,8 @@
 """Goal: a client that sends everything before it reads gets an answer to each request, and what is answered is what was
-done; many of them share the memory for it. Method: raw sockets that hold back their reading, with a bystander beside them."""
+done; many of them share the memory for it; whoever sends a byte now and then is ended in its time, and shuts nobody out.
+Method: raw sockets that hold back their reading or their bytes, with a bystander beside them."""
 
+import select
 import socket
 import threading
 import time
@@ -166,6 +168,115 @@ class PipelineTests(ServedTests):
             reader.join(HANG_SECONDS)
         self.assertEqual(len(served), len(connections), "everything is answered")
         self.assertGreater(min(served), 500, "everybody gets a share")
+
+
+class PatienceTests(ServedTests):
+    """What a byte now and then keeps open, and for how long."""
+
+    def drip(self, connections, seconds, tail=b""):
+        """Sends each a byte four times a second, until all have got something or the time is over. The ones that have."""
+        told, until = [], time.monotonic() + seconds
+        while len(told) < len(connections) and time.monotonic() < until:
+            for connection in connections:
+                if connection in told:
+                    continue
+                if select.select([connection], [], [], 0)[0]:
+                    told.append(connection)
+                    continue
+                try:
+                    connection.sendall(tail or b"1")
+                except ConnectionError:
+                    told.append(connection)
+            time.sleep(0.25)
+        return told
+
+    def test_a_request_has_its_time_from_its_first_byte(self):
+        server = self.serve("--timeout", "1")
+        client = self.bystander()
+        begun = [self.open(server.resp, lambda a: self.begin(a, b"*2\r\n$4\r\nECHO\r\n$1000\r\n")),
+                 self.open(server.resp, lambda a: self.begin(a, b"MULTI\r\n*7\r\n$8\r\nTRANSFER\r\n$1000\r\n")),
+                 self.open(server.native, lambda a: self.begin(a, native.frame(
+                     native.CREATE_TRANSFERS, 1, 100, bytes(12800))[:100]))]
+        self.assertEqual(begun[1].recv(5), b"+OK\r\n")
+        self.assertEqual(len(self.drip(begun, HANG_SECONDS)), 3, "all are told")
+        self.assertTrue(begun[0].recv(100).startswith(b"-TIMEOUT "))
+        self.assertTrue(begun[1].recv(100).startswith(b"-TIMEOUT "))
+        self.assertEqual(begun[2].recv(100)[7], native.TIMEOUT)
+        client.ping()
+
+    def begin(self, address, data):
+        connection = socket.create_connection(address, timeout=HANG_SECONDS)
+        connection.sendall(data)
+        return connection
+
+    def test_strangers_have_their_time_too(self):
+        server = self.serve("--timeout", "1", environment={"SUANPAN_PASSWORD": "open sesame"})
+        known = self.open(server.resp, Resp)
+        self.assertEqual(known.ask("AUTH", "open sesame"), "+OK")
+        # One begins to give a password and one says nothing; one asks again and again without it.
+        slow = [self.open(server.resp, lambda a: self.begin(a, b"*2\r\n$4\r\nAUTH\r\n$1000\r\n")),
+                self.open(server.native, lambda a: self.begin(a, native.frame(
+                    native.AUTHENTICATE, 1, 0, bytes(1000))[:70]))]
+        silent = self.open(server.native, lambda a: self.begin(a, b""))
+        asking = self.open(server.resp, Resp)
+        self.assertEqual(len(self.drip(slow, HANG_SECONDS)), 2, "all are told")
+        self.assertTrue(slow[0].recv(100).startswith(b"-TIMEOUT "))
+        self.assertEqual(slow[1].recv(100)[7], native.TIMEOUT)
+        self.assertEqual(silent.recv(100)[7], native.TIMEOUT)
+
+        def ended():
+            try:
+                return not asking.ask("PING").startswith("-NOAUTH")
+            except ConnectionError:
+                return True
+        wait_until(ended, "who never gives the password is ended")
+        self.assertEqual(known.ask("PING"), "+PONG", "who has given it may be silent")
+
+    def test_a_large_request_over_a_slow_line_gets_through(self):
+        server = self.serve("--timeout", "1")
+        client = self.bystander()
+        connection = self.open(server.native)
+        count = 1000
+        whole = native.frame(native.CREATE_TRANSFERS, 1, count, b"".join(
+            native.record(native.TRANSFER_FIELDS, transfer(1000 + i, 1, 2)) for i in range(count)))
+        # 40 KiB a second for more than three times the timeout.
+        for at in range(0, len(whole), 4 << 10):
+            connection.sendall(whole[at:at + (4 << 10)])
+            time.sleep(0.1)
+        self.assertEqual(statuses(connection, 1), {1: native.OK})
+        self.assertEqual(client.lookup_accounts([2])[0]["credits_posted"], count)
+
+    def test_half_sent_requests_do_not_shut_others_out(self):
+        server = self.serve("--timeout", "4", "--connections-max", "8")
+        slow = [self.open(server.resp, lambda a: self.begin(a, b"*2\r\n$4\r\nECHO\r\n$1000\r\n")) for _ in range(8)]
+
+        def served():
+            self.drip(slow, 0.3)
+            connection = Resp(server.resp)
+            try:
+                return connection.ask("PING") == "+PONG"
+            except ConnectionError:
+                return False
+            finally:
+                connection.close()
+        wait_until(served, "one more is served")
+
+    def test_a_byte_now_and_then_does_not_keep_what_is_not_read(self):
+        server = self.serve("--timeout", "1", "--memory", "1GiB")
+        self.bystander()
+        connection = self.open(server.resp)
+        connection.sendall(b"ACCOUNT.GET 1\r\n" * MANY)
+        wait_until(lambda: int(info(server, "memory")["reply_bytes"]) > 1 << 20, "replies wait")
+
+        def ended():
+            try:
+                connection.sendall(b"PING\r\n")
+                time.sleep(0.2)
+                return False
+            except ConnectionError:
+                return True
+        wait_until(ended, "who sends little and reads nothing is closed")
+        wait_until(lambda: int(info(server, "memory")["reply_bytes"]) < 1 << 16, "its replies are given up")
 
 
 if __name__ == "__main__":
