@@ -131,11 +131,22 @@ class LoadingTests(unittest.TestCase):
         with open(password, "w") as file:
             file.write("secret\n")
         self.addCleanup(os.remove, password)
-        self.begin(50, "--password-file", password)
+        self.begin(200, "--password-file", password)
         resp = self.connect_resp()
         self.assertRegex(resp.ask("INFO"), "^-NOAUTH ")
         self.assertRegex(resp.ask("AUTH", "wrong"), "^-WRONGPASS ")
         self.assertEqual(resp.ask("AUTH", "secret"), "+OK")
+        # Guesses are slowed, counted and ended as ever, and so are strangers.
+        guesser = Resp(self.resp)
+        self.addCleanup(guesser.close)
+        guesser.send(b"AUTH guess\r\n" * 7)
+        for _ in range(7):
+            self.assertRegex(guesser.reply(), "^-WRONGPASS ")
+        guesser.send(b"POST / HTTP/1.1\r\nAUTH secret\r\n")
+        self.assertRegex(guesser.line(), "^-ERR Protocol error: HTTP ")
+        self.assertTrue(guesser.is_closed())
+        told = resp.ask("INFO", "security")
+        self.assertRegex(told, r"auth_failures:8\r\nauth_delayed:[1-9]\d*\r\nhttp:1\r\n")
         self.assertRegex(resp.ask("PING"), "^-LOADING ")
         client = self.connect()
         with self.assertRaises(native.Refused) as caught:

@@ -108,7 +108,8 @@ class StrangerTests(unittest.TestCase):
         for sent in (hello, b"GET / HTTP/1.1\r\n\r\n", b"POST /", command("PING")):
             answer = exchange(server.native, sent)
             self.assertEqual(status(answer), (b"SPN1", native.MALFORMED), sent)
-        wait_until(lambda: int(info(server, "security")["foreign_protocols"]) == 7, "all are counted")
+        told = info(server, "security")
+        self.assertEqual((told["foreign_protocols"], told["http"]), ("5", "2"))
 
     def test_a_server_says_which_peer(self):
         for door, sent, says in (("resp", b"\x16\x03\x01\x00\n", "TLS at the RESP port"),
