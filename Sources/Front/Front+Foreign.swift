@@ -5,13 +5,14 @@ internal import SuanpanCore
 internal import SuanpanWire
 
 extension Front {
-    /// Counts a protocol that is not the door's, and tells the operator.
-    mutating func noteForeign(_ c: Int, _ other: ForeignProtocol) {
-        statistics.foreignProtocols += 1
-        if other == .http { statistics.http += 1 }
-        let fd = connections[c].fd
-        let door = connections[c].door
-        configuration.board.notices.say(.foreignProtocol, now: now) {
+    /// The bytes of a native connection are no frame: another protocol that is known?
+    func noteForeign(_ c: Int) {
+        guard let other = connections[c].input.withBytes({ ForeignProtocol.beginning(ofFrame: $0) }) else { return }
+        Self.noteForeign(other, connections[c].fd, connections[c].door, configuration.board, now)
+    }
+
+    static func noteForeign(_ other: ForeignProtocol, _ fd: CInt, _ door: Door, _ board: StatusBoard, _ now: UInt64) {
+        board.notices.say(other == .http ? .http : .foreignProtocol, now: now) {
             "\(other.name) at the \(door.name) port from \(Peer.name(fd, ofPeer: true)): connection closed, nothing of it "
                 + "executed"
         }

@@ -31,9 +31,7 @@ extension Front {
             if connections[c].input.isEmpty { return handed }
             // A stranger is told at the first word, not when a whole header has come.
             if connections[c].input.count >= 4 && load(UInt32.self, c, 0) != FrameHeader.magic {
-                if let other = connections[c].input.withBytes({ ForeignProtocol.beginning(ofFrame: $0) }) {
-                    noteForeign(c, other)
-                }
+                noteForeign(c)
                 refuseFrame(c, .malformed, operation: 0, requestID: 0)
                 return handed
             }

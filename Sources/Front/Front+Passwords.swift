@@ -27,14 +27,14 @@ extension Front {
             connections[c].hasWaited = false
             return false
         }
-        let wait = configuration.passwords.wait(Peer.site(connections[c].fd), now: now)
+        let wait = configuration.board.passwords.wait(Peer.site(connections[c].fd), now: now)
         guard wait > 0 else { return false }
         connections[c].hasWaited = true
         connections[c].heldUntil = now + wait
         held.append(
             HeldAttempt(
                 connection: UInt32(c), generation: connections[c].generation, until: connections[c].heldUntil))
-        statistics.passwordsDelayed += 1
+        configuration.board.notices.count(one: .passwordDelayed)
         return true
     }
 
@@ -63,11 +63,8 @@ extension Front {
     /// Judges a password that was given.
     mutating func isRight(_ c: Int, _ given: [UInt8]) -> Bool {
         if Self.passwordMatches(given, configuration.password) { return true }
-        statistics.wrongPasswords += 1
         connections[c].wrongPasswords += 1
-        let fd = connections[c].fd
-        configuration.passwords.failed(Peer.site(fd), now: now)
-        configuration.board.notices.sayWrongPassword(connections[c].door, fd, now: now)
+        Self.noteWrongPassword(connections[c].fd, connections[c].door, configuration.board, now)
         return false
     }
 
@@ -76,19 +73,19 @@ extension Front {
         if connections[c].wrongPasswords >= Self.wrongPasswordsMax { drain(c) }
     }
 
+    /// Counts a wrong password, and tells the operator.
+    static func noteWrongPassword(_ fd: CInt, _ door: Door, _ board: StatusBoard, _ now: UInt64) {
+        board.passwords.failed(Peer.site(fd), now: now)
+        board.notices.say(.wrongPassword, now: now) {
+            "a wrong password at the \(door.name) port from \(Peer.name(fd, ofPeer: true))"
+        }
+    }
+
     /// Compares in a time that does not depend on where the first difference is.
     static func passwordMatches(_ given: [UInt8], _ wanted: [UInt8]) -> Bool {
         if wanted.isEmpty { return true }
         var difference = given.count ^ wanted.count
         for (i, byte) in given.enumerated() { difference |= Int(byte ^ wanted[i % wanted.count]) }
         return difference == 0
-    }
-}
-
-extension Notices {
-    func sayWrongPassword(_ door: Door, _ fd: CInt, now: UInt64) {
-        say(.wrongPassword, now: now) {
-            "a wrong password at the \(door.name) port from \(Peer.name(fd, ofPeer: true))"
-        }
     }
 }

@@ -53,7 +53,9 @@ extension Front {
                     return handled
                 }
                 statistics.malformed += 1
-                if case .foreign(let other) = error { noteForeign(c, other) }
+                if case .foreign(let other) = error {
+                    Self.noteForeign(other, connections[c].fd, .resp, configuration.board, now)
+                }
                 encoder(c).error(error, into: &connections[c].output)
                 input.removeAll()
                 drain(c)

@@ -26,11 +26,9 @@ public struct FrontConfiguration: Sendable {
     public var replies: ReplyBudget
     public var board: StatusBoard
     public var history: HistoryDesk
-    /// The same for all cores.
-    public var passwords: PasswordGuard
     public init(
         routing: Routing, password: [UInt8], connections: ConnectionCounts, progressTimeoutNanoseconds: UInt64,
-        replies: ReplyBudget, board: StatusBoard, history: HistoryDesk, passwords: PasswordGuard
+        replies: ReplyBudget, board: StatusBoard, history: HistoryDesk
     ) {
         self.routing = routing
         self.password = password
@@ -39,7 +37,6 @@ public struct FrontConfiguration: Sendable {
         self.replies = replies
         self.board = board
         self.history = history
-        self.passwords = passwords
     }
 }
 
@@ -52,11 +49,6 @@ public struct FrontStatistics: BitwiseCopyable, Sendable {
     public var malformed: UInt64 = 0
     public var stalls: UInt64 = 0
     public var timeouts: UInt64 = 0
-    public var wrongPasswords: UInt64 = 0
-    public var passwordsDelayed: UInt64 = 0
-    /// Connections that spoke another protocol than their door's; of them, HTTP.
-    public var foreignProtocols: UInt64 = 0
-    public var http: UInt64 = 0
 }
 
 public struct Front: ~Copyable {

@@ -52,17 +52,8 @@ public final class LoadedConnection: CallerNode, @unchecked Sendable {
 /// What the answers are made of.
 struct LoadingFacts {
     let password: [UInt8]
-    let passwords: PasswordGuard
     let board: StatusBoard
     let progress: ReplayProgress
-}
-
-/// What came of a password.
-private enum Judgement {
-    case right
-    case wrong
-    /// Wrong ones have come from this address of late: it is not judged now (`PasswordGuard`).
-    case later
 }
 
 final class LoadingConnection {
@@ -76,6 +67,10 @@ final class LoadingConnection {
     /// Closed when what it is owed has been sent.
     private(set) var isEnding = false
     private(set) var isClosed = false
+    /// A password waits to be judged until then, monotonic nanoseconds; 0: none does. Nothing is read meanwhile.
+    private(set) var heldUntil: UInt64 = 0
+    private var hasWaited = false
+    private var wrongPasswords = 0
 
     /// A client may ask again after so long.
     private static let retryAfterMilliseconds: UInt32 = 250
@@ -119,6 +114,17 @@ final class LoadingConnection {
         if count < 0 && (errno == EAGAIN || errno == EINTR) { return }
         guard count > 0 else { return end() }
         input.append(scratch.span.extracting(0..<count))
+        work(&arguments, facts)
+    }
+
+    /// Goes on where the time of a password has come.
+    func resume(_ arguments: inout RESPArguments, _ facts: LoadingFacts, now: UInt64) {
+        guard heldUntil != 0, heldUntil <= now else { return }
+        heldUntil = 0
+        work(&arguments, facts)
+    }
+
+    private func work(_ arguments: inout RESPArguments, _ facts: LoadingFacts) {
         if door == .native { workNative(facts) } else { workRESP(&arguments, facts) }
         if isEnding { input.removeAll() }
         send()
@@ -144,6 +150,32 @@ final class LoadingConnection {
         if isEnding { end() }
     }
 
+    // MARK: Passwords
+
+    /// As `Front.holdsAttempt`.
+    private func holdsAttempt(_ facts: LoadingFacts) -> Bool {
+        if facts.password.isEmpty { return false }
+        if hasWaited {
+            hasWaited = false
+            return false
+        }
+        let now = suanpan_monotonic_ns()
+        let wait = facts.board.passwords.wait(Peer.site(fd), now: now)
+        guard wait > 0 else { return false }
+        hasWaited = true
+        heldUntil = now + wait
+        facts.board.notices.count(one: .passwordDelayed)
+        return true
+    }
+
+    private func isRight(_ given: [UInt8], _ facts: LoadingFacts) -> Bool {
+        if Front.passwordMatches(given, facts.password) { return true }
+        wrongPasswords += 1
+        if wrongPasswords >= Front.wrongPasswordsMax { isEnding = true }
+        Front.noteWrongPassword(fd, door, facts.board, suanpan_monotonic_ns())
+        return false
+    }
+
     // MARK: Native
 
     private func workNative(_ facts: LoadingFacts) {
@@ -152,9 +184,13 @@ final class LoadingConnection {
             switch input.withBytes({ FrameDecoder.request($0, bodyBytesMax: bodyBytesMax) }) {
             case .needMore: return
             case .refused(let status, let operation, let id):
+                if status == .malformed, let other = input.withBytes({ ForeignProtocol.beginning(ofFrame: $0) }) {
+                    Front.noteForeign(other, fd, door, facts.board, suanpan_monotonic_ns())
+                }
                 output.appendFrame(FrameHeader(operation, status: status, requestID: id))
                 isEnding = true
             case .frame(let header, let consumed):
+                if header.operation == .authenticate && holdsAttempt(facts) { return }
                 answer(header, consumed, facts)
                 input.removeFirst(consumed)
             }
@@ -168,36 +204,15 @@ final class LoadingConnection {
                     header.rawOperation, status: status, requestID: header.requestID,
                     retryAfterMilliseconds: retryAfter), text: text)
         }
-        func replyLoading() {
-            reply(
-                .loading, retryAfter: Self.retryAfterMilliseconds,
-                text: "replaying, \(facts.progress.percent)% done")
-        }
         guard let operation = header.operation else { return reply(.unknownOperation) }
         if operation == .authenticate {
             let given = input.withBytes { bytes in (FrameHeader.bytes..<consumed).map { bytes[$0] } }
-            switch judge(given, facts) {
-            case .right: return reply(.ok)
-            case .wrong: return reply(.notAuthenticated)
-            case .later: return replyLoading()
-            }
+            session.isAuthenticated = isRight(given, facts)
+            return reply(session.isAuthenticated ? .ok : .notAuthenticated)
         }
         guard session.isAuthenticated else { return reply(.notAuthenticated) }
-        replyLoading()
-    }
-
-    /// Wrong passwords are slowed down by the account that the cores keep too: nobody gains by guessing now.
-    private func judge(_ given: [UInt8], _ facts: LoadingFacts) -> Judgement {
-        let now = suanpan_monotonic_ns()
-        let site = Peer.site(fd)
-        if !facts.password.isEmpty && facts.passwords.wait(site, now: now) > 0 { return .later }
-        if Front.passwordMatches(given, facts.password) {
-            session.isAuthenticated = true
-            return .right
-        }
-        facts.passwords.failed(site, now: now)
-        facts.board.notices.sayWrongPassword(door, fd, now: now)
-        return .wrong
+        reply(
+            .loading, retryAfter: Self.retryAfterMilliseconds, text: "replaying, \(facts.progress.percent)% done")
     }
 
     // MARK: RESP
@@ -212,11 +227,15 @@ final class LoadingConnection {
             switch parsed {
             case .needMore: return
             case .malformed(let error):
+                if case .foreign(let other) = error {
+                    Front.noteForeign(other, fd, door, facts.board, suanpan_monotonic_ns())
+                }
                 encoder.error(error, into: &output)
                 isEnding = true
             case .command(let consumed):
                 parser = RESPParser()
                 let command = input.withBytes { RESPCommand.decode(&arguments, $0) }
+                if command.givesPassword && holdsAttempt(facts) { return }
                 answer(command, arguments, facts)
                 input.removeFirst(consumed)
             }
@@ -233,11 +252,11 @@ final class LoadingConnection {
         switch command {
         case .nothing: break
         case .auth(_, let password):
-            switch judge(bytes(password, arguments), facts) {
-            case .right: encoder.ok(into: &output)
-            case .wrong: encoder.wrongPassword(into: &output)
-            case .later: encoder.loading(percent: facts.progress.percent, into: &output)
+            guard isRight(bytes(password, arguments), facts) else {
+                return encoder.wrongPassword(into: &output)
             }
+            session.isAuthenticated = true
+            encoder.ok(into: &output)
         case .hello(let hello): answerHello(hello, arguments, facts)
         case .reset:
             session = ConnectionSession(isAuthenticated: facts.password.isEmpty)
@@ -250,9 +269,7 @@ final class LoadingConnection {
             encoder.verbatim(text: facts.board.info(sections: sections), into: &output)
         case .client(let client):
             if case .setName(let name) = client { session.clientName = text(name, arguments) }
-            let about = RESPClientFacts(
-                connectionID: number, name: session.clientName, address: Peer.name(fd, ofPeer: true),
-                localAddress: Peer.name(fd, ofPeer: false), fd: fd)
+            let about = RESPClientFacts(connectionID: number, name: session.clientName, fd: fd)
             encoder.client(client, about, into: &output)
         case .command(let command):
             input.withBytes { encoder.command(command, arguments, input: $0, into: &output) }
@@ -286,11 +303,10 @@ final class LoadingConnection {
 
     private func answerHello(_ hello: RESPHello, _ arguments: borrowing RESPArguments, _ facts: LoadingFacts) {
         if let password = hello.password {
-            switch judge(bytes(password, arguments), facts) {
-            case .right: break
-            case .wrong: return encoder.wrongPassword(into: &output)
-            case .later: return encoder.loading(percent: facts.progress.percent, into: &output)
+            guard isRight(bytes(password, arguments), facts) else {
+                return encoder.wrongPassword(into: &output)
             }
+            session.isAuthenticated = true
         }
         guard session.isAuthenticated else { return encoder.notAuthenticated(into: &output) }
         if let name = hello.clientName { session.clientName = text(name, arguments) }

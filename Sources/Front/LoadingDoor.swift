@@ -21,7 +21,6 @@ public final class LoadingDoor: Sendable {
 
     private let listeners: [Listener]
     private let password: [UInt8]
-    private let passwords: PasswordGuard
     private let connectionsMax: Int
     private let board: StatusBoard
     private let progress: ReplayProgress
@@ -35,14 +34,12 @@ public final class LoadingDoor: Sendable {
 
     /// - Returns: Nil where the system has no descriptor left.
     public init?(
-        _ listeners: [Listener], password: [UInt8], passwords: PasswordGuard, connectionsMax: Int, board: StatusBoard,
-        progress: ReplayProgress
+        _ listeners: [Listener], password: [UInt8], connectionsMax: Int, board: StatusBoard, progress: ReplayProgress
     ) {
         bell = suanpan_eventfd()
         guard bell >= 0 else { return nil }
         self.listeners = listeners
         self.password = password
-        self.passwords = passwords
         self.connectionsMax = connectionsMax
         self.board = board
         self.progress = progress
@@ -75,12 +72,22 @@ public final class LoadingDoor: Sendable {
         _ = fcntl(fd, F_SETFL, waits ? flags & ~O_NONBLOCK : flags | O_NONBLOCK)
     }
 
+    /// Milliseconds to wait at most; -1: until something happens.
+    /// - Parameter held: When the first password that waits is to be judged.
+    private static func timeout(isPaused: Bool, held: UInt64?) -> CInt {
+        let pause = isPaused ? acceptPauseMilliseconds : -1
+        guard let held else { return pause }
+        let now = suanpan_monotonic_ns()
+        let left = held > now ? CInt(clamping: (held - now) / 1_000_000 + 1) : 0
+        return pause < 0 ? left : min(pause, left)
+    }
+
     // MARK: The thread
 
     /// The thread's body.
     public func run() {
         unsafe suanpan_name_thread("suanpan-loading")
-        let facts = LoadingFacts(password: password, passwords: passwords, board: board, progress: progress)
+        let facts = LoadingFacts(password: password, board: board, progress: progress)
         var arguments = RESPArguments()
         var scratch = [UInt8](repeating: 0, count: Self.readBytes)
         var connections: [LoadingConnection] = []
@@ -91,16 +98,25 @@ public final class LoadingDoor: Sendable {
             let doors = isPaused ? [] : listeners
             for listener in doors { polled.append(pollfd(fd: listener.fd, events: Int16(POLLIN), revents: 0)) }
             for connection in connections {
+                // One whose password waits is not looked at.
                 polled.append(
-                    pollfd(fd: connection.fd, events: Int16(connection.owes ? POLLOUT : POLLIN), revents: 0))
+                    pollfd(
+                        fd: connection.heldUntil == 0 ? connection.fd : -1,
+                        events: Int16(connection.owes ? POLLOUT : POLLIN), revents: 0))
             }
+            let held = connections.lazy.map(\.heldUntil).filter { $0 != 0 }.min()
+            let timeout = Self.timeout(isPaused: isPaused, held: held)
             // SAFETY: so many entries of an array that outlives the call.
             let found = unsafe polled.withUnsafeMutableBufferPointer {
-                unsafe poll($0.baseAddress, nfds_t($0.count), isPaused ? Self.acceptPauseMilliseconds : -1)
+                unsafe poll($0.baseAddress, nfds_t($0.count), timeout)
             }
             // Acquire: pairs with `stop`.
             if stopping.load(ordering: .acquiring) { break }
             isPaused = false
+            if held != nil {
+                let now = suanpan_monotonic_ns()
+                for connection in connections { connection.resume(&arguments, facts, now: now) }
+            }
             guard found > 0 else { continue }
             for (i, connection) in connections.enumerated() where polled[1 + doors.count + i].revents != 0 {
                 if connection.owes { connection.send() } else { connection.receive(&scratch, &arguments, facts) }

@@ -3,7 +3,7 @@
 internal import SuanpanCore
 
 extension StatusBoard {
-    static let redisSections = ["replication", "persistence", "stats", "cluster"]
+    static let redisSections = ["replication", "stats", "cluster"]
 
     func redisLines(of section: String) -> [String] {
         switch section {
@@ -13,29 +13,15 @@ extension StatusBoard {
                 "master_replid2:\(String(repeating: "0", count: 40))", "master_repl_offset:0", "second_repl_offset:-1",
                 "repl_backlog_active:0",
             ]
-        case "persistence":
-            return loadingLines + [
-                "async_loading:0", "rdb_bgsave_in_progress:0", "aof_enabled:1",
-                "aof_rewrite_in_progress:0", "aof_last_write_status:\(highest(.diskFull) == 0 ? "ok" : "err")",
-            ]
         case "stats":
             return [
                 "total_connections_received:\(sum(.accepted))", "total_commands_processed:\(sum(.requests))",
                 "instantaneous_ops_per_sec:\(sum(.rate))", "rejected_connections:\(sum(.refusedConnections))",
-                "acl_access_denied_auth:\(sum(.wrongPasswords))",
+                "acl_access_denied_auth:\(notices.count(.wrongPassword))",
             ]
         case "cluster": return ["cluster_enabled:0"]
         default: return []
         }
-    }
-
-    private var loadingLines: [String] {
-        guard let percent = loadingPercent else { return ["loading:0"] }
-        let bytes = loadingBytes
-        return [
-            "loading:1", "loading_total_bytes:\(bytes.total)", "loading_loaded_bytes:\(bytes.done)",
-            "loading_loaded_perc:\(percent).00",
-        ]
     }
 
     /// 40 hexadecimal digits that no other start of an engine has.

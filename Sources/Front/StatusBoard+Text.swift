@@ -8,7 +8,10 @@ internal import SuanpanCore
 extension StatusBoard {
     /// Sections of INFO in order.
     static let sections =
-        ["server", "overload", "security", "journal", "shards", "latency", "clients", "memory", "totals"]
+        [
+            "server", "persistence", "overload", "security", "journal", "shards", "latency", "clients", "memory",
+            "totals",
+        ]
         + redisSections
 
     /// INFO shows the sums of so many ledgers; TOTALS those of all.
@@ -41,6 +44,18 @@ extension StatusBoard {
                 "native_port:\(facts.nativePort)", "resp_port:\(facts.respPort)", "tcp_port:\(facts.respPort)",
                 "run_id:\(runID)",
             ]
+        case "persistence":
+            // By the names that Redis has for them.
+            let log = [
+                "async_loading:0", "rdb_bgsave_in_progress:0", "aof_enabled:1", "aof_rewrite_in_progress:0",
+                "aof_last_write_status:\(highest(.diskFull) == 0 ? "ok" : "err")",
+            ]
+            guard let percent = loadingPercent else { return ["loading:0"] + log }
+            let bytes = loadingBytes
+            return [
+                "loading:1", "loading_total_bytes:\(bytes.total)", "loading_loaded_bytes:\(bytes.done)",
+                "loading_loaded_perc:\(percent).00",
+            ] + log
         case "overload":
             return [
                 "writes_stopped:\(isBroken ? 1 : 0)", "busy_answers:\(sum(.busy))",
@@ -51,8 +66,8 @@ extension StatusBoard {
             ]
         case "security":
             return [
-                "auth_failures:\(sum(.wrongPasswords))", "auth_delayed:\(sum(.passwordsDelayed))",
-                "foreign_protocols:\(sum(.foreignProtocols))", "http:\(sum(.http))",
+                "auth_failures:\(notices.count(.wrongPassword))", "auth_delayed:\(notices.count(.passwordDelayed))",
+                "http:\(notices.count(.http))", "foreign_protocols:\(notices.count(.foreignProtocol))",
             ]
         case "journal":
             return ["journal_bytes:\(sum(.journalBytes))"]

@@ -15,7 +15,6 @@ public enum Metric: Int, CaseIterable, Sendable {
     case crossings, waits, restarts, redone, queueDepth, queueingP99, backpressure
     case cpuNanoseconds, ticks, rate, sleeps
     case cuts
-    case wrongPasswords, passwordsDelayed, foreignProtocols, http
 }
 
 /// What does not change while the engine runs.
@@ -46,8 +45,9 @@ public final class StatusBoard: Sendable {
     private let coreCount: Int
     private let rows: [Row]
 
-    /// Where cores tell the operator of what knocks at the doors.
+    /// What has knocked at the doors, and who guesses passwords.
     let notices = Notices()
+    let passwords = PasswordGuard()
 
     private let books = Mutex<Books?>(nil)
     private let broken = Atomic<Bool>(false)

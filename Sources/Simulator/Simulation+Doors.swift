@@ -99,8 +99,7 @@ extension Simulation {
                 routing: routing, password: [], connections: connectionCounts,
                 progressTimeoutNanoseconds: Network.timeout, replies: ReplyBudget(bytesMax: network.replyBytes),
                 board: StatusBoard(coreCount: shardCount, facts: StatusFacts()),
-                history: try HistoryDesk(routing: routing, shards: [], callers: [], bells: []),
-                passwords: PasswordGuard()),
+                history: try HistoryDesk(routing: routing, shards: [], callers: [], bells: [])),
             ring: &ring, requestLanes: requestLanes[i], controlLanes: lanes[i], bounds: network.bounds)
         let entrance = Entrance(ring, front)
         #if SUANPAN_FAILPOINTS

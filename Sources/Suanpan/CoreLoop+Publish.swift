@@ -30,10 +30,6 @@ extension CoreLoop {
         board.set(core, .malformed, f.malformed)
         board.set(core, .stalls, f.stalls)
         board.set(core, .timeouts, f.timeouts)
-        board.set(core, .wrongPasswords, f.wrongPasswords)
-        board.set(core, .passwordsDelayed, f.passwordsDelayed)
-        board.set(core, .foreignProtocols, f.foreignProtocols)
-        board.set(core, .http, f.http)
         board.set(core, .replyBytes, UInt64(max(0, front.replyBytes)))
 
         board.set(core, .accounts, UInt64(shard.ledger.accountCount))

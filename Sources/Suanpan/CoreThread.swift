@@ -45,7 +45,6 @@ struct CoreSetup: Sendable {
     let replies: ReplyBudget
     let board: StatusBoard
     let history: HistoryDesk
-    let passwords: PasswordGuard
     let control: EngineControl
     let barrier: StartBarrier
     let progress: ReplayProgress
@@ -266,8 +265,7 @@ enum CoreThread {
                     routing: setup.routing, password: Array((setup.configuration.password ?? "").utf8),
                     connections: setup.connections,
                     progressTimeoutNanoseconds: UInt64(setup.configuration.timeoutSeconds) * 1_000_000_000,
-                    replies: setup.replies, board: setup.board, history: setup.history,
-                    passwords: setup.passwords),
+                    replies: setup.replies, board: setup.board, history: setup.history),
                 ring: &ring, requestLanes: setup.requestLanes[i], controlLanes: setup.controlLanes[i])
         } catch { throw .ring(error) }
         var shard = Shard(

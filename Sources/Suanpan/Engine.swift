@@ -92,8 +92,7 @@ public final class Engine: Sendable {
             directory: box, preparer: preparer, sockets: sockets, callers: callers, history: history, control: control)
 
         progress.begin(shards: count)
-        let passwords = PasswordGuard()
-        let door = LoadingThread(sockets, configuration, passwords, board, progress)
+        let door = LoadingThread(sockets, configuration, board, progress)
         let connections = ConnectionCounts(coreCount: count, connectionsMax: configuration.connectionsMax)
         let lanes = LaneTable(coreCount: count)
         let cuts = CutBoard()
@@ -111,7 +110,7 @@ public final class Engine: Sendable {
                 configuration: configuration, directory: box.directory.shard(ShardID(i)),
                 wasEverAsynchronous: box.directory.wasEverAsynchronous, supply: preparer.supply(ShardID(i)),
                 routing: routing, key: key, memoryBytes: memory / count, bells: bells, callers: callers,
-                replies: replies, board: board, history: history, passwords: passwords, control: control,
+                replies: replies, board: board, history: history, control: control,
                 barrier: barrier, progress: progress,
                 start: start,
                 controlLanes: lanes.control,

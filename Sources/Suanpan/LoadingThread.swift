@@ -11,15 +11,14 @@ struct LoadingThread {
 
     /// - Returns: Nil where nothing listens, or the system has no descriptor or thread left: clients then wait in the backlog.
     init?(
-        _ sockets: Listeners, _ configuration: EngineConfiguration, _ passwords: PasswordGuard, _ board: StatusBoard,
-        _ progress: ReplayProgress
+        _ sockets: Listeners, _ configuration: EngineConfiguration, _ board: StatusBoard, _ progress: ReplayProgress
     ) {
         var listeners: [LoadingDoor.Listener] = []
         if sockets.nativeFD >= 0 { listeners.append(.init(fd: sockets.nativeFD, door: .native)) }
         if sockets.respFD >= 0 { listeners.append(.init(fd: sockets.respFD, door: .resp)) }
         guard !listeners.isEmpty,
             let door = LoadingDoor(
-                listeners, password: Array((configuration.password ?? "").utf8), passwords: passwords,
+                listeners, password: Array((configuration.password ?? "").utf8),
                 connectionsMax: configuration.connectionsMax, board: board, progress: progress)
         else { return nil }
         self.door = door

@@ -20,8 +20,7 @@ import Testing
             routing: routing, password: [], connections: ConnectionCounts(coreCount: 2, connectionsMax: 4),
             progressTimeoutNanoseconds: 1_000_000_000,
             replies: ReplyBudget(bytesMax: 1 << 20), board: StatusBoard(coreCount: 2, facts: StatusFacts()),
-            history: try HistoryDesk(routing: routing, shards: [], callers: [], bells: []),
-            passwords: PasswordGuard()),
+            history: try HistoryDesk(routing: routing, shards: [], callers: [], bells: [])),
         ring: &ring, requestLanes: [nil, requests.lane], controlLanes: [nil, control.lane])
     front.adopt(socket(AF_INET, CInt(SOCK_STREAM.rawValue), 0), .resp, ring: &ring)
     let c = 0
