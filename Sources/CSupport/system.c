@@ -19,7 +19,14 @@ static uint64_t clock_ns(clockid_t id) {
   return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 uint64_t suanpan_monotonic_ns(void) { return clock_ns(CLOCK_MONOTONIC); }
-uint64_t suanpan_realtime_ns(void) { return clock_ns(CLOCK_REALTIME); }
+uint64_t suanpan_realtime_ns(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_REALTIME, &t);
+  // A clock that is set to before 1970, or beyond 64 bits of nanoseconds (2554), must not wrap.
+  if (t.tv_sec < 0) return 0;
+  if (t.tv_sec >= (time_t)(UINT64_MAX / 1000000000u)) return UINT64_MAX;
+  return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
 uint64_t suanpan_thread_cpu_ns(void) { return clock_ns(CLOCK_THREAD_CPUTIME_ID); }
 
 int suanpan_pin_to_cpu(int cpu) {

@@ -47,13 +47,23 @@ struct ServeCommand: ParsableCommand {
     var timeout: String?
     @Option(help: ArgumentHelp("Pin each shard's thread to a CPU of its own. (default: on)", valueName: "on|off"))
     var pin: String?
+    @Option(
+        help: ArgumentHelp(
+            "check: don't start when the machine's clock is far ahead of the ledger. follow: it is right. (default: check)",
+            valueName: "check|follow"))
+    var clock: String?
+    @Option(
+        help: ArgumentHelp(
+            "Seconds that the machine's clock may jump ahead and be followed. (default: 60)", valueName: "n"))
+    var clockJumpMax: String?
 
     func run() throws {
         let settings = try Settings(
             arguments: [
                 "data": data, "shards": shards, "native": native, "resp": resp, "durability": durability,
                 "memory": memory, "password-file": passwordFile, "segment": segment,
-                "connections-max": connectionsMax, "timeout": timeout, "pin": pin,
+                "connections-max": connectionsMax, "timeout": timeout, "pin": pin, "clock": clock,
+                "clock-jump-max": clockJumpMax,
             ], configFile: config)
         let configuration = try EngineConfiguration(settings)
         var failure: Failure?
@@ -94,6 +104,8 @@ extension EngineConfiguration {
         timeoutSeconds = try settings.int("timeout", Bounds.timeoutSeconds) ?? timeoutSeconds
         pinThreads = try settings.bool("pin") ?? pinThreads
         segmentBytes = try settings.size("segment") ?? segmentBytes
+        clock = try settings.choice("clock", ClockPolicy.self) ?? clock
+        clockJumpMaxSeconds = try settings.int("clock-jump-max", Bounds.clockJumpMaxSeconds) ?? clockJumpMaxSeconds
         password = try EngineConfiguration.password(settings)
         guard native != nil || resp != nil else {
             throw .usage("--native off and --resp off leave no way in; open one of them")

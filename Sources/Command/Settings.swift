@@ -10,7 +10,7 @@ struct Settings {
     /// Options that a configuration file may hold. One file may serve all commands.
     static let optionNames: Set<String> = [
         "data", "shards", "native", "resp", "durability", "memory", "password", "password-file", "segment",
-        "connections-max", "timeout", "pin",
+        "connections-max", "timeout", "pin", "clock", "clock-jump-max",
         "target", "protocol", "profile", "accounts", "connections", "batch", "in-flight", "rate", "duration",
         "transfers", "hot-share", "hot-accounts", "cross-shard", "pending", "chain", "seed", "threads", "json",
         "format",

@@ -40,6 +40,8 @@ extension StatusBoard {
                 "data_directory:\(facts.dataDirectory)", "filesystem:\(facts.filesystem)",
                 "sync_ms:\(Self.three(facts.syncMilliseconds))", "recovered_ms:\(recoveredMilliseconds)",
                 "accounts:\(sum(.accounts))", "transfers:\(sum(.transfers))", "refusals:\(sum(.refusals))",
+                "clock_ahead_seconds:\(Self.seconds(clockAheadNanoseconds))",
+                "clock_behind_seconds:\(Self.seconds(clockBehindNanoseconds))",
                 "transfers_per_second:\(sum(.rate))", "used_cpu_seconds:\(Self.seconds(sum(.cpuNanoseconds)))",
                 "native_port:\(facts.nativePort)", "resp_port:\(facts.respPort)", "tcp_port:\(facts.respPort)",
                 "run_id:\(runID)",

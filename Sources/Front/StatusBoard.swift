@@ -42,6 +42,9 @@ public final class StatusBoard: Sendable {
     /// Of the start; nil: nothing is replayed.
     private let progress: ReplayProgress?
     private let recovered = Atomic<UInt64>(0)
+    /// Nanoseconds that the wall clock stands ahead of the engine's, or behind it.
+    private let clockAhead = Atomic<UInt64>(0)
+    private let clockBehind = Atomic<UInt64>(0)
     private let coreCount: Int
     private let rows: [Row]
 
@@ -74,6 +77,13 @@ public final class StatusBoard: Sendable {
     /// The logs are being replayed: so many percent of them are done. Nil: the engine serves.
     var loadingPercent: Int? { progress.flatMap { $0.isFinished ? nil : $0.percent } }
     var loadingBytes: (done: UInt64, total: UInt64) { progress.map { ($0.bytesDone, $0.bytesTotal) } ?? (0, 0) }
+
+    public func setClock(ahead: UInt64, behind: UInt64) {
+        clockAhead.store(ahead, ordering: .relaxed)
+        clockBehind.store(behind, ordering: .relaxed)
+    }
+    var clockAheadNanoseconds: UInt64 { clockAhead.load(ordering: .relaxed) }
+    var clockBehindNanoseconds: UInt64 { clockBehind.load(ordering: .relaxed) }
 
     public func set(_ core: Int, _ metric: Metric, _ value: UInt64) {
         rows[core].words[metric.rawValue].value.store(value, ordering: .relaxed)

@@ -52,7 +52,7 @@ extension CoreLoop {
         }
     }
 
-    private static func say(_ message: String) {
+    static func say(_ message: String) {
         let text = "suanpan: \(message)\n"
         // SAFETY: the bytes live for the call.
         unsafe text.utf8.withContiguousStorageIfAvailable { _ = unsafe write(2, $0.baseAddress, $0.count) }

@@ -19,7 +19,7 @@ extension CoreLoop {
         }
         publishedAt = now
         publishedTransfers = transfers
-        if core == 0 { shared.time.follow() }
+        followClock()
 
         let f = front.statistics
         board.set(core, .connections, f.connectionsOpen)

@@ -423,6 +423,8 @@ struct CoreLoop: ~Copyable {
             try submit(poll: true)
         }
         let woke = suanpan_monotonic_ns()
+        // The clock may have been set meanwhile.
+        if woke &- now > Self.publishEvery { followClock() }
         if shard.journal.wantsIdleGroup && woke &- now >= Self.idleGroupAfter { shard.journal.sealIdle() }
     }
 

@@ -70,6 +70,17 @@ struct CoreSetup: Sendable {
 final class StartBox: Sendable {
     let state: Mutex<StartState>
     init(_ state: StartState) { self.state = Mutex(state) }
+
+    /// The engine's time source: the first core that asks makes it.
+    func time(_ ceiling: UInt64, _ configuration: EngineConfiguration) throws(EngineError) -> EngineTime {
+        try state.withLock { s throws(EngineError) in
+            if let time = s.time { return time }
+            let time = try EngineTime(
+                ceiling: ceiling, policy: configuration.clock, jumpMaxSeconds: configuration.clockJumpMaxSeconds)
+            s.time = time
+            return time
+        }
+    }
 }
 
 enum CoreThread {
@@ -218,6 +229,7 @@ enum CoreThread {
         let i = setup.id.index
         let (facts, ceiling) = setup.start.state.withLock { ($0.facts.compactMap(\.self), $0.ceiling) }
         let all = facts.map(\.pairs)
+        let time = try setup.start.time(ceiling, setup.configuration)
         var options = JournalOptions()
         options.smallWritesInFlightMax = 1
         options.earlyWriteBytes = 512 << 10
@@ -250,11 +262,6 @@ enum CoreThread {
         try flush(&journal, &ring, ceiling)
         setup.start.state.withLock { $0.redone += missing.count }
 
-        let time = setup.start.state.withLock { s in
-            let time = s.time ?? EngineTime(ceiling: ceiling)
-            s.time = time
-            return time
-        }
         let clock = HybridClock(
             shard: setup.id, shardCount: setup.routing.shardCount, after: Timestamp(ceiling))
         var front: Front

@@ -30,6 +30,7 @@ public final class Engine: Sendable {
     let history: HistoryDesk
     private let resources: Mutex<EngineResources>
     private let isClosing = Atomic<Bool>(false)
+    private let time: EngineTime?
     /// The cores have ended and the directory is free.
     private let hasEnded = Atomic<Bool>(false)
     /// What the start found.
@@ -138,9 +139,11 @@ public final class Engine: Sendable {
             EngineStart(
                 shards: count, accounts: s.accounts, transfers: s.transfers, redone: s.redone, cuts: s.cuts,
                 recoveredMilliseconds: elapsed, clockBehindSeconds: s.time?.secondsAhead() ?? 0,
+                awaySeconds: s.time?.awaySeconds ?? 0,
                 native: configuration.native.map { Endpoint(host: $0.host, port: sockets.nativePort) },
                 resp: configuration.resp.map { Endpoint(host: $0.host, port: sockets.respPort) })
         }
+        time = start.state.withLock { $0.time }
         resources = Mutex(EngineResources(lanes: lanes, threads: threads))
     }
 
@@ -170,6 +173,21 @@ public final class Engine: Sendable {
 
     /// An engine that nobody holds any more closes, blocking: its cores work in memory that goes with it.
     deinit { closeBlocking() }
+
+    /// The machine's clock is right, however far it has jumped ahead: the engine follows it. Holds whose time is over by it
+    /// expire.
+    /// - Returns: False: it is not ahead, or beyond the year 2400.
+    @discardableResult
+    public func followClock() -> Bool {
+        time?.accept() ?? false
+    }
+
+    /// The same, in words for an operator.
+    func acceptClock() -> String {
+        followClock()
+            ? "note: the engine follows the machine's clock, as it was told to"
+            : "note: the machine's clock is not ahead of the engine's, or is beyond 2400: nothing to follow"
+    }
 
     /// Takes no more calls, finishes those under way, then stops: every answered call is durable. Later calls throw
     /// `closed`. Whoever comes second waits for the first.
@@ -354,6 +372,8 @@ public struct EngineStart: Sendable {
     public let recoveredMilliseconds: UInt64
     /// The wall clock stands so far behind the ledger's last timestamp: it was set back.
     public let clockBehindSeconds: UInt64
+    /// It stood so far ahead of it: so long the ledger was away.
+    public let awaySeconds: UInt64
     public let native: Endpoint?
     public let resp: Endpoint?
 }

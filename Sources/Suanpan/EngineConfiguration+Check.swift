@@ -14,6 +14,7 @@ extension EngineConfiguration {
         case password
         case connectionsMax = "connections-max"
         case timeoutSeconds = "timeout"
+        case clockJumpMaxSeconds = "clock-jump-max"
     }
 
     /// What is allowed, each bound with its reason.
@@ -27,6 +28,8 @@ extension EngineConfiguration {
         public static let connectionsMax = 1...1_000_000
         /// Above, a dead client holds its place for longer than an operator waits.
         public static let timeoutSeconds = 1...3600
+        /// A century: whatever the clock says is followed.
+        public static let clockJumpMaxSeconds = 0...3_153_600_000
         /// What a client may send before it has given the password.
         public static let passwordBytes = 1...4096
     }
@@ -39,6 +42,7 @@ extension EngineConfiguration {
         let numbers: [(Field, Int?, ClosedRange<Int>)] = [
             (.shards, shards, Bounds.shards), (.connectionsMax, connectionsMax, Bounds.connectionsMax),
             (.timeoutSeconds, timeoutSeconds, Bounds.timeoutSeconds),
+            (.clockJumpMaxSeconds, clockJumpMaxSeconds, Bounds.clockJumpMaxSeconds),
         ]
         for case (let field, let value?, let range) in numbers where !range.contains(value) {
             return .value(field, "\(value)", Self.advice(range))

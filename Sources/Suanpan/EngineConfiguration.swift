@@ -39,6 +39,11 @@ public struct EngineConfiguration: Sendable {
     public var connectionsMax = 16_384
     /// A client that has begun a request and does not get on with it for so long, or takes no reply: closed. At least 1.
     public var timeoutSeconds = 30
+    /// Whether a wall clock far ahead of the ledger's last timestamp is believed at this start.
+    public var clock = ClockPolicy.check
+    /// A step forward of the wall clock that a running engine follows, in seconds; a larger one is reported instead. Less
+    /// than the holds that matter last: what it skips, they lose.
+    public var clockJumpMaxSeconds = 60
     /// Pin each shard's thread to a CPU of its own, as far as there are CPUs.
     public var pinThreads = true
 

@@ -23,6 +23,8 @@ public enum EngineError: Error, Sendable, CustomStringConvertible {
     case configuration(String)
     /// `StartProgress.cancel` was called. The directory is as a crash would leave it; the next start goes on from there.
     case cancelled
+    /// The machine's clock, or the ledger's last timestamp, can't be believed. Nothing was changed.
+    case clock(String)
     /// The filter of a read is not one.
     case invalidFilter(FilterRefusal)
     /// Nothing was executed; try again later.
@@ -56,7 +58,7 @@ public enum EngineError: Error, Sendable, CustomStringConvertible {
         case .system(let error): "\(error)"
         case .failed(let why): "the engine has failed: \(why)"
         case .listen(let endpoint, let why): "cannot listen on \(endpoint): \(why)"
-        case .configuration(let what): what
+        case .configuration(let what), .clock(let what): what
         case .cancelled: "the start was cancelled"
         case .invalidFilter(let refusal): "invalid filter: \(refusal.rawValue)"
         case .busy: "busy: too many calls under way; nothing was executed, try again"

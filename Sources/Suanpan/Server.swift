@@ -43,6 +43,7 @@ public enum Server {
                 "at most \(configuration.connectionsMax) connections of \(connectionsMax), as this process may open "
                     + "\(files) files: raise the limit (ulimit -Hn) or set connections-max")
         }
+        signals.onUser { CoreLoop.say(engine.acceptClock()) }
         if ready(state) {
             engine.control.end.whenFailed { _ in signals.wake() }
             signals.wait()
@@ -71,6 +72,9 @@ public enum Server {
     /// Milliseconds, beyond what a core waits for its last writes.
     private static let failureWait = 8_000
 
+    /// A ledger away for longer says so: holds of that time are over.
+    private static let awayNoted: UInt64 = 86_400
+
     /// Files that are no connections: log segments, rings, bells, what the runtime opens.
     private static let filesReserved = 512
 
@@ -98,6 +102,11 @@ public enum Server {
             notes.append(
                 "the machine's clock stands \(start.clockBehindSeconds) s behind the ledger's last timestamp (was it set "
                     + "back?): timestamps go on from there")
+        }
+        if start.awaySeconds >= awayNoted {
+            notes.append(
+                "the machine's clock stands \(start.awaySeconds) s ahead of the ledger's last timestamp: holds whose time is "
+                    + "over expire now")
         }
         return ServerReady(
             nativeEndpoint: start.native, respEndpoint: start.resp, shards: start.shards,

@@ -11,7 +11,7 @@ uint32_t suanpan_crc32c(uint32_t crc, const void *bytes, size_t length);
 static inline void suanpan_prefetch(const void *address) { __builtin_prefetch(address, 0, 3); }
 static inline void suanpan_prefetch_write(const void *address) { __builtin_prefetch(address, 1, 3); }
 
-/// CLOCK_MONOTONIC and CLOCK_REALTIME in nanoseconds.
+/// CLOCK_MONOTONIC and CLOCK_REALTIME in nanoseconds; the latter 0 before 1970, UINT64_MAX from 2554 on.
 uint64_t suanpan_monotonic_ns(void);
 uint64_t suanpan_realtime_ns(void);
 
