@@ -30,8 +30,13 @@ public struct HybridClock: BitwiseCopyable, Sendable {
 
     /// A timestamp later than everything seen here, unique over all shards.
     public mutating func next() -> Timestamp {
-        lastOwn = floor < lastOwn ? lastOwn &+ shardCount : aligned(after: floor)
+        lastOwn = upcoming.nanoseconds
         return Timestamp(lastOwn)
+    }
+
+    /// What `next` would give now.
+    public var upcoming: Timestamp {
+        Timestamp(floor < lastOwn ? lastOwn &+ shardCount : aligned(after: floor))
     }
 
     private func aligned(after time: UInt64) -> UInt64 {

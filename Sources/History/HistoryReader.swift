@@ -171,9 +171,17 @@ public struct HistoryReader {
                 let debit = sides.debit ? places[record.body.debitAccountID] : nil
                 let credit = sides.credit ? places[record.body.creditAccountID] : nil
                 if debit == nil && credit == nil { return }
-                let (debitEffect, creditEffect) = held.effects(record.body)
+                let (debitEffect, creditEffect, _) = held.effects(record.body)
                 if let debit { found[debit].applyDebit(debitEffect) }
                 if let credit { found[credit].applyCredit(creditEffect) }
+            }
+            // Over by now, though the log does not say so yet.
+            for expiry in held.over(by: time) {
+                let (debit, credit, _) = held.effects(expiry)
+                for place in here.compactMap({ places[$0.id] }) {
+                    if found[place].id == expiry.debitAccountID { found[place].applyDebit(debit) }
+                    if found[place].id == expiry.creditAccountID { found[place].applyCredit(credit) }
+                }
             }
         }
         return found
@@ -203,6 +211,14 @@ public struct HistoryReader {
         let times = page.take().sorted()
         var balances = times.map { AccountBalance(timestamp: $0) }
         var hasHistory = false
+        func change(_ t: Transfer, at timestamp: Timestamp, _ held: inout HeldAmounts) {
+            let isDebit = t.debitAccountID == filter.account
+            let (debit, credit, deadline) = held.effects(t)
+            // In the first balance that shows it: what has expired, from its deadline on.
+            let from = deadline.map { min($0, timestamp) } ?? timestamp
+            let place = times.partitioningIndex { $0 >= from }
+            if place < times.count { balances[place].add(isDebit ? debit : credit, isDebit: isDebit) }
+        }
         for source in sources {
             var held = HeldAmounts()
             try scan(source, since: .zero) { record in
@@ -211,11 +227,9 @@ public struct HistoryReader {
                 }
                 let isDebit = record.body.debitAccountID == filter.account
                 guard record.isAccepted, isDebit || record.body.creditAccountID == filter.account else { return }
-                let (debit, credit) = held.effects(record.body)
-                // In the first balance that shows it.
-                let place = times.partitioningIndex { $0 >= record.timestamp }
-                if place < times.count { balances[place].add(isDebit ? debit : credit, isDebit: isDebit) }
+                change(record.body, at: record.timestamp, &held)
             }
+            for expiry in held.over(by: time) { change(expiry, at: time, &held) }
         }
         if !hasHistory { return [] }
         for i in balances.indices.dropFirst() { balances[i].add(balances[i - 1]) }
@@ -229,20 +243,28 @@ private struct HeldAmounts {
         var debit: AccountID
         var id: TransferID
     }
-    private var held: [Identity: (amount: Amount, flags: TransferFlags)] = [:]
+    private var held: [Identity: Transfer] = [:]
 
-    /// What an accepted transfer or an expiry does to its two accounts.
-    mutating func effects(_ t: Transfer) -> (debit: Effect, credit: Effect) {
-        var before: (amount: Amount, flags: TransferFlags) = (.zero, [])
+    /// What an accepted transfer or an expiry does to its two accounts; of an expiry, its deadline.
+    mutating func effects(_ t: Transfer) -> (debit: Effect, credit: Effect, deadline: Timestamp?) {
+        var before: Transfer?
         if t.flags.contains(.pending) {
-            held[Identity(debit: t.debitAccountID, id: t.id)] = (t.amount, t.flags)
+            held[Identity(debit: t.debitAccountID, id: t.id)] = t
         } else if t.flags.resolves {
-            before = held.removeValue(forKey: Identity(debit: t.debitAccountID, id: t.pendingID)) ?? before
+            before = held.removeValue(forKey: Identity(debit: t.debitAccountID, id: t.pendingID))
         }
+        let (amount, flags) = (before?.amount ?? .zero, before?.flags ?? [])
         return (
-            Effect(debitOf: t, held: before.amount, heldFlags: before.flags),
-            Effect(creditOf: t, held: before.amount, heldFlags: before.flags)
+            Effect(debitOf: t, held: amount, heldFlags: flags), Effect(creditOf: t, held: amount, heldFlags: flags),
+            t.id.isZero ? before.map { Timestamp($0.deadline) } : nil
         )
+    }
+
+    /// The expiries of what is still held though its deadline has passed, each to be taken by `effects`.
+    func over(by time: Timestamp) -> [Transfer] {
+        held.values.filter { $0.deadline != 0 && $0.deadline <= time.nanoseconds }.map {
+            LogRecord(expiryOf: $0, kind: .transfer, timestamp: time).body
+        }
     }
 }
 

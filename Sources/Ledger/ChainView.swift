@@ -86,6 +86,12 @@ public struct ChainView: ~Copyable {
         return false
     }
 
+    /// Some event takes what an account has left.
+    public var balances: Bool {
+        for i in 0..<eventCount where events[i].asked.flags.balances { return true }
+        return false
+    }
+
     /// Events that open a pending transfer.
     public var opens: Int {
         var opens = 0
@@ -96,8 +102,7 @@ public struct ChainView: ~Copyable {
     /// After the evaluation: more credits of its accounts might have changed it.
     public func restsOnCredits(_ outcome: ChainOutcome) -> Bool {
         if case .refused(_, let result) = outcome, result.code == .exceedsCredits { return true }
-        for i in 0..<eventCount where events[i].asked.flags.balances { return true }
-        return false
+        return balances
     }
 
     // MARK: Filling

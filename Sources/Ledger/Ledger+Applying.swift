@@ -150,9 +150,14 @@ extension Ledger {
     @inlinable public mutating func setBusy(_ i: PendingIndex, _ value: UInt32) { pendingTable.setBusy(i, value) }
 
     /// See `PendingTable.nextExpired`.
+    @inline(__always)
     public mutating func nextExpired(now: Timestamp) -> PendingIndex? { pendingTable.nextExpired(now: now) }
-    /// See `PendingTable.rearm`.
-    public mutating func rearm(_ i: PendingIndex) { pendingTable.rearm(i) }
+    /// See `PendingTable.take`.
+    public mutating func take(_ i: PendingIndex) { pendingTable.take(i) }
+    /// See `PendingTable.giveBack`.
+    public mutating func giveBack(_ i: PendingIndex) { pendingTable.giveBack(i) }
+    /// See `PendingTable.waiting(after:)`.
+    public func waiting(after i: PendingIndex) -> PendingIndex? { pendingTable.waiting(after: i) }
     /// See `PendingTable.nextLook`.
     public var nextExpiryLook: Timestamp? { pendingTable.nextLook }
     /// Calls `body` for every open pending transfer. For checks.

@@ -72,9 +72,12 @@ public enum PendingState: UInt8, BitwiseCopyable, Sendable {
 }
 
 extension Transfer {
-    /// When a pending transfer expires, by its timestamp; 0: never.
+    /// When a pending transfer expires, by its timestamp; 0: never. Not later than the end of time: it was compared with an
+    /// earlier timestamp.
     @inlinable public var deadline: UInt64 {
-        timeout == 0 ? 0 : timestamp.nanoseconds &+ UInt64(timeout) &* 1_000_000_000
+        if timeout == 0 { return 0 }
+        let (deadline, overflow) = timestamp.nanoseconds.addingReportingOverflow(UInt64(timeout) &* 1_000_000_000)
+        return overflow ? .max : deadline
     }
 
     /// Group 6 (Docs/Semantics.md), the part about the pending transfer: the refusal of a post or void, or `.created`.

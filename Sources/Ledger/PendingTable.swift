@@ -1,10 +1,6 @@
-// Open pending transfers of one shard, found by identity, and a wheel of seconds that says which have expired: a hashed
-// timing wheel (Varghese and Lauck 1987), one list per second modulo its size, linked through the entries. An entry is
-// in the debit account's shard, which decides on it, and in the credit account's, which needs the amount to release;
-// once where both are the same. Only the debit side's entries are on the wheel.
-//
-// It reads no clock. A transfer is taken as due from the full second after its deadline on; a post or void that comes
-// between the two is refused by the deadline itself.
+// Open pending transfers of one shard, found by identity. An entry is in the debit account's shard, which decides on it,
+// and in the credit account's, which needs the amount to release; once where both are the same. Both know when it is due:
+// `PendingTable+Due`.
 
 public import SuanpanCore
 
@@ -15,7 +11,14 @@ public import SuanpanCore
     @inlinable public var index: Int { Int(value) }
 }
 
-/// An open pending transfer.
+/// Links of a list through entries: each is an entry plus 1; 0: none.
+@frozen public struct DueLinks: BitwiseCopyable, Sendable {
+    @usableFromInline var next: UInt32 = 0
+    @usableFromInline var previous: UInt32 = 0
+    @inlinable init() {}
+}
+
+/// An open pending transfer: two cache lines.
 @frozen public struct PendingTransfer: BitwiseCopyable, Sendable {
     public var id: TransferID
     public var debitAccountID: AccountID
@@ -34,11 +37,14 @@ public import SuanpanCore
     @usableFromInline var credit: AccountIndex
     /// The shard's own: its slot that is resolving this, plus 1; 0: none.
     public var busy: UInt32
-    /// Place on the wheel, plus 1; 0: not on it.
-    @usableFromInline var second: UInt32
-    /// Links of the wheel's list, plus 1; of a free entry, `next` links the free ones.
+    /// Place on the wheel, plus 1; or one of `PendingTable`'s two lists of what is due; 0: it never is.
+    @usableFromInline var listed: UInt32
+    /// Links of that list, plus 1; of a free entry, `next` links the free ones.
     @usableFromInline var next: UInt32
     @usableFromInline var previous: UInt32
+    /// When it is due: links among what is due of its debit account, plus 1; and of its credit account.
+    @usableFromInline var ofDebit = DueLinks()
+    @usableFromInline var ofCredit = DueLinks()
 
     /// - Parameters:
     ///   - t: As accepted, with its timestamp.
@@ -59,7 +65,7 @@ public import SuanpanCore
         self.debit = debit ?? AccountIndex(0 as UInt32)
         self.credit = credit ?? AccountIndex(0 as UInt32)
         busy = 0
-        second = 0
+        listed = 0
         next = 0
         previous = 0
     }
@@ -84,14 +90,10 @@ public struct PendingTable: ~Copyable {
     @usableFromInline var openCount = 0
     public var count: Int { openCount }
 
-    /// By second modulo their number: the first entry due then, plus 1.
-    private var wheel = FixedArray<UInt32>(count: PendingTable.seconds)
-    /// The next second to look at: all that was due before has been handed out.
-    private var hand: UInt64 = 0
-    private var armedCount = 0
-
-    private static var seconds: Int { 1 << 16 }
-    private static var second: UInt64 { 1_000_000_000 }
+    /// When each is due.
+    var wheel = ExpiryWheel()
+    /// What is due, and open.
+    var due = DueTransfers()
 
     /// - Parameter bytesMax: Bound of entries and index together.
     public init(bytesMax: Int) {
@@ -147,7 +149,7 @@ public struct PendingTable: ~Copyable {
         }
     }
 
-    /// Adds an open transfer; one with a deadline whose debit account lives here goes onto the wheel.
+    /// Adds an open transfer; one with a deadline goes onto the wheel.
     /// - Complexity: O(1) amortised; allocates when the table grows by a chunk or a part of the index.
     /// - Returns: nil when the machine gave no memory (nothing changed).
     mutating func open(_ identityHash: UInt64, _ p: PendingTransfer) -> PendingIndex? {
@@ -167,85 +169,19 @@ public struct PendingTable: ~Copyable {
         }
         openCount += 1
         let added = PendingIndex(UInt32(i))
-        if p.deadline != 0 && p.debitIndex != nil { arm(added, from: hand) }
+        if p.deadline != 0 { arm(added) }
         return added
     }
 
     /// Takes a resolved transfer out.
     mutating func close(_ identityHash: UInt64, _ i: PendingIndex) {
-        if entries[i.index].second != 0 { disarm(i) }
+        if entries[i.index].listed != 0 { forgetDeadline(i) }
         let isThere = index.remove(identityHash, UInt64(i.value) + 1)
         invariant(isThere, "an open pending transfer is not in its index")
         openCount -= 1
         entries[i.index].id = TransferID(0)
         entries[i.index].next = freeHead
         freeHead = i.value + 1
-    }
-
-    // MARK: The wheel
-
-    /// The next transfer that is due, taken off the wheel; nil: none. Whoever asks expires it, or sees to it that what is
-    /// resolving it does, or puts it back with `rearm`. Until then it stays open.
-    /// - Complexity: O(1) a call beside the seconds passed, at most a turn of the wheel (18 hours, 65,536 places).
-    public mutating func nextExpired(now: Timestamp) -> PendingIndex? {
-        // No look at the wheel within the second that was looked at last.
-        if now.nanoseconds < hand &* Self.second { return nil }
-        let current = now.nanoseconds / Self.second
-        if armedCount == 0 {
-            hand = current + 1
-            return nil
-        }
-        if current >= hand &+ UInt64(Self.seconds) { hand = current - UInt64(Self.seconds) + 1 }
-        while hand <= current {
-            var link = wheel[Int(truncatingIfNeeded: hand) & (Self.seconds - 1)]
-            while link != 0 {
-                let i = PendingIndex(link - 1)
-                // The others are due a turn or more later.
-                if entries[i.index].deadline <= current &* Self.second {
-                    disarm(i)
-                    return i
-                }
-                link = entries[i.index].next
-            }
-            hand += 1
-        }
-        return nil
-    }
-
-    /// The time from which `nextExpired` may have more to say; nil: nothing will expire.
-    public var nextLook: Timestamp? { armedCount == 0 ? nil : Timestamp(hand &* Self.second) }
-
-    /// Puts a transfer that `nextExpired` gave back: the next call gives it again.
-    public mutating func rearm(_ i: PendingIndex) {
-        if entries[i.index].second == 0 { arm(i, from: hand) }
-    }
-
-    private mutating func arm(_ i: PendingIndex, from first: UInt64) {
-        let deadline = entries[i.index].deadline
-        let (full, part) = deadline.quotientAndRemainder(dividingBy: Self.second)
-        let due = max(part == 0 ? full : full + 1, first)
-        let at = Int(truncatingIfNeeded: due) & (Self.seconds - 1)
-        entries[i.index].second = UInt32(at) + 1
-        entries[i.index].previous = 0
-        entries[i.index].next = wheel[at]
-        if wheel[at] != 0 { entries[Int(wheel[at] - 1)].previous = i.value + 1 }
-        wheel[at] = i.value + 1
-        armedCount += 1
-    }
-
-    private mutating func disarm(_ i: PendingIndex) {
-        let next = entries[i.index].next
-        let previous = entries[i.index].previous
-        if next != 0 { entries[Int(next - 1)].previous = previous }
-        if previous != 0 {
-            entries[Int(previous - 1)].next = next
-        } else {
-            wheel[Int(entries[i.index].second - 1)] = next
-        }
-        entries[i.index].second = 0
-        entries[i.index].next = 0
-        entries[i.index].previous = 0
-        armedCount -= 1
     }
 
     /// Calls `body` for every open transfer. For checks.

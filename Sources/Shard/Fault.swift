@@ -36,6 +36,8 @@ public enum Fault: UInt8, CaseIterable, Sendable {
     case expireWithoutLock
     /// Of a committed chain only the first leg is applied.
     case applyChainInPart
+    /// What is due holds its money until its expiry is recorded.
+    case holdPastDeadline
     /// A copy is taken though the clock is past the cut.
     case cutThoughLate
     /// A cut leaves out commits that were under way.

@@ -96,6 +96,12 @@ extension Shard {
             guard t.flags.resolves else { continue }
             scratch.setPending(i, try pendingFact(t))
         }
+        // What is due has expired before this.
+        let balances = scratch.balances
+        for place in 0..<scratch.accountCount {
+            guard let index = ledger.find(scratch.account(place).id) else { continue }
+            if case .waits = expireDue(index, sidesThatMatter(index, balances: balances)) { return false }
+        }
         let mayBreakPromises = scratch.mayBreakPromises
         var mayMiss = false
         for place in 0..<scratch.accountCount {
@@ -172,14 +178,22 @@ extension Shard {
 
     // MARK: Beginning
 
-    /// Gives the chain in `scratch` a place and slots, and begins to lock, or queues it at its debit account.
+    /// Gives the chain in `scratch`, or of expiries in `expiryScratch`, a place and slots, and begins to lock, or queues it at its debit account.
     /// nil: no room at the moment, nothing happened.
     mutating func begin(_ kind: ChainKind, _ count: Int, _ origin: Origin) -> Int? {
-        guard freeChains.count > 0, chainPlaces + scratch.accountCount <= Self.chainPlacesMax else { return nil }
+        let isExpiry = kind == .expiry
+        let places = isExpiry ? expiryScratch.accountCount : scratch.accountCount
+        let kept = isExpiry ? 0 : Self.keptForExpiry
+        guard freeChains.count > kept, chainPlaces + places + kept * Limits.accountsPerChainMax <= Self.chainPlacesMax
+        else { return nil }
         let c = Int(freeChains.take())
         let chain = chainPool[c]
         chain.view.begin(ofAccounts: kind == .accounts)
-        for i in 0..<scratch.count { chain.view.add(scratch[i].asked) }
+        if isExpiry {
+            for i in 0..<expiryScratch.count { chain.view.add(expiryScratch[i].asked) }
+        } else {
+            for i in 0..<scratch.count { chain.view.add(scratch[i].asked) }
+        }
         // A post or void of a transfer that is open here: its credit account is known.
         for i in 0..<chain.view.count where kind == .transfers && chain.view[i].asked.flags.resolves {
             if let fact = ledger.openPendingFact(chain.view[i].asked) { chain.view.setPending(i, fact) }
@@ -192,6 +206,7 @@ extension Shard {
             return nil
         }
         chainPlaces += chain.view.accountCount
+        if isExpiry { expiriesUnderWay += 1 }
         let slot = chains[c].slot - 1
         // One event keeps its place among those of its debit account; chains have none.
         if let debit = ledger.find(chain.view[0].asked.debitAccountID), count == 1, kind == .transfers {
@@ -226,9 +241,11 @@ extension Shard {
             wanted &= ~(1 << UInt64(slots[Int(link - 1)].peer.value))
             link = slots[Int(link - 1)].chainNext
         }
-        guard freeSlots.count >= wanted.nonzeroBitCount else { return false }
+        let isExpiry = chains[c].kind == .expiry
+        let slotsKept = isExpiry ? 0 : Self.slotsKeptForExpiry
+        guard freeSlots.count >= wanted.nonzeroBitCount + slotsKept else { return false }
         for p in 0..<shardCount where wanted >> UInt64(p) & 1 == 1 {
-            guard hasCredit(p) else { return false }
+            guard hasCredit(p, kept: isExpiry ? 0 : Self.keptForExpiry) else { return false }
         }
         if wanted >> UInt64(id.value) & 1 == 1 { addSlot(c, id) }
         for p in 0..<shardCount where p != id.index && wanted >> UInt64(p) & 1 == 1 { addSlot(c, ShardID(p)) }
@@ -368,7 +385,10 @@ extension Shard {
             return letGo(c, .ending)
         case .expiry:
             chains[c].isAnswered = true
-            guard chain.view[0].pending.state == .open else { return letGo(c, .ending) }
+            for i in 0..<chain.view.count where chain.view[i].pending.state != .open {
+                giveBackExpiries(c)
+                return letGo(c, .ending)
+            }
             return record(c)
         case .accounts: return judgeAccounts(c)
         case .transfers: break
@@ -488,6 +508,7 @@ extension Shard {
             markDirty(debit)
         }
         chainPlaces -= chainPool[c].view.accountCount
+        if chains[c].kind == .expiry { expiriesUnderWay -= 1 }
         eachSlot(c) { shard, slot in
             shard.resubmitAfter(slot)
             shard.slots[Int(slot)].chain = 0
@@ -495,63 +516,5 @@ extension Shard {
         }
         chains[c].state = .free
         freeChains.give(UInt32(c))
-    }
-
-    // MARK: Expiry
-
-    /// When a pending transfer may be due.
-    public var nextExpiry: Timestamp? { ledger.nextExpiryLook }
-
-    /// Expires what is due, some at a time. What lacks room is first in the next turn: all that it lacks comes back soon.
-    mutating func expire() {
-        var left = 64
-        while left > 0, let look = ledger.nextExpiryLook, look.nanoseconds <= clock.now, hasRoom, freeChains.count > 1,
-            let due = ledger.nextExpired(now: Timestamp(clock.now))
-        {
-            left -= 1
-            if ledger.pending(due).busy != 0 { continue }
-            if !expire(due) { return ledger.rearm(due) }
-        }
-    }
-
-    /// Expires a pending transfer whose debit account lives here, at once or by a chain whose first slot is then its `busy`
-    /// word. False: no room at the moment.
-    private mutating func expire(_ due: PendingIndex) -> Bool {
-        let pending = ledger.pending(due).transfer
-        let debit = ledger.find(pending.debitAccountID)
-        let credit = ledger.find(pending.creditAccountID)
-        let isAllHere = if let debit, let credit { isFree(debit) && isFree(credit) } else { false }
-        if isAllHere || isFaulty(.expireWithoutLock) {
-            recordExpiry(pending)
-            return true
-        }
-        scratch.begin()
-        var event = pending
-        event.id = TransferID(0)
-        event.pendingID = pending.id
-        event.amount = .zero
-        event.flags = .voidPending
-        scratch.add(event)
-        let nobody = Origin(core: 0, operation: 0, request: 0, index: 0, stream: 0)
-        guard let c = begin(.expiry, 1, nobody) else { return false }
-        ledger.setBusy(due, chains[c].slot)
-        return true
-    }
-
-    /// The slot that is expiring the transfer which a post or void names; nil: none is, or it could be done at once.
-    mutating func expiring(_ t: borrowing Transfer) -> UInt32? {
-        guard t.flags.resolves, !t.id.isZero, routing.shard(of: t.debitAccountID) == id else { return nil }
-        let debit = t.debitAccountID
-        let named = t.pendingID
-        guard let due = ledger.findPending(debit, named),
-            PendingFact(ledger.pending(due)).isExpired(at: Timestamp(clock.now))
-        else { return nil }
-        if ledger.pending(due).busy == 0 && !expire(due) { return nil }
-        guard let left = ledger.findPending(debit, named), ledger.pending(left).busy != 0 else { return nil }
-        return ledger.pending(left).busy - 1
-    }
-
-    private mutating func recordExpiry(_ pending: Transfer) {
-        apply(LogRecord(expiryOf: pending, kind: .transfer, timestamp: clock.next()))
     }
 }

@@ -94,7 +94,7 @@ extension Shard {
             abortFollowers(message.slot)
             statistics.waits += 1
         case .letGo:
-            guard state == .preparing else { return expectAborting(state, "let go") }
+            guard state == .preparing || state == .waitingAtPeer else { return expectAborting(state, "let go") }
             abortFollowers(message.slot)
             let entry = undecidedEntry(slots[i].debit)
             unreserve(message.slot, entry)
@@ -390,6 +390,13 @@ extension Shard {
             // client, may have followed from it. They end, and what they bring stays, so this waits but a little longer.
             let best = ledger.debitRefusal(
                 debit, t, reservedDebits: 0, expectedCredits: undecided[entry].reservedCredits, now: now)
+            if best == worst {
+                switch expireDue(debit, worst.dueSides) {
+                case .nothing: break
+                case .expired: return true
+                case .waits: return false
+                }
+            }
             if best == worst && worst == .exceedsCredits && doubts(entry) { return false }
             if best == worst || isFaulty(.refuseInsteadOfWait) {
                 removeParkedHead(entry)
@@ -398,26 +405,30 @@ extension Shard {
             }
             return false
         }
+        var verdict = CreditVerdict.undecided
+        if slots[i].peer == id && undecided[entry].openHead == 0 {
+            verdict = creditVerdict(t, hashed(t))
+            if case .refused(let code) = verdict {
+                switch expireDue(creditOf: t, hashed(t), code) {
+                case .nothing: break
+                case .expired: return true
+                case .waits: verdict = .undecided
+                }
+            }
+        }
         removeParkedHead(entry)
         // Others may have taken the room since it came.
         if t.flags.contains(.pending) && !hasRoomForPending(1) {
             finish(slot, EventResult(.capacityExhausted), journal.appended)
             return true
         }
-        if slots[i].peer == id && undecided[entry].openHead == 0 {
-            switch creditVerdict(t, hashed(t)) {
-            case .refused(let code):
-                finish(slot, refuse(t, slots[i].identityHash, code), journal.appended)
-                return true
-            case .accepted(let credit):
-                let timestamp = accept(t, slots[i].identityHash, debit, credit)
-                finish(slot, EventResult(.created, timestamp: timestamp), journal.appended)
-                return true
-            case .undecided:
-                break
-            }
+        switch verdict {
+        case .refused(let code): finish(slot, refuse(t, slots[i].identityHash, code), journal.appended)
+        case .accepted(let credit):
+            let timestamp = accept(t, slots[i].identityHash, debit, credit)
+            finish(slot, EventResult(.created, timestamp: timestamp), journal.appended)
+        case .undecided: reserve(slot)
         }
-        reserve(slot)
         return true
     }
 }

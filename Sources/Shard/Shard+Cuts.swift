@@ -136,7 +136,7 @@ extension Shard {
         cutPart.cut = cut
         cutPart.isOpen = true
         if cut.asksForTotals {
-            cutPart.totals = (0..<ledger.ledgerCount).map { ledger.totals($0) }
+            cutPart.totals = ledger.totals(at: Timestamp(cut.time))
             summedLSN = journal.appended
         }
         copyAccounts(cut.accounts[id.index])
@@ -168,7 +168,7 @@ extension Shard {
     private mutating func copyAccount(_ index: AccountIndex) -> Int {
         if let place = cutPart.places[index.value] { return place }
         cutPart.places[index.value] = cutPart.accounts.count
-        cutPart.accounts.append(ledger.account(index))
+        cutPart.accounts.append(ledger.account(index, at: Timestamp(cutPart.time)))
         return cutPart.accounts.count - 1
     }
 
@@ -229,6 +229,15 @@ extension Shard {
         }
     }
 
+    /// A transfer that belongs to the cut holds, or releases, what is over by the cut's time: of the sums that is no part.
+    mutating func takeOutOfCut(_ over: (amount: Amount, isOpening: Bool), debit: AccountIndex?, credit: AccountIndex?) {
+        guard let either = debit ?? credit, !cutPart.totals.isEmpty else { return }
+        let slot = ledger.totalsSlot(of: either)
+        let change = over.isOpening ? 0 &- over.amount.value : over.amount.value
+        if debit != nil { cutPart.totals[slot].debitsPending &+= change }
+        if credit != nil { cutPart.totals[slot].creditsPending &+= change }
+    }
+
     /// An account has been created that belongs to the cut.
     mutating func putIntoCut(created account: AccountID) {
         guard let cut = cutPart.cut, let index = ledger.find(account) else { return }
@@ -247,7 +256,8 @@ extension Shard {
     ) {
         for side in [debit, credit] {
             guard let side, let place = cutPart.places[side.value] else { continue }
-            account(&cutPart.accounts[place], ledger.account(side))
+            let current = ledger.account(side, at: Timestamp(cutPart.time))
+            account(&cutPart.accounts[place], current)
         }
         // Both accounts share their ledger, and so its sums.
         guard let either = debit ?? credit, !cutPart.totals.isEmpty else { return }

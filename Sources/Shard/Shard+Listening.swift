@@ -59,7 +59,7 @@ extension Shard {
         for p in 0..<shardCount where p != id.index { ask(p, upTo: time) }
     }
 
-    private mutating func ask(_ p: Int, upTo time: UInt64) {
+    mutating func ask(_ p: Int, upTo time: UInt64) {
         if peers[p].heard >= time || peers[p].isAsked { return }
         peers[p].isAsked = true
         send(Message(.hear, from: id), to: ShardID(p))

@@ -95,6 +95,10 @@ extension Shard {
             if u != 0 && isTaken(Int(u - 1), for: p, besideCredits: besideCredits) { isFree = false }
         }
         if !isFree && participants[p].state == .lockWaiting { return markCreated(p, chain, besideCredits) }
+        if isFree, let (account, sides) = accountHeldByDue(chain) {
+            if participants[p].state == .lockWaiting { unmark(p) }
+            return die(p, undecidedEntry(account), barrier: order + 1, awaiting: sides)
+        }
         for place in 0..<chain.view.accountCount {
             guard let account = accountHere(chain, place) else { continue }
             let entry = undecidedEntry(account)
@@ -184,9 +188,10 @@ extension Shard {
     // MARK: Letting go
 
     /// Tells the coordinator to let go, and to begin again when what has become undecided on the account before `barrier`
-    /// has ended.
-    mutating func die(_ p: Int, _ entry: Int, barrier: UInt64) {
+    /// has ended, and nothing is due on the sides `awaited`.
+    mutating func die(_ p: Int, _ entry: Int, barrier: UInt64, awaiting awaited: DueSides = []) {
         participants[p].barrier = barrier
+        participants[p].awaited = awaited
         participants[p].state = .dying
         participants[p].account = undecided[entry].account
         Self.append(p, to: &undecided[entry].dyingList, in: &participants)
@@ -332,7 +337,10 @@ extension Shard {
         guard final.id.isZero else { return chain.view.record(i, kind, peer: peer, sequence: sequence) }
         var pending = final
         pending.id = final.pendingID
-        return LogRecord(expiryOf: pending, kind: kind, timestamp: final.timestamp, peer: peer, sequence: sequence)
+        var record = LogRecord(
+            expiryOf: pending, kind: kind, timestamp: final.timestamp, peer: peer, sequence: sequence)
+        if i + 1 < chain.view.count { record.flags.insert(.chainContinues) }
+        return record
     }
 
     /// Appends the record of an accepted transfer and applies the sides of it that live here.
@@ -350,6 +358,7 @@ extension Shard {
         let position = journal.append(record)
         // A leg of other shards, in the decision of its coordinator.
         if debit == nil && credit == nil { return }
+        let over = isInCut ? ledger.over(record, at: Timestamp(cutPart.time)) : nil
         if isInCut { takeOutOfCut(debit: debit, credit: credit) }
         ledger.apply(record, debit: debit, credit: credit, position: position.value)
         // A void or expiry may have opened an account again.
@@ -358,6 +367,7 @@ extension Shard {
             if let credit { ledger.setStatusLSN(credit, journal.appended) }
         }
         if isInCut { putIntoCut(debit: debit, credit: credit) }
+        if let over { takeOutOfCut(over, debit: debit, credit: credit) }
         if let debit {
             let u = ledger.undecided(debit)
             if u != 0 { undecided[Int(u - 1)].doubtedAt = 0 }

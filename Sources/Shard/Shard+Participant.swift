@@ -56,7 +56,11 @@ extension Shard {
         if transfer.value.flags.contains(.pending) && !hasRoomForPending(1) {
             return voteNo(p, .capacityExhausted, .zero)
         }
+        judge(p, transfer, credit)
+    }
 
+    /// Votes on a credit, or waits, or lets go.
+    private mutating func judge(_ p: Int, _ transfer: TransferReference, _ credit: AccountIndex) {
         // Seldom has any account been opened so lately that its own line must be asked.
         let opened = ledger.lastStatusLSN <= journal.acknowledged ? .zero : ledger.statusLSN(credit)
         let flags = ledger.flags(credit)
@@ -74,7 +78,13 @@ extension Shard {
         }
         let expected = u == 0 ? 0 : undecided[Int(u - 1)].reservedDebits
         let best = ledger.creditRefusal(credit, transfer.value, reservedCredits: 0, expectedDebits: expected)
-        if best == worst && best != .created { return voteNo(p, best, journal.appended) }
+        if best == worst && best != .created {
+            switch expireDue(credit, best.dueSides) {
+            case .nothing: return voteNo(p, best, journal.appended)
+            case .expired: return judge(p, transfer, credit)
+            case .waits: return die(p, undecidedEntry(credit), barrier: order + 1, awaiting: best.dueSides)
+            }
+        }
         if isFaulty(.refuseInsteadOfWait) { return voteNo(p, worst, journal.appended) }
 
         // The answer depends on what is undecided. It holds a debit at D: it may wait for younger ones only.
@@ -100,6 +110,7 @@ extension Shard {
         participants[p].recordFlags = []
         participants[p].opens = 0
         participants[p].chain = 0
+        participants[p].awaited = []
         return p
     }
 
@@ -299,8 +310,14 @@ extension Shard {
         let best = ledger.creditRefusal(
             account, t, reservedCredits: 0, expectedDebits: passed ? 0 : undecided[entry].reservedDebits)
         if best == worst {
+            let outcome = expireDue(account, best.dueSides)
+            if case .expired = outcome { return true }
             Self.remove(p, from: &undecided[entry].waitList, in: &participants)
-            voteNo(p, best, journal.appended)
+            if case .waits = outcome {
+                die(p, entry, barrier: order + 1, awaiting: best.dueSides)
+            } else {
+                voteNo(p, best, journal.appended)
+            }
             return true
         }
         if passed { participants[p].barrier = order + 1 }
@@ -314,6 +331,11 @@ extension Shard {
             let p = Int(link - 1)
             link = participants[p].next
             guard barrierPassed(entry, participants[p].barrier) else { continue }
+            let awaited = participants[p].awaited
+            if !awaited.isEmpty {
+                let due = ledger.due(of: undecided[entry].account, by: Timestamp(clock.now))
+                if !due.isDisjoint(with: awaited) { continue }
+            }
             Self.remove(p, from: &undecided[entry].dyingList, in: &participants)
             participants[p].state = .free
             answer(p, .again)

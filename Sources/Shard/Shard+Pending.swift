@@ -65,7 +65,11 @@ extension Shard {
         let final = t.completed(by: fact)
         let effect = Effect(debitOf: final, held: fact.amount, heldFlags: fact.flags)
         code = ledger.debitRefusal(debit, final, effect, .none, now: now)
-        if code != .created { return .answered(refuse(t, found.identityHash, code)) }
+        if code != .created {
+            // An account closed by what is due is open.
+            if case .nothing = expireDue(debit, code.dueSides) { return .answered(refuse(t, found.identityHash, code)) }
+            return try admitAsChain(t, origin)
+        }
         // 7
         let creditHash = ledger.accountHash(final.creditAccountID)
         let peer = routing.shard(of: final.creditAccountID)
@@ -82,7 +86,12 @@ extension Shard {
         if c != 0 && undecided[Int(c - 1)].lock | undecided[Int(c - 1)].mark != 0 { return try admitAsChain(t, origin) }
         let creditEffect = Effect(creditOf: final, held: fact.amount, heldFlags: fact.flags)
         code = ledger.creditRefusal(credit, final, creditEffect, .none)
-        if code != .created { return .answered(refuse(t, found.identityHash, code)) }
+        if code != .created {
+            if case .nothing = expireDue(credit, code.dueSides) {
+                return .answered(refuse(t, found.identityHash, code))
+            }
+            return try admitAsChain(t, origin)
+        }
         record.body.timestamp = clock.next()
         apply(record, debit, credit)
         return .answered(EventResult(.created, timestamp: record.timestamp))
@@ -113,14 +122,18 @@ extension Shard {
             .credit, participants[p].transfer.value, peer: ShardID(from), sequence: sequence)
         record.flags = participants[p].recordFlags
         let time = record.timestamp.nanoseconds
+        let entry = undecidedEntry(account)
         let before = ledger.account(account)
+        // To reads as of a time at which it is due, it holds nothing.
+        let isOver =
+            undecided[entry].readGroupTail != 0
+            && ledger.over(record, at: Timestamp(readGroups[entry].time)) != nil
         apply(record, nil, account, isInCut: isInCut(time: time, sequence, from: from))
         peers[from].appliedLSN = journal.appended.value
         failpoint(.credited)
-        let entry = undecidedEntry(account)
         let after = ledger.account(account)
         showToReads(
-            p, entry, time, pending: after.creditsPending.value &- before.creditsPending.value,
+            p, entry, time, pending: isOver ? 0 : after.creditsPending.value &- before.creditsPending.value,
             posted: after.creditsPosted.value &- before.creditsPosted.value)
         releaseCredit(p, entry)
     }

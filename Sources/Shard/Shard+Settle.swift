@@ -167,7 +167,7 @@ extension Shard {
         let mayMiss = mayMissCredits(undecided[entry].account)
         readGroups[entry].barrier = mayMiss ? .max : order + 1
         if mayMiss { listen(entry, upTo: clock.now) }
-        readGroups[entry].account = ledger.account(undecided[entry].account)
+        readGroups[entry].account = shown(undecided[entry].account)
     }
 
     /// A credit was decided at its coordinator: reads that began later show what it adds to the account.

@@ -84,6 +84,13 @@ extension Shard {
         let worst = ledger.debitRefusal(debit, t, reservedDebits: reservedDebits, expectedCredits: 0, now: now)
         if worst != .created {
             let best = ledger.debitRefusal(debit, t, reservedDebits: 0, expectedCredits: reservedCredits, now: now)
+            if best == worst {
+                switch expireDue(debit, worst.dueSides) {
+                case .nothing: break
+                case .expired: return try admit(t, origin, found)
+                case .waits: return park(t, origin, hash, debit, peer)
+                }
+            }
             // Refused whatever becomes of the undecided, and for the same reason.
             let isSure = worst != .exceedsCredits || !mayMissCredits(debit)
             if best == worst && isSure { return .answered(refuse(t, hash, worst)) }
@@ -102,7 +109,12 @@ extension Shard {
             return open(t, origin, hash, debit, peer)
         }
         switch creditVerdict(t, found) {
-        case .refused(let code): return .answered(refuse(t, hash, code))
+        case .refused(let code):
+            switch expireDue(creditOf: t, found, code) {
+            case .nothing: return .answered(refuse(t, hash, code))
+            case .expired: return try admit(t, origin, found)
+            case .waits: return open(t, origin, hash, debit, peer)
+            }
         case .undecided: return open(t, origin, hash, debit, peer)
         case .accepted(let credit):
             return .answered(EventResult(.created, timestamp: accept(t, hash, debit, credit)))
@@ -158,7 +170,7 @@ extension Shard {
         guard let index = ledger.find(account) else { return isBeingCreated(account) ? .stalled : .unknown }
         let u = ledger.undecided(index)
         let mayMiss = mayMissCredits(index)
-        if (u == 0 && !mayMiss) || isFaulty(.readUndecided) { return .found(ledger.account(index)) }
+        if (u == 0 && !mayMiss) || isFaulty(.readUndecided) { return .found(shown(index)) }
         guard freeWaiters.count > 0, freeUndecided.count > 0 else { return .stalled }
         let entry = undecidedEntry(index)
         if origin.stream != 0, let slot = newestOpen(entry, stream: origin.stream) {
@@ -166,7 +178,7 @@ extension Shard {
             return .deferred
         }
         let isLocked = undecided[entry].lock != 0
-        if undecided[entry].creditList.head == 0 && !isLocked && !mayMiss { return .found(ledger.account(index)) }
+        if undecided[entry].creditList.head == 0 && !isLocked && !mayMiss { return .found(shown(index)) }
         let waiter = makeWaiter(.accountRead, Self.readKey(account), origin)
         appendRead(entry, waiter)
         if undecided[entry].readGroupTail == 0 && !isLocked {
@@ -267,6 +279,12 @@ extension Shard {
         return best == worst && best != .created ? .refused(best) : .undecided
     }
 
+    /// Expires what is due of a credit account here, before a refusal that may rest on it.
+    mutating func expireDue(creditOf t: borrowing Transfer, _ found: Staged, _ code: ResultCode) -> DueOutcome {
+        guard let credit = find(t.creditAccountID, hash: found.creditHash, guess: found.credit) else { return .nothing }
+        return expireDue(credit, code.dueSides)
+    }
+
     /// Records and applies a transfer within this shard.
     @inline(__always)
     mutating func accept(_ t: borrowing Transfer, _ hash: UInt64, _ debit: AccountIndex, _ credit: AccountIndex)
@@ -335,10 +353,11 @@ extension Shard {
     }
 
     /// One more transfer may be open with this peer.
+    /// - Parameter kept: Of what there is, so much is for others.
     @inline(__always)
-    func hasCredit(_ p: Int) -> Bool {
-        peers[p].open < openPerPeerMax
-            && peers[p].decided &- peers[p].durableThere &+ UInt64(peers[p].open) < UInt64(redoPerPeerMax)
+    func hasCredit(_ p: Int, kept: Int = Shard.keptForExpiry) -> Bool {
+        peers[p].open + kept < openPerPeerMax
+            && peers[p].decided &- peers[p].durableThere &+ UInt64(peers[p].open + kept) < UInt64(redoPerPeerMax)
     }
 
     @inline(__always)

@@ -147,6 +147,11 @@ public struct Shard: ~Copyable {
     let chainPool: ChainPool
     var freeChains: FreeList
     var chainPlaces = 0
+    /// Of the chains, those that expire something.
+    var expiriesUnderWay = 0
+    /// For those that expire together: the events, and which they are.
+    var expiryScratch = ChainView()
+    var expiring = FixedArray<UInt32>(count: Limits.eventsPerChainMax)
     /// For what is decided at once.
     var scratch = ChainView()
     /// For chains of accounts.
@@ -252,7 +257,9 @@ public struct Shard: ~Copyable {
     /// sender coordinates a prepare and a release, per transfer that the receiver coordinates `waiting`, `letGo` or a
     /// vote, `again` and `released`; `revoke` and `revoked`; `hear` and `heard`; some for `durable`, and for a marker and an
     /// answer of each time that a cut begins again, which doubles its lead: fewer than 64 times.
-    public static func protocolCells(openPerPeer: Int) -> Int { openPerPeer * 8 + 2 * Revocations.countMax + 64 + 128 }
+    public static func protocolCells(openPerPeer: Int) -> Int {
+        (openPerPeer + keptForExpiry) * 8 + 2 * Revocations.countMax + 64 + 128
+    }
 
     /// - Parameters:
     ///   - lanes: By shard, the protocol lane from this shard to it; this shard is the producer.
@@ -274,8 +281,9 @@ public struct Shard: ~Copyable {
         let count = routing.shardCount
         let chainCount = min(Self.chainsMax, bounds.slots)
         let chainEntries = min(2 * Self.chainPlacesMax, chainCount * Limits.accountsPerChainMax)
-        let entries = bounds.slots * 2 + (bounds.openPerPeer + chainEntries) * count
-        let places = PairPlaces(open: bounds.openPerPeer)
+        let open = bounds.openPerPeer + Self.keptForExpiry
+        let entries = bounds.slots * 2 + (open + chainEntries) * count
+        let places = PairPlaces(open: open)
         var laneTable = FixedArray<Lane>(count: count)
         for (i, lane) in lanes.enumerated() { if let lane { laneTable[i] = lane } }
         var peerTable = FixedArray<PeerState>(count: count)
@@ -293,7 +301,7 @@ public struct Shard: ~Copyable {
         cutLead = bounds.cutLead
         pendingWindow = window
         slotCount = bounds.slots
-        openPerPeerMax = bounds.openPerPeer
+        openPerPeerMax = bounds.openPerPeer + Self.keptForExpiry
         redoPerPeerMax = bounds.redoPerPeer
         self.lanes = laneTable
         peers = peerTable
@@ -324,7 +332,8 @@ public struct Shard: ~Copyable {
 
     /// The same for an event that has a waiter already.
     var hasRoomAgain: Bool {
-        journal.hasRoom(records: Self.recordsPerStep) && freeSlots.count > 0 && freeUndecided.count > 2
+        journal.hasRoom(records: Self.recordsPerStep) && freeSlots.count > Self.slotsKeptForExpiry
+            && freeUndecided.count > 2
     }
 
     /// So many commits were applied at the start that a crash had left over.

@@ -106,7 +106,7 @@ enum ParticipantState: UInt8, BitwiseCopyable {
     case refusing
     /// Waits for younger transfers, in the account's queue.
     case waiting
-    /// Has been told to let go; gets `again` when what was undecided then has ended.
+    /// Has been told to let go; gets `again` when what was undecided then has ended, or what was due has expired.
     case dying
 
     // Of a chain. What it is about is its accounts here, all of them.
@@ -142,6 +142,8 @@ struct Participant: BitwiseCopyable {
     var isExpected: Bool
     /// Of a chain that holds its accounts: pending transfers that it may open.
     var opens: UInt8
+    /// Of one that let go: what must not be held by anything due before it begins again.
+    var awaited: DueSides
 }
 
 /// First and last of a doubly linked list of participants.

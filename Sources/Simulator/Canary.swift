@@ -13,6 +13,7 @@
         case waitWithoutDying, forgetIDs, forgetOpenIDs
         case unlockBeforeCommit, expireWithoutLock, applyChainInPart
         case keepStandingVotes, keepPromises
+        case holdPastDeadline
         case cutThoughLate, cutWithoutLanes, cutWithLaterCommits, cutBeforeDurable
         // Rules of what surrounds it.
         case answerAtOnceBeforeDurable, skipRedo, redoAgain, ignoreFailedWrite
@@ -49,7 +50,8 @@
                 options.crashes = 0
                 options.eventsMax = 100
                 options.visitsMax = 50
-            case .unlockBeforeCommit, .applyChainInPart, .expireWithoutLock: options.isPlain = false
+            case .unlockBeforeCommit, .applyChainInPart, .expireWithoutLock, .holdPastDeadline:
+                options.isPlain = false
             case .keepStandingVotes, .keepPromises:
                 options.isPlain = false
                 options.isContended = false

@@ -20,12 +20,17 @@ enum OrderRule {
 enum Step {
     /// A client's question. Without an answer: it may have happened, where the logs hold what it did.
     case event(Event)
-    /// The engine's own.
-    case expiry(Identity, Timestamp)
+    /// What is over at its deadline, whenever the engine records that: at the latest at this step.
+    case expiry(Identity, deadline: UInt64, by: Int)
 
     var invoked: Int { if case .event(let e) = self { e.invoked } else { 0 } }
     /// nil: it may take effect as late as it will, or not at all where it is a question.
-    var responded: Int? { if case .event(let e) = self { e.responded } else { nil } }
+    var responded: Int? {
+        switch self {
+        case .event(let e): e.responded
+        case .expiry(_, _, let by): by
+        }
+    }
 }
 
 struct Linearization {
@@ -90,7 +95,7 @@ struct Linearization {
         contested = Array(Set(contested))
         for (j, step) in sorted.enumerated() {
             guard case .event(let b) = step else {
-                if case .expiry(_, let timestamp) = step { guide.append(timestamp.nanoseconds) }
+                if case .expiry(_, let deadline, _) = step { guide.append(deadline) }
                 isEager.append(false)
                 continue
             }
@@ -274,7 +279,7 @@ struct Linearization {
     /// Takes a step in the model. True when what it was told, and what the logs say came of it, is the model's answer.
     private func attempt(_ step: Step, on model: inout ModelLedger) -> Bool {
         guard case .event(let event) = step else {
-            guard case .expiry(let identity, _) = step else { return false }
+            guard case .expiry(let identity, _, _) = step else { return false }
             return model.expire(identity, now: .max)
         }
         if event.isTurnedAway { return true }
@@ -365,8 +370,8 @@ struct Linearization {
     private func line(_ i: Int) -> String {
         switch steps[i] {
         case .event(let e): "\(e)"
-        case .expiry(let identity, let timestamp):
-            "expiry of \(identity.debit.value)/\(identity.id.value) @\(timestamp.nanoseconds)"
+        case .expiry(let identity, let deadline, let by):
+            "expiry of \(identity.debit.value)/\(identity.id.value) @\(deadline), by step \(by)"
         }
     }
 }

@@ -62,6 +62,7 @@ extension Simulation {
         trace("CRASH")
         for node in nodes { try loseWrites(node.writes) }
         for node in nodes { noteStatistics(node) }
+        noteClocks()
         closeDoors()
         nodes = []
         for i in events.indices where events[i].responded == nil { events[i].isLost = true }
@@ -78,6 +79,8 @@ extension Simulation {
             askAgain(c, clients[c].open + clients[c].backlog)
         }
     }
+
+    func noteClocks() { for node in nodes { latestClock = max(latestClock, node.shard.clock.now) } }
 
     /// Each write that was not finished: kept, dropped, or torn at sectors.
     private func loseWrites(_ writes: [WriteCommand]) throws {
@@ -163,10 +166,14 @@ extension Simulation {
             #endif
             made.append(node)
         }
-        // The clock may have stood still, or gone back, while nothing ran.
-        time = nodes.isEmpty && coverage.crashes == 0 || dice.chance(50) ? max(time, ceiling) : ceiling
+        let book = coverage.crashes > 0 ? try LogBook(logs, routing) : nil
+        // The clock may have stood still, or gone back, while nothing ran; but not behind a deadline that had passed, as
+        // somebody may have been shown that.
+        let passed = book?.open.values.map(\.deadline).filter { $0 <= max(time, latestClock) }.max() ?? 0
+        let keeps = nodes.isEmpty && coverage.crashes == 0 || dice.chance(50)
+        time = max(keeps ? time : 0, ceiling, passed)
         nodes = made
-        if coverage.crashes > 0 { try checkState("after recovery", try LogBook(logs, routing)) }
+        if let book { try checkState("after recovery", book) }
     }
 
     func checkPairs(_ pairs: [[PairNumbers]]) throws {

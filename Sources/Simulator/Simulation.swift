@@ -125,7 +125,16 @@ final class Simulation {
     var connectionCounts = ConnectionCounts(coreCount: 1, connectionsMax: 1)
     var hostiles: [HostileConnection] = []
     /// Nanoseconds.
-    var time: UInt64 = 1000
+    var time: UInt64 = 1000 {
+        didSet {
+            while let last = moments.last, last.time > time { moments.removeLast() }
+            if time > moments.last?.time ?? 0 { moments.append((time, step)) }
+        }
+    }
+    /// When it came to be how late.
+    var moments: [(time: UInt64, step: Int)] = []
+    /// The latest clock of any shard at the last quiet point.
+    var latestClock: UInt64 = 0
     var step = 0
     var events: [Event] = []
     /// By the identity of a transfer.

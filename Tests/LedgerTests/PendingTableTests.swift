@@ -1,5 +1,6 @@
-// Goal: the table of pending transfers finds what is open and nothing else; the wheel hands out each that is due, once,
-// within a second, however time jumps. Method: random openings, closings and looks beside a dictionary.
+// Goal: the table of pending transfers finds what is open and nothing else; hands out each that is due within a tick, however
+// time jumps; and tells of an account, exactly, what is due at a time. Method: random openings, closings and looks beside a
+// dictionary.
 
 import SuanpanCore
 import SuanpanLedger
@@ -54,20 +55,33 @@ import Testing
                     let p = ledger.pending(i)
                     let deadline = deadlines[p.id.value]
                     if deadline == nil || deadline == 0 || deadline! > now { wrong += 1 }
+                    // It stays the next one until somebody takes it, or it is resolved.
+                    if ledger.nextExpired(now: Timestamp(now)) != i { wrong += 1 }
                     if random.oneIn(4) {
-                        // What resolves it now may fail: it comes again.
-                        ledger.rearm(i)
-                        ledger.rearm(i)
-                        if ledger.nextExpired(now: Timestamp(now)) != i { wrong += 1 }
-                        ledger.rearm(i)
-                        continue
+                        ledger.take(i)
+                        ledger.take(i)
+                        if ledger.nextExpired(now: Timestamp(now)) == i { wrong += 1 }
                     }
                     resolve(&ledger, i, a, b)
                     deadlines[p.id.value] = nil
                     expired += 1
                 }
-                let late = deadlines.filter { $0.value != 0 && $0.value / Self.second + 2 <= now / Self.second }
+                let late = deadlines.filter { $0.value != 0 && $0.value + 2_100_000 <= now }
                 if !late.isEmpty { wrong += 1 }
+            case 7:
+                // By the account, to the nanosecond.
+                let next = deadlines.values.filter { $0 > now }.min() ?? now
+                if random.oneIn(8) { now = random.oneIn(2) ? next : max(now, next - 1) }
+                let due = deadlines.values.count { $0 != 0 && $0 <= now }
+                let shown = ledger.account(a, at: Timestamp(now)).debitsPending
+                if shown != Amount(UInt128(deadlines.count - due)) { wrong += 1 }
+                if ledger.due(of: a, by: Timestamp(now)) != (due == 0 ? [] : .debits) { wrong += 1 }
+                if ledger.due(of: b, by: Timestamp(now)) != (due == 0 ? [] : .credits) { wrong += 1 }
+                if ledger.totals(at: Timestamp(now)).map(\.creditsPending) != [shown.value] { wrong += 1 }
+                let isWaiting = ledger.waitingDue(of: a, .debits, by: Timestamp(now)) != nil
+                if isWaiting != (due > 0) || ledger.waitingDue(of: b, .closing, by: Timestamp(now)) != nil {
+                    wrong += 1
+                }
             default:
                 id += 1
                 let timeout = random.pick([0, 1, 1, 2, 3, 60, 65_535, 65_536, 65_537, 200_000] as [UInt32])
@@ -103,13 +117,24 @@ import Testing
         #expect(look(ledger) == nil)
         #expect(expired(&ledger, now) == nil)
         ledger.apply(pending(1, at: now, timeout: 2), debit: AccountIndex(0), credit: AccountIndex(1), position: 1)
-        #expect(look(ledger) == Timestamp(1001 * Self.second))
-        #expect(expired(&ledger, 1002 * Self.second + 5) == nil)
-        #expect(expired(&ledger, 1003 * Self.second) != nil)
-        #expect(expired(&ledger, 1003 * Self.second) == nil)
-        // Only the credit side is held here: its debit side's shard looks at the time.
+        // Not later than the tick after the deadline, and not earlier than a second ahead.
+        #expect(expired(&ledger, now + 1) == nil)
+        let first = look(ledger)?.nanoseconds ?? 0
+        #expect(first > now + Self.second * 9 / 10 && first < now + Self.second * 11 / 10)
+        #expect(expired(&ledger, now + Self.second * 3 / 2) == nil)
+        let second = look(ledger)?.nanoseconds ?? 0
+        #expect(second >= now + 2 * Self.second && second < now + 2 * Self.second + 5_000_000)
+        let due = expired(&ledger, second)
+        #expect(due != nil && look(ledger) == .zero)
+        if let due { ledger.take(due) }
+        #expect(expired(&ledger, second) == nil && look(ledger) == nil)
+        // Only the credit side is held here: its debit side's shard expires it, this one knows that it is due.
         ledger.apply(pending(2, at: now, timeout: 2), debit: nil, credit: AccountIndex(1), position: 2)
         #expect(expired(&ledger, 5000 * Self.second) == nil)
+        var elsewhere: [AccountID] = []
+        let sides = ledger.due(of: AccountIndex(1), by: Timestamp(5000 * Self.second))
+        ledger.forEachDueElsewhere(of: AccountIndex(1)) { elsewhere.append($0) }
+        #expect(sides == .credits && elsewhere == [AccountID(1)])
         let count = ledger.openPendingCount
         #expect(count == 2)
     }

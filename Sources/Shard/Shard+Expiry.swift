@@ -1,0 +1,224 @@
+// Expiry of pending transfers, by the debit account's shard. What is due counts as over from that moment on, wherever it is
+// asked for, though its expiry is recorded a little later, and may have to wait for others:
+//
+//     a read, a cut       as of a time T: leaves out what is due at T (`Ledger.account(_:at:)`)
+//     a refusal           that rests on what is due lets that expire first, and looks again
+//     a chain             likewise, before it says what it has found on an account where that could matter
+//
+// A transfer that is accepted asks for nothing of this: less money held would not have changed it. What must wait for an
+// expiry holds nothing meanwhile, as the expiry is younger and waits for whoever holds something.
+
+public import SuanpanCore
+internal import SuanpanJournal
+internal import SuanpanLedger
+
+/// What has become of what was due of an account.
+enum DueOutcome {
+    /// Nothing was, on the sides asked for.
+    case nothing
+    /// All of it has expired: look at the account again.
+    case expired
+    /// Some of it is being expired, here or by another shard; the account is looked at again when that has happened.
+    case waits
+}
+
+extension Shard {
+    /// When a pending transfer may be due.
+    public var nextExpiry: Timestamp? { ledger.nextExpiryLook }
+
+    /// Transfers that one step may expire at once, and those that one chain expires together.
+    private static var expiriesPerStep: Int { 64 }
+    /// Chains that expire something, under way: more would only wait for each other, where their accounts are few.
+    private static var expiryChainsMax: Int { 4 }
+    /// Waiting ones that are looked at for others of the same two shards.
+    private static var expiriesLookedAt: Int { 256 }
+    /// Of chains, and of the credits with each peer, those that only an expiry may use, and of slots as many as it needs:
+    /// whatever else is under way may be waiting for one.
+    static var keptForExpiry: Int { 1 }
+    static var slotsKeptForExpiry: Int { 2 * keptForExpiry }
+
+    /// An expiry may begin: the first always finds what it needs, others leave some to requests.
+    private var mayExpire: Bool {
+        guard journal.hasRoom(records: Self.recordsPerStep), freeUndecided.count > 2 else {
+            return false
+        }
+        if expiriesUnderWay == 0 { return freeChains.count > 0 && freeSlots.count >= Self.slotsKeptForExpiry }
+        return expiriesUnderWay < Self.expiryChainsMax && freeChains.count > chains.count / 4
+            && freeSlots.count > 2 * Self.slotsKeptForExpiry
+    }
+
+    /// Expires what is due, some at a time. What lacks room is first in the next turn: all that it lacks comes back soon.
+    mutating func expire() {
+        var left = Self.expiriesPerStep
+        while left > 0, let due = ledger.nextExpired(now: Timestamp(clock.now)), mayExpire {
+            left -= 1
+            if expireAtOnce(due) { continue }
+            let peer = routing.shard(of: ledger.pending(due).creditAccountID)
+            guard beginExpiry(due, { shard, next in shard.waiting(from: next, creditedBy: peer) }) else { return }
+        }
+    }
+
+    /// Expires a transfer whose accounts are here and held by no chain. False: nothing was done.
+    private mutating func expireAtOnce(_ due: PendingIndex) -> Bool {
+        let pending = ledger.pending(due)
+        if pending.busy != 0 {
+            ledger.take(due)
+            return true
+        }
+        let isAllHere =
+            if let debit = pending.debitIndex, let credit = pending.creditIndex {
+                isUnlocked(debit) && isUnlocked(credit)
+            } else { false }
+        guard isAllHere || isFaulty(.expireWithoutLock) else { return false }
+        recordExpiry(pending.transfer)
+        return true
+    }
+
+    /// Begins a chain that expires a transfer whose debit account lives here, and others with it. Its first slot is their
+    /// `busy` word.
+    /// - Parameter another: One more of the same credit shard that waits, given what stands behind the last one in the
+    ///   list; nil: there is none.
+    /// - Returns: False: no room at the moment, nothing was done.
+    private mutating func beginExpiry(
+        _ first: PendingIndex, _ another: (borrowing Shard, PendingIndex?) -> PendingIndex?
+    ) -> Bool {
+        expiryScratch.begin()
+        var count = 0
+        var due: PendingIndex? = first
+        while let i = due, count < Self.expiriesPerStep {
+            var event = ledger.pending(i).transfer
+            event.pendingID = event.id
+            event.id = TransferID(0)
+            event.amount = .zero
+            event.flags = .voidPending
+            expiryScratch.add(event)
+            expiring[count] = i.value
+            count += 1
+            let next = ledger.waiting(after: i)
+            ledger.take(i)
+            due = another(self, next)
+        }
+        let nobody = Origin(core: 0, operation: 0, request: 0, index: 0, stream: 0)
+        let c = begin(.expiry, count, nobody)
+        for k in 0..<count {
+            let i = PendingIndex(expiring[k])
+            if let c { ledger.setBusy(i, chains[c].slot) } else { ledger.giveBack(i) }
+        }
+        return c != nil
+    }
+
+    /// The first waiting one, from `first` on, whose credit account is another shard's, this one.
+    private borrowing func waiting(from first: PendingIndex?, creditedBy peer: ShardID) -> PendingIndex? {
+        if peer == id { return nil }
+        var left = Self.expiriesLookedAt
+        var next = first
+        while let i = next, left > 0 {
+            left -= 1
+            let pending = ledger.pending(i)
+            if pending.busy == 0 && routing.shard(of: pending.creditAccountID) == peer { return i }
+            next = ledger.waiting(after: i)
+        }
+        return nil
+    }
+
+    /// A chain of expiries was not decided, as something else has resolved one of them: the others wait again.
+    mutating func giveBackExpiries(_ c: Int) {
+        let chain = chainPool[c]
+        for k in 0..<chain.view.count {
+            let t = chain.view[k].asked
+            guard let i = ledger.findPending(t.debitAccountID, t.pendingID) else { continue }
+            ledger.setBusy(i, 0)
+            ledger.giveBack(i)
+        }
+    }
+
+    /// No chain holds the account or waits to: whatever else is undecided there is not hindered by less money held.
+    private func isUnlocked(_ account: AccountIndex) -> Bool {
+        let u = ledger.undecided(account)
+        return u == 0 || undecided[Int(u - 1)].lock | undecided[Int(u - 1)].mark == 0
+    }
+
+    mutating func recordExpiry(_ pending: Transfer) {
+        apply(LogRecord(expiryOf: pending, kind: .transfer, timestamp: clock.next()))
+    }
+
+    /// The slot that is expiring the transfer which a post or void names; nil: none is, or it could be done at once.
+    mutating func expiring(_ t: borrowing Transfer) -> UInt32? {
+        guard t.flags.resolves, !t.id.isZero, routing.shard(of: t.debitAccountID) == id else { return nil }
+        let debit = t.debitAccountID
+        let named = t.pendingID
+        guard let due = ledger.findPending(debit, named),
+            PendingFact(ledger.pending(due)).isExpired(at: Timestamp(clock.now))
+        else { return nil }
+        if ledger.pending(due).busy == 0 && !expireAtOnce(due) && !(mayExpire && beginExpiry(due, { _, _ in nil })) {
+            return nil
+        }
+        guard let left = ledger.findPending(debit, named), ledger.pending(left).busy != 0 else { return nil }
+        return ledger.pending(left).busy - 1
+    }
+
+    // MARK: Before something is refused
+
+    /// Expires what is due of an account on some of its sides. Call it before a refusal that rests on them: one for good must
+    /// not rest on what is over by its timestamp.
+    /// - Complexity: O(1) where nothing is due in this shard; else what is due of the account.
+    mutating func expireDue(_ account: AccountIndex, _ sides: DueSides) -> DueOutcome {
+        if sides.isEmpty || isFaulty(.holdPastDeadline) { return .nothing }
+        let now = clock.upcoming
+        if ledger.due(of: account, by: now).isDisjoint(with: sides) { return .nothing }
+        var left = Self.expiriesPerStep
+        while let due = ledger.waitingDue(of: account, sides, by: now) {
+            guard left > 0, mayExpire else { return .waits }
+            left -= 1
+            if expireAtOnce(due) { continue }
+            let peer = routing.shard(of: ledger.pending(due).creditAccountID)
+            let isBegun = beginExpiry(due) { shard, _ in
+                shard.ledger.waitingDue(of: account, sides, by: now) {
+                    peer != shard.id && shard.routing.shard(of: $0) == peer
+                }
+            }
+            guard isBegun else { return .waits }
+        }
+        if ledger.due(of: account, by: now).isDisjoint(with: sides) { return .expired }
+        hurryExpiries(account)
+        return .waits
+    }
+
+    /// Wakes the shards that must expire what is due of a credit account here: their clocks may not have come so far.
+    private mutating func hurryExpiries(_ account: AccountIndex) {
+        var shards: UInt64 = 0
+        ledger.forEachDueElsewhere(of: account) { shards |= 1 << UInt64(routing.shard(of: $0).value) }
+        for p in 0..<shardCount where shards >> UInt64(p) & 1 == 1 { ask(p, upTo: clock.now) }
+    }
+
+    /// The sides of an account whose holds can make a difference to a chain.
+    /// - Parameter balances: Some event takes what an account has left.
+    func sidesThatMatter(_ account: AccountIndex, balances: Bool) -> DueSides {
+        let flags = ledger.flags(account)
+        var sides: DueSides = balances || !ledger.isFarFromOverflow(account) ? [.debits, .credits] : []
+        if flags.contains(.debitsMustNotExceedCredits) { sides.insert(.debits) }
+        if flags.contains(.creditsMustNotExceedDebits) { sides.insert(.credits) }
+        if flags.contains(.closed) { sides.insert(.closing) }
+        return sides
+    }
+
+    /// An account of a chain, here, on which what is due could make a difference to it; it is being expired.
+    mutating func accountHeldByDue(_ chain: ChainReference) -> (AccountIndex, DueSides)? {
+        // An expiry, or a freeze.
+        if chain.view[0].asked.id.isZero { return nil }
+        let balances = chain.view.balances
+        for place in 0..<chain.view.accountCount {
+            guard let account = accountHere(chain, place) else { continue }
+            let sides = sidesThatMatter(account, balances: balances)
+            if case .waits = expireDue(account, sides) { return (account, sides) }
+        }
+        return nil
+    }
+
+    // MARK: Before something is shown
+
+    /// An account as it is by this shard's clock.
+    mutating func shown(_ account: AccountIndex) -> Account {
+        isFaulty(.holdPastDeadline) ? ledger.account(account) : ledger.account(account, at: Timestamp(clock.now))
+    }
+}
