@@ -30,7 +30,7 @@ public final class Engine: Sendable {
     let history: HistoryDesk
     private let resources: Mutex<EngineResources>
     private let isClosing = Atomic<Bool>(false)
-    private let time: EngineTime?
+    let time: EngineTime?
     /// The cores have ended and the directory is free.
     private let hasEnded = Atomic<Bool>(false)
     /// What the start found.
@@ -180,13 +180,6 @@ public final class Engine: Sendable {
     @discardableResult
     public func followClock() -> Bool {
         time?.accept() ?? false
-    }
-
-    /// The same, in words for an operator.
-    func acceptClock() -> String {
-        followClock()
-            ? "note: the engine follows the machine's clock, as it was told to"
-            : "note: the machine's clock is not ahead of the engine's, or is beyond 2400: nothing to follow"
     }
 
     /// Takes no more calls, finishes those under way, then stops: every answered call is durable. Later calls throw

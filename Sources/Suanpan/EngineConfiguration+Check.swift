@@ -28,7 +28,7 @@ extension EngineConfiguration {
         public static let connectionsMax = 1...1_000_000
         /// Above, a dead client holds its place for longer than an operator waits.
         public static let timeoutSeconds = 1...3600
-        /// A century: whatever the clock says is followed.
+        /// Up to a century, which is any.
         public static let clockJumpMaxSeconds = 0...3_153_600_000
         /// What a client may send before it has given the password.
         public static let passwordBytes = 1...4096

@@ -26,7 +26,12 @@ public enum Server {
     ) throws(EngineError) -> Int? {
         let progress = StartProgress()
         let signals: StopSignals
-        do throws(SystemError) { signals = try StopSignals { progress.cancel() } } catch { throw .system(error) }
+        let clock: ClockSignal
+        do throws(SystemError) {
+            ClockSignal.block()
+            signals = try StopSignals { progress.cancel() }
+            clock = try ClockSignal()
+        } catch { throw .system(error) }
         signal(SIGPIPE, SIG_IGN)
         var configuration = configuration
         let files = allowFiles(configuration.connectionsMax)
@@ -43,7 +48,7 @@ public enum Server {
                 "at most \(configuration.connectionsMax) connections of \(connectionsMax), as this process may open "
                     + "\(files) files: raise the limit (ulimit -Hn) or set connections-max")
         }
-        signals.onUser { CoreLoop.say(engine.acceptClock()) }
+        clock.serve(engine.time)
         if ready(state) {
             engine.control.end.whenFailed { _ in signals.wake() }
             signals.wait()

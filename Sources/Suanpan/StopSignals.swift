@@ -1,5 +1,4 @@
-// SIGTERM and SIGINT of a server process: the first asks it to end, whatever it does; the second ends it at once. And
-// SIGUSR1, by which an operator says something to one that serves.
+// SIGTERM and SIGINT of a server process: the first asks it to end, whatever it does; the second ends it at once.
 
 internal import Glibc
 internal import SuanpanCore
@@ -9,14 +8,12 @@ internal import Synchronization
 final class StopSignals: Sendable {
     /// Posted when the first signal has come.
     private let received = ReceivedSignal()
-    private let user = UserSignal()
 
     private static var set: sigset_t {
         var signals = sigset_t()
         unsafe sigemptyset(&signals)
         unsafe sigaddset(&signals, SIGTERM)
         unsafe sigaddset(&signals, SIGINT)
-        unsafe sigaddset(&signals, SIGUSR1)
         return signals
     }
 
@@ -25,14 +22,11 @@ final class StopSignals: Sendable {
     init(first: @escaping @Sendable () -> Void) throws(SystemError) {
         var signals = Self.set
         unsafe pthread_sigmask(SIG_BLOCK, &signals, nil)
-        let (received, user) = (received, user)
+        let received = received
         try SystemThread.start {
             var signals = Self.set
             var number: CInt = 0
-            repeat {
-                unsafe sigwait(&signals, &number)
-                if number == SIGUSR1 { user.come() }
-            } while number == SIGUSR1
+            unsafe sigwait(&signals, &number)
             // The next one finds this thread, and the default action.
             unsafe pthread_sigmask(SIG_UNBLOCK, &signals, nil)
             first()
@@ -44,14 +38,6 @@ final class StopSignals: Sendable {
     /// Blocks until the first signal has come, or `wake` was called.
     func wait() { received.wait() }
     func wake() { received.post() }
-
-    /// Calls `body` at each SIGUSR1 from now on; before, they do nothing.
-    func onUser(_ body: @escaping @Sendable () -> Void) { user.body.withLock { $0 = body } }
-}
-
-private final class UserSignal: Sendable {
-    let body = Mutex<(@Sendable () -> Void)?>(nil)
-    func come() { body.withLock(\.self)?() }
 }
 
 /// A semaphore of one event.
