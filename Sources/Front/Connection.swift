@@ -71,7 +71,7 @@ struct Connection: ~Copyable {
     var cursor = 0
     /// Requests not yet answered.
     var openRequests = 0
-    /// When it last got on: bytes of a frame in, bytes of a reply out.
+    /// When it last got on: bytes of a frame in, a request handled, bytes of a reply out.
     var progressAt: UInt64 = 0
     /// When the send under way began, and the bytes received since then.
     var sendBeganAt: UInt64 = 0
@@ -125,6 +125,7 @@ struct Connection: ~Copyable {
         sendBeganAt = now
         receivedSince = 0
         isMidRequest = false
+        requestBeganAt = now
         parser = RESPParser()
         respVersion = 2
         isAlone = false

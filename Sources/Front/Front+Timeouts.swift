@@ -6,8 +6,8 @@
 //                                            client has sent meanwhile
 //     the password is not given              `timeout` after the connection began, or was reset
 //
-// A connection that owes nothing may be silent for as long as it likes, also between MULTI and EXEC. Where one was turned
-// away for lack of places, half-sent requests and strangers have a quarter of the time: they go first.
+// A connection that owes nothing may be silent for as long as it likes, also between MULTI and EXEC. While no place is
+// free, half-sent requests and strangers have a quarter of the time: they go first.
 
 internal import SuanpanWire
 
@@ -30,8 +30,7 @@ extension Front {
             return connections.count > freeConnections.count
         }
         lastSweep = now
-        let isFull = statistics.connectionsRefused != refusedBefore
-        refusedBefore = statistics.connectionsRefused
+        let isFull = configuration.connections.total >= configuration.connections.connectionsMax
         var owing = false
         for c in 0..<connections.count where connections[c].mustProgress {
             owing = true

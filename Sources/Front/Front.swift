@@ -126,8 +126,6 @@ public struct Front: ~Copyable {
     /// In this turn: bytes of replies that may wait for a client before it is left unread, and for one whose replies are kept.
     var quietRoom = 0
     var keptRoom = 0
-    /// Connections refused until the last look at those that are late.
-    var refusedBefore: UInt64 = 0
 
     static var receiveGroup: UInt16 { 1 }
     static var receiveBytes: Int { 64 << 10 }
@@ -331,10 +329,10 @@ public struct Front: ~Copyable {
             connections[c].isReady = false
             if connections[c].state == .free { continue }
             if connections[c].state == .open || connections[c].current != 0 {
-                switch connections[c].door {
-                case .native: budget -= try workNative(c, &shard)
-                case .resp: budget -= try workRESP(c, &shard)
-                }
+                let handled = connections[c].door == .native ? try workNative(c, &shard) : try workRESP(c, &shard)
+                budget -= handled
+                // What waits for us is no fault of the client's.
+                if handled > 0 { connections[c].progressAt = now }
             }
             // Nothing more comes, and what came is handled: answer what is owed, then close.
             if connections[c].inputEnded && !connections[c].isReady && !connections[c].isStalled

@@ -90,7 +90,7 @@ class PipelineTests(ServedTests):
         return client.lookup_accounts([2])[0]["credits_posted"]
 
     def test_replies_are_kept_for_whoever_sends_everything_first(self):
-        server = self.serve("--timeout", "2", "--memory", "1GiB")
+        server = self.serve("--timeout", "8", "--memory", "1GiB")
         self.bystander()
         connection = self.open(server.resp, Narrow)
         connection.send(b"ACCOUNT.GET 1\r\n" * MANY)
@@ -103,7 +103,7 @@ class PipelineTests(ServedTests):
         self.assertEqual(int(info(server, "overload")["busy_answers"]), 0)
 
     def test_where_memory_ends_commands_are_refused_unexecuted(self):
-        server = self.serve("--timeout", "2", "--memory", str(LEAST_MEMORY))
+        server = self.serve("--timeout", "8", "--memory", str(LEAST_MEMORY))
         client = self.bystander()
         self.assertEqual(int(info(server, "memory")["reply_limit_bytes"]), REPLY_LIMIT)
         connection = self.open(server.resp, Narrow)
@@ -128,7 +128,7 @@ class PipelineTests(ServedTests):
         self.assertEqual(connection.ask("DISCARD"), "+OK")
 
     def test_a_pipeline_of_frames(self):
-        server = self.serve("--timeout", "2", "--memory", str(LEAST_MEMORY))
+        server = self.serve("--timeout", "8", "--memory", str(LEAST_MEMORY))
         client = self.bystander()
         connection = self.open(server.native)
         # Look-ups whose replies are more than the memory for them, then transfers.
@@ -149,7 +149,7 @@ class PipelineTests(ServedTests):
         self.assertEqual(statuses(connection, 1), {5000: native.OK})
 
     def test_many_that_read_last_share_the_memory(self):
-        server = self.serve("--timeout", "4", "--memory", str(LEAST_MEMORY))
+        server = self.serve("--timeout", "8", "--memory", str(LEAST_MEMORY))
         client = self.bystander()
         before = memory_bytes(server)
         connections = [self.open(server.resp, Narrow) for _ in range(4)]
