@@ -32,7 +32,7 @@ struct ServeCommand: ParsableCommand {
             "sync: an answer survives a power cut. async: it survives a killed process. (default: sync)",
             valueName: "sync|async"))
     var durability: String?
-    @Option(help: ArgumentHelp("Memory for ledger tables. (default: half of the machine's)", valueName: "size"))
+    @Option(help: ArgumentHelp("Memory for ledger tables. (default: half of what there is)", valueName: "size"))
     var memory: String?
     @Option(help: ArgumentHelp("File whose first line is the password of network clients.", valueName: "file"))
     var passwordFile: String?

@@ -152,6 +152,11 @@ public struct Front: ~Copyable {
     public static func controlCells(openPerPeer: Int, eventsOut: Int) -> Int {
         Shard.protocolCells(openPerPeer: openPerPeer) + adoptsMax + requestCells(eventsOut: eventsOut)
     }
+    /// What the lanes from one core to another take.
+    public static func laneBytes(shardCount: Int) -> Int {
+        LaneOwner.bytes(cells: controlCells(shardCount: shardCount))
+            + LaneOwner.bytes(cells: requestCells(shardCount: shardCount))
+    }
     /// Events handed in before the rest of the core gets its turn: short turns keep both sides of a crossing busy.
     public static var eventsPerTurn: Int { 1024 }
     /// Cells of a request lane, and of the results coming back, between a front and a shard.

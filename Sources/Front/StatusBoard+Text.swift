@@ -45,6 +45,7 @@ extension StatusBoard {
                 "transfers_per_second:\(sum(.rate))", "used_cpu_seconds:\(Self.seconds(sum(.cpuNanoseconds)))",
                 "native_port:\(facts.nativePort)", "resp_port:\(facts.respPort)", "tcp_port:\(facts.respPort)",
                 "run_id:\(runID)",
+                "pinned_cpus:\(facts.pinnedCPUs.map(String.init).joined(separator: ","))",
             ]
         case "persistence":
             // By the names that Redis has for them.
@@ -102,10 +103,12 @@ extension StatusBoard {
         case "memory":
             return [
                 "ledger_bytes:\(sum(.ledgerBytes))", "memory_limit_bytes:\(facts.memoryLimitBytes)",
+                "memory_fixed_bytes:\(facts.memoryFixedBytes)",
+                "memory_available_bytes:\(facts.memoryAvailableBytes)",
                 "reply_bytes:\(sum(.replyBytes))", "reply_limit_bytes:\(facts.replyLimitBytes)",
                 "used_memory:\(Self.residentBytes)", "maxmemory:\(facts.memoryLimitBytes)",
                 "maxmemory_policy:noeviction",
-            ]
+            ] + fullness
         case "totals":
             guard let books = lastTotals() else { return [] }
             return [
@@ -118,6 +121,16 @@ extension StatusBoard {
                 }
         default: return redisLines(of: section)
         }
+    }
+
+    /// How full the engine is: a table of any shard that is full refuses what needs it, whatever the others have left.
+    private var fullness: [String] {
+        let tables: [(name: String, percent: UInt64)] = [
+            ("accounts", highest(.accountsFull)), ("ids", highest(.idsFull)), ("pending", highest(.pendingsFull)),
+        ]
+        let first = tables.reduce(tables[0]) { $1.percent > $0.percent ? $1 : $0 }
+        return ["memory_full_percent:\(first.percent)", "fills_first:\(first.name)"]
+            + tables.map { "\($0.name)_full_percent:\($0.percent)" }
     }
 
     /// The reply of the native `status` operation.

@@ -9,6 +9,8 @@ internal import Synchronization
 public enum Metric: Int, CaseIterable, Sendable {
     case connections, accepted, refusedConnections, requests, busy, malformed, stalls, timeouts, replyBytes
     case accounts, transfers, refusals, ledgerBytes
+    /// How full tables are, in percent.
+    case accountsFull, idsFull, pendingsFull
     case appendedLSN, acknowledgedLSN, durableLSN, groups, journalBytes, records, diskFull
     case syncP50, syncP99, syncMax
     case latencyP50, latencyP99, latencyMax
@@ -34,6 +36,11 @@ public struct StatusFacts: Sendable {
     public var cpuModel = ""
     public var memoryLimitBytes = 0
     public var replyLimitBytes = 0
+    /// What the engine takes beside its tables, and what the machine or the control group has for all.
+    public var memoryFixedBytes = 0
+    public var memoryAvailableBytes = 0
+    /// By shard; empty: no thread is pinned.
+    public var pinnedCPUs: [Int] = []
     public init() {}
 }
 

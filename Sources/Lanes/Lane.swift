@@ -194,9 +194,8 @@ public struct LaneOwner: ~Copyable {
     /// left out: its position in the sequence is the one behind.
     /// - Parameter cells: Rounded up to a power of two.
     public init(cells: Int) {
-        var capacity = 64
-        while capacity < cells { capacity *= 2 }
-        bytes = (capacity + 1) * Lane.cellBytes
+        let capacity = Self.capacity(cells: cells)
+        bytes = Self.bytes(cells: cells)
         guard let memory = unsafe suanpan_map(bytes, bytes >= 2 << 20 ? 1 : 0) else {
             stop("out of memory: \(capacity * Lane.cellBytes) bytes for a lane")
         }
@@ -205,6 +204,15 @@ public struct LaneOwner: ~Copyable {
         unsafe self.page = page
         lane = unsafe Lane(page: page, cells: memory, mask: UInt64(capacity - 1))
     }
+
+    private static func capacity(cells: Int) -> Int {
+        var capacity = 64
+        while capacity < cells { capacity *= 2 }
+        return capacity
+    }
+
+    /// What a lane of so many cells takes.
+    public static func bytes(cells: Int) -> Int { (capacity(cells: cells) + 1) * Lane.cellBytes }
 
     deinit {
         unsafe suanpan_unmap(lane.cells, bytes)

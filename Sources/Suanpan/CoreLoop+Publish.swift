@@ -36,6 +36,10 @@ extension CoreLoop {
         board.set(core, .transfers, transfers)
         board.set(core, .refusals, shard.ledger.refusalCount)
         board.set(core, .ledgerBytes, UInt64(shard.ledger.memoryBytes))
+        let full = shard.ledger.fullness
+        board.set(core, .accountsFull, UInt64(full.accounts))
+        board.set(core, .idsFull, UInt64(full.ids))
+        board.set(core, .pendingsFull, UInt64(full.pendings))
         board.set(core, .crossings, shard.statistics.crossings)
         board.set(core, .waits, shard.statistics.waits)
         board.set(core, .restarts, shard.statistics.restarts)

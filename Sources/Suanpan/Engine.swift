@@ -48,21 +48,27 @@ public final class Engine: Sendable {
         let progress = (progress ?? StartProgress()).replay
         self.configuration = configuration
         try configuration.check()
-        var cpus = [CInt](repeating: 0, count: 1024)
-        // SAFETY: the call fills at most as many places as it is told, of an array that lives for it.
-        let allowed = unsafe max(1, Int(suanpan_allowed_cpus(&cpus, 1024)))
+        let group = ControlGroup.current()
+        let available = Machine.Memory(group)
+        let allowed = Machine.allowedCPUs()
+        let shardsDefault = MemoryPlan.shardsDefault(cpus: Machine.parallelism(allowed, group), available)
+        // Before a directory of so many is made.
+        if let shards = configuration.shards {
+            _ = try MemoryPlan(configuration.memoryBytes, shards: shards, available)
+        }
         let box: DirectoryBox
         let preparer: SegmentPreparer
         do throws(JournalError) {
-            box = DirectoryBox(try Self.open(configuration, cpus: allowed, progress))
+            box = DirectoryBox(try Self.open(configuration, shardsDefault: shardsDefault, progress))
             preparer = try SegmentPreparer(box.directory)
             try preparer.start()
         } catch { throw EngineError(starting: error) }
         let count = box.directory.shardCount
         routing = box.directory.routing
 
+        let plan = try MemoryPlan(configuration.memoryBytes, shards: count, available)
         let sockets = try Listeners(configuration)
-        let memory = configuration.memoryBytes ?? Machine.memoryBytes / 2
+        let claims = CPUClaims(configuration.pinThreads ? count : 0, of: allowed)
         var facts = Machine.facts(dataDirectory: configuration.dataDirectory)
         facts.version = Version.current
         facts.durability = configuration.durability.rawValue
@@ -71,8 +77,11 @@ public final class Engine: Sendable {
         facts.slots = routing.slots
         facts.nativePort = sockets.nativePort
         facts.respPort = sockets.respPort
-        facts.memoryLimitBytes = memory
-        facts.replyLimitBytes = memory / ReplyBudget.memoryShare
+        facts.memoryLimitBytes = plan.tableBytes
+        facts.memoryFixedBytes = plan.fixedBytes
+        facts.memoryAvailableBytes = available.bytes
+        facts.pinnedCPUs = claims.cpus
+        facts.replyLimitBytes = plan.tableBytes / ReplyBudget.memoryShare
         let replies = ReplyBudget(bytesMax: facts.replyLimitBytes)
         facts.startedAt = begun
         board = StatusBoard(coreCount: count, facts: facts, progress: progress)
@@ -90,7 +99,8 @@ public final class Engine: Sendable {
             throw .system(error)
         }
         hold = EngineHold(
-            directory: box, preparer: preparer, sockets: sockets, callers: callers, history: history, control: control)
+            directory: box, preparer: preparer, sockets: sockets, callers: callers, history: history, control: control,
+            claims: claims)
 
         progress.begin(shards: count)
         let door = LoadingThread(sockets, configuration, board, progress)
@@ -107,10 +117,10 @@ public final class Engine: Sendable {
         var setups: [CoreSetup] = []
         for i in 0..<count {
             let setup = CoreSetup(
-                id: ShardID(i), cpu: configuration.pinThreads && count <= allowed ? Int(cpus[i]) : nil,
+                id: ShardID(i), cpu: claims.cpus.isEmpty ? nil : claims.cpus[i],
                 configuration: configuration, directory: box.directory.shard(ShardID(i)),
                 wasEverAsynchronous: box.directory.wasEverAsynchronous, supply: preparer.supply(ShardID(i)),
-                routing: routing, key: key, memoryBytes: memory / count, bells: bells, callers: callers,
+                routing: routing, key: key, memoryBytes: plan.tableBytes / count, bells: bells, callers: callers,
                 replies: replies, board: board, history: history, control: control,
                 barrier: barrier, progress: progress,
                 start: start,
@@ -138,6 +148,7 @@ public final class Engine: Sendable {
         started = start.state.withLock { s in
             EngineStart(
                 shards: count, accounts: s.accounts, transfers: s.transfers, redone: s.redone, cuts: s.cuts,
+                notes: Self.notes(configuration, claims, shards: count, allowed: allowed),
                 recoveredMilliseconds: elapsed, clockBehindSeconds: s.time?.secondsAhead() ?? 0,
                 awaySeconds: s.time?.awaySeconds ?? 0,
                 native: configuration.native.map { Endpoint(host: $0.host, port: sockets.nativePort) },
@@ -145,6 +156,16 @@ public final class Engine: Sendable {
         }
         time = start.state.withLock { $0.time }
         resources = Mutex(EngineResources(lanes: lanes, threads: threads))
+    }
+
+    private static func notes(
+        _ configuration: EngineConfiguration, _ claims: CPUClaims, shards: Int, allowed: [Int]
+    ) -> [String] {
+        guard configuration.pinThreads, claims.cpus.isEmpty, shards <= allowed.count else { return [] }
+        return [
+            "the threads of \(shards) shards are not pinned: other engines have pinned theirs to CPUs of this machine, and "
+                + "too few of \(allowed.count) are free"
+        ]
     }
 
     /// Starts all threads. Where the system has too few, those that have started are told, and end.
@@ -162,10 +183,10 @@ public final class Engine: Sendable {
     }
 
     private static func open(
-        _ configuration: EngineConfiguration, cpus: Int, _ progress: ReplayProgress
+        _ configuration: EngineConfiguration, shardsDefault: Int, _ progress: ReplayProgress
     ) throws(JournalError) -> DataDirectory {
         var directory = try DataDirectory(
-            path: configuration.dataDirectory, shards: configuration.shards, shardsDefault: min(cpus, Limits.shardsMax),
+            path: configuration.dataDirectory, shards: configuration.shards, shardsDefault: shardsDefault,
             segmentBytes: configuration.segmentBytes, progress: progress)
         if configuration.durability == .async { try directory.noteAsynchronous() }
         return directory
@@ -362,6 +383,8 @@ public struct EngineStart: Sendable {
     public let redone: Int
     /// What was cut off the logs' ends, as text.
     public let cuts: [String]
+    /// What is not as it was asked for, as text.
+    public let notes: [String]
     public let recoveredMilliseconds: UInt64
     /// The wall clock stands so far behind the ledger's last timestamp: it was set back.
     public let clockBehindSeconds: UInt64

@@ -26,7 +26,8 @@ public struct EngineConfiguration: Sendable {
     /// Nil: what the directory holds, else the CPUs this process may use. 1 to 64.
     public var shards: Int?
     public var durability: Durability = .sync
-    /// Bound of the memory for ledger tables, a sixteenth of it for replies not taken; nil: half of the machine's.
+    /// Bound of the memory for ledger tables, a sixteenth of it for replies not taken; nil: half of the machine's or of its
+    /// control group's, less where the shards need more beside them.
     public var memoryBytes: Int?
     /// Size of a log segment when the directory is made; a multiple of 1 MiB. A directory keeps its own.
     public var segmentBytes = 128 << 20
@@ -44,7 +45,8 @@ public struct EngineConfiguration: Sendable {
     /// A step forward of the wall clock that a running engine follows, in seconds; a larger one is reported instead. Less
     /// than the holds that matter last: what it skips, they lose.
     public var clockJumpMaxSeconds = 60
-    /// Pin each shard's thread to a CPU of its own, as far as there are CPUs.
+    /// Pin each shard's thread to a CPU of its own that no other engine of the machine has pinned; none, where too few are
+    /// free.
     public var pinThreads = true
 
     public init(dataDirectory: String, shards: Int? = nil) {

@@ -15,11 +15,13 @@ final class EngineHold: Sendable {
     private let callers: [CallerLane]
     private let history: HistoryDesk
     private let control: EngineControl
+    private let claims: Mutex<CPUClaims?>
 
     init(
         directory: DirectoryBox, preparer: SegmentPreparer, sockets: Listeners, callers: [CallerLane],
-        history: HistoryDesk, control: EngineControl
+        history: HistoryDesk, control: EngineControl, claims: CPUClaims
     ) {
+        self.claims = Mutex(claims)
         self.directory = Mutex(directory)
         self.preparer = preparer
         self.sockets = sockets
@@ -35,6 +37,7 @@ final class EngineHold: Sendable {
         // Core 0 accepts on them until it ends.
         if !hasClosedSockets.exchange(true, ordering: .acquiringAndReleasing) { sockets.close() }
         preparer.stop()
+        claims.withLock { $0 = nil }
         // A write that the disk has not answered may still reach a file, so nobody else may write there.
         if !control.hasWritesLeft { directory.withLock { $0 = nil } }
         // Calls may only now be being handed over; those that the reader of history has end with it.

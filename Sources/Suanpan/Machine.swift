@@ -7,6 +7,34 @@ internal import SuanpanFront
 enum Machine {
     static var memoryBytes: Int { sysconf(CInt(_SC_PHYS_PAGES)) * sysconf(CInt(_SC_PAGESIZE)) }
 
+    /// The memory that this process may use, and who says so.
+    struct Memory {
+        var bytes: Int
+        var source: String
+
+        init(_ group: ControlGroup, machineBytes: Int = Machine.memoryBytes) {
+            bytes = machineBytes
+            source = "this machine has"
+            if let limit = group.memoryBytes, limit < bytes {
+                bytes = limit
+                source = "its control group allows"
+            }
+        }
+    }
+
+    /// The CPUs that this process may run on.
+    static func allowedCPUs() -> [Int] {
+        var cpus = [CInt](repeating: 0, count: 1024)
+        // SAFETY: the call fills at most as many places as it is told, of an array that lives for it.
+        let count = unsafe Int(suanpan_allowed_cpus(&cpus, 1024))
+        return count > 0 ? cpus.prefix(count).map(Int.init) : [0]
+    }
+
+    /// So many threads can run at a time: a quota of CPU time counts as the whole CPUs that it is worth.
+    static func parallelism(_ allowed: [Int], _ group: ControlGroup) -> Int {
+        group.cpus.map { max(1, min(allowed.count, Int($0))) } ?? allowed.count
+    }
+
     static func facts(dataDirectory: String) -> StatusFacts {
         var facts = StatusFacts()
         facts.dataDirectory = dataDirectory

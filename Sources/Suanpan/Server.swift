@@ -99,7 +99,7 @@ public enum Server {
     }
 
     private static func describe(_ start: EngineStart) -> ServerReady {
-        var notes = start.cuts
+        var notes = start.cuts + start.notes
         if start.redone > 0 {
             notes.append("\(start.redone) crossing transfers decided before the stop were credited now")
         }

@@ -18,10 +18,10 @@ START_SECONDS = 120
 class Server:
     """One engine on a throw-away directory. `restart` keeps the directory, `close` removes it."""
 
-    def __init__(self, shards=2, environment=None, options=()):
+    def __init__(self, shards=2, environment=None, options=(), prefix=()):
         os.makedirs(DATA_PARENT, exist_ok=True)
         self.directory = tempfile.mkdtemp(prefix="data-", dir=DATA_PARENT)
-        self.shards, self.options = shards, list(options)
+        self.shards, self.options, self.prefix = shards, list(options), list(prefix)
         self.environment = dict(os.environ, **(environment or {}))
         self.process = None
         try:
@@ -31,7 +31,7 @@ class Server:
             raise
 
     def start(self):
-        command = [BINARY, "serve", "--data", self.directory, "--native", "127.0.0.1:0", "--resp", "127.0.0.1:0",
+        command = [*self.prefix, BINARY, "serve", "--data", self.directory, "--native", "127.0.0.1:0", "--resp", "127.0.0.1:0",
                    "--shards", str(self.shards)] + self.options
         self.errors = tempfile.TemporaryFile()
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self.errors, env=self.environment)

@@ -1,0 +1,54 @@
+// What an engine takes of memory, and whether the machine has it: the bound of its tables, and beside it what shards need
+// whatever they hold. An engine that cannot fit is refused before it starts; one that fits answers `capacity_exhausted` when
+// its tables are full, and is never killed for what it was promised.
+
+internal import SuanpanFront
+internal import SuanpanShard
+
+struct MemoryPlan {
+    /// Bound of the ledgers' tables.
+    let tableBytes: Int
+    /// Everything else, when it is busy.
+    let fixedBytes: Int
+
+    /// The program, its threads, the start.
+    private static let processBytes = 40 << 20
+    /// Of a shard: buffers of its log and its connections, results under way, tables of what is undecided. Measured under a
+    /// load of full batches: 36 to 44 MiB.
+    private static let shardBytes = 40 << 20
+
+    /// What so many shards take beside their tables. The lanes between them grow with the square of their number.
+    static func fixedBytes(shards: Int) -> Int {
+        processBytes + shards * (shardBytes + Shard.peerTableBytes(shardCount: shards)) + laneBytes(shards: shards)
+    }
+
+    static func laneBytes(shards: Int) -> Int { shards * (shards - 1) * Front.laneBytes(shardCount: shards) }
+
+    /// Shards of a new directory where nobody says how many: as many as `cpus`, or as few as leave half of the memory.
+    static func shardsDefault(cpus: Int, _ memory: Machine.Memory) -> Int {
+        var shards = min(cpus, EngineConfiguration.Bounds.shards.upperBound)
+        while shards > 1 && fixedBytes(shards: shards) > memory.bytes / 2 { shards -= 1 }
+        return shards
+    }
+
+    /// - Parameter asked: The bound that was given; nil: half of the memory, less where the rest of the engine needs more.
+    /// - Throws: Where it cannot fit: what takes how much, and what to do.
+    init(_ asked: Int?, shards: Int, _ memory: Machine.Memory) throws(EngineError) {
+        let least = EngineConfiguration.Bounds.memoryBytes.lowerBound
+        fixedBytes = Self.fixedBytes(shards: shards)
+        tableBytes = asked ?? max(least, Self.wholeMegabytes(min(memory.bytes / 2, memory.bytes - fixedBytes)))
+        guard fixedBytes + tableBytes > memory.bytes else { return }
+        let (fixed, lanes) = (Self.text(fixedBytes), Self.text(Self.laneBytes(shards: shards)))
+        let isTooFew = fixedBytes + least > memory.bytes
+        let remedy =
+            isTooFew
+            ? "use fewer shards, or give it more memory"
+            : "give less memory (at most \(Self.text(memory.bytes - fixedBytes))), or use fewer shards"
+        throw .configuration(
+            "\(shards) shards take \(fixed) of memory (\(lanes) of it for the lanes between them) and their tables up to "
+                + "\(Self.text(tableBytes)): \(memory.source) \(Self.text(memory.bytes)); \(remedy)")
+    }
+
+    private static func wholeMegabytes(_ bytes: Int) -> Int { bytes & ~((1 << 20) - 1) }
+    private static func text(_ bytes: Int) -> String { "\(max(0, bytes) >> 20) MiB" }
+}
