@@ -85,6 +85,10 @@ int suanpan_is_lock_shared(int fd) {
   struct flock l = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
   return !fcntl(fd, F_OFD_GETLK, &l) && l.l_type == F_RDLCK;
 }
+void suanpan_unlock_file(int fd) {
+  struct flock l = {.l_type = F_UNLCK, .l_whence = SEEK_SET};
+  fcntl(fd, F_OFD_SETLK, &l);
+}
 int64_t suanpan_filesystem_type(const char *path) {
   struct statfs s;
   return statfs(path, &s) ? -errno : (int64_t)s.f_type;

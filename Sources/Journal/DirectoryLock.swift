@@ -67,7 +67,7 @@ final class DirectoryLock: Sendable {
             }
             return DirectoryLock(path, fd, try System.inode(fd, path: path), try LockText(path))
         } catch {
-            System.close(fd)
+            System.unlock(fd)
             throw error
         }
     }
@@ -89,7 +89,7 @@ final class DirectoryLock: Sendable {
 
     deinit {
         guard fd >= 0 else { return }
-        defer { System.close(fd) }
+        defer { System.unlock(fd) }
         guard isSettled.load(ordering: .relaxed) else { return }
         // Where that fails it stays as a killed process leaves it.
         do throws(JournalError) { try write(LockText()) } catch { return }

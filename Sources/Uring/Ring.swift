@@ -18,7 +18,7 @@ public enum RingError: Error, Equatable, Sendable, CustomStringConvertible {
         case .unavailable(let errno):
             "io_uring is not available (errno \(errno)): Linux 6.1 or later is needed, and the sysctl "
                 + "kernel.io_uring_disabled must be 0 (containers: the seccomp profile must allow io_uring_setup)"
-        case .failed(let operation, let errno): "io_uring \(operation) failed with errno \(errno)"
+        case .failed(let operation, let errno): "\(SystemError("do io_uring \(operation)", errno: errno))"
         }
     }
 }
@@ -54,7 +54,10 @@ public struct Ring: ~Copyable {
         let result = unsafe io_uring_queue_init_params(entries, memory, &params)
         guard result == 0 else {
             unsafe memory.deallocate()
-            throw .unavailable(errno: -result)
+            switch -result {
+            case EMFILE, ENFILE, ENOMEM, EAGAIN: throw .failed(operation: "setup", errno: -result)
+            default: throw .unavailable(errno: -result)
+            }
         }
         // Only now: an owner whose fields are all set runs its `deinit` when its `init` throws.
         unsafe ring = memory
@@ -204,7 +207,17 @@ public struct Ring: ~Copyable {
 
     /// Buffers that the kernel picks for `receiveMultishot`: `count` (a power of two, at most 32768) of `size` bytes.
     public mutating func provideBuffers(group: UInt16, count: Int, size: Int) throws(RingError) -> ProvidedBuffers {
-        try unsafe ProvidedBuffers(ring, group: group, count: count, size: size)
+        let ringBytes = ProvidedBuffers.ringBytes(count)
+        let pages = unsafe suanpan_map(ringBytes, 0)
+        let buffers = unsafe suanpan_map(count * size, 0)
+        guard let pages = unsafe pages, let buffers = unsafe buffers else {
+            if let pages = unsafe pages { unsafe suanpan_unmap(pages, ringBytes) }
+            if let buffers = unsafe buffers { unsafe suanpan_unmap(buffers, count * size) }
+            throw .failed(operation: "receive buffers", errno: ENOMEM)
+        }
+        // SAFETY: the ring stays at its address; both regions are handed over.
+        return try unsafe ProvidedBuffers(
+            ring, group: group, count: count, size: size, pages: pages, buffers: buffers)
     }
 }
 
@@ -218,18 +231,21 @@ public struct ProvidedBuffers: ~Copyable {
     public let group: UInt16
     private let ringBytes: Int
 
-    fileprivate init(_ ring: UnsafeMutablePointer<io_uring>, group: UInt16, count: Int, size: Int) throws(RingError) {
-        let ringBytes = count * MemoryLayout<io_uring_buf>.stride
+    fileprivate static func ringBytes(_ count: Int) -> Int { count * MemoryLayout<io_uring_buf>.stride }
+
+    /// - Parameters:
+    ///   - pages: Of `ringBytes(count)`, now its own.
+    ///   - buffers: Of `count` times `size` bytes, now its own.
+    fileprivate init(
+        _ ring: UnsafeMutablePointer<io_uring>, group: UInt16, count: Int, size: Int,
+        pages: UnsafeMutableRawPointer, buffers: UnsafeMutableRawPointer
+    ) throws(RingError) {
+        let ringBytes = Self.ringBytes(count)
         // All fields are set before the first throw: a failed owner still releases what it maps.
         self.count = count
         self.size = size
         self.group = group
         self.ringBytes = ringBytes
-        let pages = unsafe suanpan_map(ringBytes, 0)
-        let buffers = unsafe suanpan_map(count * size, 0)
-        guard let pages = unsafe pages, let buffers = unsafe buffers else {
-            stop("out of memory: \(count * size) bytes of receive buffers")
-        }
         unsafe memory = buffers
         unsafe bufferRing = pages.assumingMemoryBound(to: io_uring_buf_ring.self)
         var registration = io_uring_buf_reg()

@@ -34,6 +34,8 @@ int suanpan_eventfd(void);
 int suanpan_fsync_directory(const char *path);
 /// Takes an open-file-description lock on the whole file, exclusive or shared; 0, or -errno (-EAGAIN or -EACCES: held).
 int suanpan_lock_file(int fd, int shared);
+/// Gives the lock up, whoever else has the same open file: a child between its fork and its exec.
+void suanpan_unlock_file(int fd);
 /// 1 when another holds a shared lock on the file.
 int suanpan_is_lock_shared(int fd);
 /// Filesystem type magic (statfs f_type) of the path, or -errno.
