@@ -116,13 +116,13 @@ enum System {
 
     static func truncate(_ fd: CInt, bytes: Int = 0, path: String) throws(JournalError) {
         if ftruncate(fd, off_t(bytes)) != 0 { throw .io(.write, errno: errno, path: path) }
+    }
+
     /// Gives the lock up and closes the file. Closing alone would leave the lock to a child that the program is starting just
     /// now, which has the same open file until it executes its own program.
     static func unlock(_ fd: CInt) {
         suanpan_unlock_file(fd)
         close(fd)
-    }
-
     }
 
     // MARK: Names
