@@ -67,9 +67,9 @@ class LoadingTests(unittest.TestCase):
 
     @staticmethod
     def is_locked(path):
-        with open(path) as file:
+        with open(path, "r+") as file:
             try:
-                fcntl.fcntl(file, F_OFD_SETLK, struct.pack("hhqqi4x", fcntl.F_RDLCK, 0, 0, 0, 0))
+                fcntl.fcntl(file, F_OFD_SETLK, struct.pack("hhqqi4x", fcntl.F_WRLCK, 0, 0, 0, 0))
                 return False
             except BlockingIOError:
                 return True
@@ -192,6 +192,7 @@ class LoadingTests(unittest.TestCase):
                 process = subprocess.Popen(
                     [DEBUG_BINARY, *words, "--data", self.server.directory], stdout=subprocess.PIPE,
                     env=dict(os.environ, SUANPAN_REPLAY_PAUSE="2000"))
+                self.addCleanup(process.kill)
                 lock = os.path.join(self.server.directory, "LOCK")
                 wait_until(lambda: self.is_locked(lock), "it reads the directory")
                 process.terminate()
