@@ -1,4 +1,6 @@
 // SIGUSR1 of a server process: the machine's clock is right, says the operator.
+//
+// SAFETY: what the calls are given are locals that live for them.
 
 internal import Glibc
 internal import SuanpanCore
