@@ -92,7 +92,7 @@ let package = Package(
             ],
             path: "Sources/Command", exclude: ["Executable"], swiftSettings: strict),
         .executableTarget(
-            name: "suanpan", dependencies: ["SuanpanCommand", "CSuanpanJemalloc"],
+            name: "suanpan", dependencies: ["SuanpanCommand", "CSuanpanJemalloc", "CSuanpanSupport"],
             path: "Sources/Command/Executable", swiftSettings: strict),
 
         // The naive ledger that tests of every stage may compare with.

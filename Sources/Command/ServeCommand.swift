@@ -1,4 +1,4 @@
-// `suanpan serve`: settings to an EngineConfiguration, then the engine until SIGTERM or SIGINT.
+// `suanpan serve`: settings to an EngineConfiguration, then the engine until SIGTERM, SIGINT or SIGHUP.
 
 internal import ArgumentParser
 internal import Suanpan
@@ -6,7 +6,7 @@ internal import Suanpan
 struct ServeCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "serve",
-        abstract: "Run the engine until SIGTERM or SIGINT, which drain it.",
+        abstract: "Run the engine until SIGTERM, SIGINT or SIGHUP, which drain it.",
         discussion: """
             Prints one line when it serves. The password that network clients must give comes from SUANPAN_PASSWORD, \
             the configuration file or --password-file; it never stands on the command line. Listening beyond loopback \

@@ -16,8 +16,8 @@ public struct ServerReady: Sendable {
 }
 
 public enum Server {
-    /// Serves until SIGTERM or SIGINT, then finishes what was taken and returns. While the engine starts they end the start.
-    /// A second signal ends the process at once. Blocks; call it on the main thread.
+    /// Serves until SIGTERM, SIGINT or SIGHUP, then finishes what was taken and returns. While the engine starts they end
+    /// the start. A second signal ends the process at once. Blocks; call it on the main thread.
     /// - Throws: Why the engine did not start, or why it has failed.
     /// - Parameter ready: Called once, when clients can connect; false ends the server.
     /// - Returns: Nil: it has served. Else how far the start was, in percent, that a signal has ended.

@@ -1,4 +1,4 @@
-// SIGTERM and SIGINT of a server process: the first asks it to end, whatever it does; the second ends it at once.
+// SIGTERM, SIGINT and SIGHUP of a server process: the first asks it to end, whatever it does; the second ends it at once.
 
 internal import Glibc
 internal import SuanpanCore
@@ -14,7 +14,18 @@ final class StopSignals: Sendable {
         unsafe sigemptyset(&signals)
         unsafe sigaddset(&signals, SIGTERM)
         unsafe sigaddset(&signals, SIGINT)
+        if !isIgnored(SIGHUP) { unsafe sigaddset(&signals, SIGHUP) }
         return signals
+    }
+
+    /// True for SIGHUP under nohup: a signal that is waited for would come though it is ignored.
+    private static func isIgnored(_ number: CInt) -> Bool {
+        var action = sigaction()
+        // SAFETY: a local, written during the call.
+        unsafe sigaction(number, nil, &action)
+        // SAFETY: a handler is compared by its address, never called.
+        return unsafe unsafeBitCast(action.__sigaction_handler.sa_handler, to: Int.self)
+            == unsafeBitCast(SIG_IGN, to: Int.self)
     }
 
     /// - Parameter first: Called once, on a thread of its own, when the first signal comes.

@@ -46,6 +46,10 @@ int64_t suanpan_filesystem_free(const char *path);
 void *suanpan_map(size_t length, int huge);
 void suanpan_unmap(void *address, size_t length);
 
+/// Lets the signals of crashes (SIGABRT, SIGQUIT, SIGSEGV …) end this process whatever handler stands before them: Swift's
+/// backtracer prints its report and returns, which leaves a process alive that was told to end. Once, at its start.
+void suanpan_die_of_fatal_signals(void);
+
 /// Loads and stores of an index shared with the kernel.
 static inline uint32_t suanpan_load_acquire(const uint32_t *p) { return __atomic_load_n(p, __ATOMIC_ACQUIRE); }
 static inline void suanpan_store_release(uint32_t *p, uint32_t v) { __atomic_store_n(p, v, __ATOMIC_RELEASE); }

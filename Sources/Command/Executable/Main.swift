@@ -2,12 +2,14 @@
 // without jemalloc (it aborts under ThreadSanitizer).
 
 internal import CSuanpanJemalloc
+internal import CSuanpanSupport
 internal import Glibc
 internal import SuanpanCommand
 
 @main
 enum Main {
     static func main() {
+        suanpan_die_of_fatal_signals()
         let arguments = Array(CommandLine.arguments.dropFirst())
         exit(Allocator.$version.withValue("jemalloc \(jemallocVersion())") { Program.run(arguments) })
     }
