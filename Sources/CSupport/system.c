@@ -71,9 +71,13 @@ int suanpan_eventfd(void) {
   return fd < 0 ? -errno : fd;
 }
 int suanpan_fsync_directory(const char *path) {
-  int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  int fd;
+  do fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  while (fd < 0 && errno == EINTR);
   if (fd < 0) return -errno;
-  int r = fsync(fd) ? -errno : 0;
+  int r;
+  do r = fsync(fd) ? -errno : 0;
+  while (r == -EINTR);
   close(fd);
   return r;
 }
@@ -81,13 +85,13 @@ int suanpan_lock_file(int fd, int shared) {
   struct flock l = {.l_type = shared ? F_RDLCK : F_WRLCK, .l_whence = SEEK_SET};
   return fcntl(fd, F_OFD_SETLK, &l) ? -errno : 0;
 }
-int suanpan_is_lock_shared(int fd) {
-  struct flock l = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-  return !fcntl(fd, F_OFD_GETLK, &l) && l.l_type == F_RDLCK;
-}
 void suanpan_unlock_file(int fd) {
   struct flock l = {.l_type = F_UNLCK, .l_whence = SEEK_SET};
   fcntl(fd, F_OFD_SETLK, &l);
+}
+int suanpan_is_lock_shared(int fd) {
+  struct flock l = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+  return !fcntl(fd, F_OFD_GETLK, &l) && l.l_type == F_RDLCK;
 }
 int64_t suanpan_filesystem_type(const char *path) {
   struct statfs s;

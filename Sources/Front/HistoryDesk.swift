@@ -10,6 +10,7 @@
 // A transfer with a timestamp up to T was decided before its coordinator settled, so it is applied, and in the log before
 // the bound, in each of its shards. Steps travel as nodes of the lanes that embedding calls use.
 
+internal import CSuanpanSupport
 public import SuanpanCore
 public import SuanpanHistory
 public import SuanpanJournal
@@ -88,6 +89,8 @@ public final class HistoryDesk: Sendable {
 
     /// Questions under way in the engine; one more is `busy`. Each reads whole logs: a few wait a long time already.
     public static let callsMax = 64
+    /// Microseconds until a read that lacked a descriptor begins again.
+    private static let shortagePause: UInt64 = 50_000
 
     /// - Throws: When there is no descriptor left for its bell.
     public init(
@@ -203,12 +206,21 @@ public final class HistoryDesk: Sendable {
         let reader = HistoryReader(routing: routing, time: call.time, sources: sources) {
             self.stopping.load(ordering: .relaxed)
         }
-        do throws(HistoryError) { call.give(try reader.answer(call.question)) } catch {
-            end(call)
-            if case .journal(let error) = error { throw error }
-            return
+        while true {
+            do throws(HistoryError) {
+                call.give(try reader.answer(call.question))
+                return end(call)
+            } catch {
+                guard case .journal(let error) = error else { return end(call) }
+                guard error.isShortage else {
+                    end(call)
+                    throw error
+                }
+                // A descriptor is closed soon: the question waits.
+                if stopping.load(ordering: .relaxed) { return end(call) }
+                suanpan_sleep_microseconds(Self.shortagePause)
+            }
         }
-        end(call)
     }
 
     private func waitForBell() {

@@ -64,7 +64,8 @@ extension StatusBoard {
                 "writes_stopped:\(isBroken ? 1 : 0)", "busy_answers:\(sum(.busy))",
                 "backpressure_stalls:\(sum(.stalls))",
                 "backpressure_ms:\(highest(.backpressure) / 1_000_000)",
-                "disk_full:\(highest(.diskFull))", "connections_refused:\(sum(.refusedConnections))",
+                "disk_full:\(highest(.diskFull))", "segment_errno:\(highest(.segmentErrno))",
+                "connections_refused:\(sum(.refusedConnections))",
                 "timeouts:\(sum(.timeouts))", "malformed:\(sum(.malformed))",
             ]
         case "security":

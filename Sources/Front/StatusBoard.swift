@@ -12,6 +12,8 @@ public enum Metric: Int, CaseIterable, Sendable {
     /// How full tables are, in percent.
     case accountsFull, idsFull, pendingsFull
     case appendedLSN, acknowledgedLSN, durableLSN, groups, journalBytes, records, diskFull
+    /// Errno of why there are no further segments at present.
+    case segmentErrno
     case syncP50, syncP99, syncMax
     case latencyP50, latencyP99, latencyMax
     case crossings, waits, restarts, redone, queueDepth, queueingP99, backpressure

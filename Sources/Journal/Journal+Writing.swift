@@ -12,6 +12,7 @@ extension Journal {
     /// - Throws: What ended this journal: a failed write, sync or preparation. The shard must stop.
     /// - Complexity: O(bytes of the group) for its checksum; allocates nothing but when a segment begins.
     public mutating func nextWrite(clockCeiling: UInt64) throws(JournalError) -> WriteCommand? {
+        if supply.ready > openThrough { try openAhead() }
         if unsent == opened && !idleRequested && shortWrites == 0 && failure == nil && supply.failure == 0 {
             return nil
         }
@@ -36,7 +37,8 @@ extension Journal {
         sealHeader(index, clockCeiling: clockCeiling)
         let group = unsent
         unsent += 1
-        let file = Self.file(slots[index].segment)
+        newestSent = slots[index].segment
+        let file = Self.file(newestSent)
         files[file].endGroup = unsent
         files[file].lastLSN = slots[index].firstLSN + UInt64(slots[index].count) - 1
         count(slots[index])
@@ -52,6 +54,13 @@ extension Journal {
         invariant(token >= oldest && token < unsent && slots[index].state == .inFlight, "completion of no write")
         writesInFlight -= 1
         let slot = slots[index]
+        if System.isShortage(-result) {
+            // Nothing of it was written: it goes out again.
+            slots[index].state = .short
+            shortWrites += 1
+            counters.shortWrites += 1
+            return CompletedWrite()
+        }
         if result < 0 { throw fail(.io(.write, errno: -result, path: directory.segmentPath(slot.segment))) }
         let written = slot.written + UInt32(result)
         if written < slot.length {
@@ -92,6 +101,8 @@ extension Journal {
         invariant(
             syncUnderway && token == Self.syncToken | (syncCount & (Self.syncToken - 1)), "completion of no sync")
         syncUnderway = false
+        // It did not begin; what it would have said of the disk is not lost.
+        if System.isInterruption(-result) { return CompletedWrite() }
         if result < 0 {
             throw fail(.io(.sync, errno: -result, path: directory.segmentPath(oldestFile)))
         }
@@ -125,6 +136,9 @@ extension Journal {
             throw fail(.io(.prepare, errno: errno, path: directory.segmentPath(supply.ready + 1)))
         }
     }
+
+    /// Ends this journal for what was found elsewhere: `nextWrite` throws it.
+    public mutating func end(_ error: JournalError) { failure = failure ?? error }
 
     private mutating func fail(_ error: JournalError) -> JournalError {
         failure = error
@@ -183,28 +197,41 @@ extension Journal {
 
     // MARK: Files
 
-    /// The descriptor of a segment; nil while its place in the table is held by one that is not synced yet.
+    /// The descriptor of a segment; nil while there is none for it, or while its place in the table is held by one that is not
+    /// synced yet.
     private mutating func openFile(_ number: UInt64) throws(JournalError) -> CInt? {
-        let index = Self.file(number)
-        if files[index].number == number { return files[index].fd }
-        if files[index].number != 0 { return nil }
-        let path = directory.segmentPath(number)
-        do throws(JournalError) {
-            let fd = try System.open(path, writable: true, direct: true, dsync: options.durability == .sync)
-            files[index] = OpenSegment(number: number, endGroup: unsent, lastLSN: appended.value, fd: fd)
-            return fd
-        } catch {
-            throw fail(error)
-        }
+        if number > openThrough { try openAhead() }
+        return number <= openThrough ? files[Self.file(number)].fd : nil
     }
+
+    /// Opens the files of segments that are ready. One that the system has no descriptor for is tried again at the next
+    /// write, and one whose place in the table is held by a segment that is not synced yet waits for it.
+    mutating func openAhead() throws(JournalError) {
+        while openThrough < supply.ready && openThrough < segment + Self.segmentsOpenAhead {
+            let number = openThrough + 1
+            if files[Self.file(number)].number != 0 { return }
+            do throws(JournalError) {
+                let fd = try Self.open(directory, number, options.durability)
+                files[Self.file(number)] = OpenSegment(number: number, endGroup: 0, lastLSN: 0, fd: fd)
+            } catch {
+                guard case .io(_, let errno, _) = error, error.isShortage else { throw fail(error) }
+                shortage = errno
+                return
+            }
+            openThrough = number
+        }
+        shortage = 0
+    }
+
+    /// More than a preparer keeps ready; after an opening there may be some left over.
+    private static var segmentsOpenAhead: UInt64 { 4 }
 
     /// Closes files behind the one being written whose groups are all synced.
     private mutating func closeFiles() {
         while true {
             let file = files[Self.file(oldestFile)]
-            let next = files[Self.file(oldestFile + 1)]
-            // The next one is open only when this one has got its last group.
-            guard next.number == oldestFile + 1 else { return }
+            // It has got its last group.
+            guard newestSent > oldestFile else { return }
             if file.number == oldestFile {
                 guard file.endGroup <= syncedGroups else { return }
                 System.close(file.fd)

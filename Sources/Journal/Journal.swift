@@ -128,6 +128,13 @@ public struct Journal: ~Copyable {
     var files: FixedArray<OpenSegment>
     /// Oldest segment whose file may be open.
     var oldestFile: UInt64
+    /// The files of the segments up to this one are open: what is appended there can be written, whatever the system then
+    /// lacks.
+    var openThrough: UInt64
+    /// Segment of the last group that was sent.
+    var newestSent: UInt64 = 0
+    /// Why a segment that is ready could not be opened; 0: all are open.
+    var shortage: CInt = 0
 
     var lastChecksum: UInt64
     var lastCeiling: UInt64
@@ -169,7 +176,8 @@ public struct Journal: ~Copyable {
         let segmentsMax = (Limits.logPositionMax + 1) * 16 / segmentBytes
         // A thousandth of it is 16 GiB: more than all that can be under way.
         segmentForNewWorkMax = segmentsMax - segmentsMax / 1024
-        epoch = try replayed.beginEpoch(directory)
+        let (epoch, open) = try Self.begin(directory, replayed, options)
+        self.epoch = epoch
         buffers = PageBuffer(bytes: Int(Self.bufferCount) * Self.groupBytesMax)
         slots = FixedArray(count: Int(Self.bufferCount))
         files = FixedArray(count: Int(Self.openSegmentsMax))
@@ -180,10 +188,32 @@ public struct Journal: ~Copyable {
         segment = replayed.segment
         nextOffset = replayed.offset
         oldestFile = replayed.segment
+        openThrough = replayed.segment
+        files[Self.file(replayed.segment)] = OpenSegment(
+            number: replayed.segment, endGroup: 0, lastLSN: 0, fd: open.file)
         lastChecksum = replayed.lastChecksum
         lastCeiling = replayed.clockCeiling
-        reader = RecordReader(directory)
+        reader = RecordReader(directory, reserve: open.reserve)
         supply.begin(segment: segment, ready: replayed.segmentsReady)
+    }
+
+    /// The new epoch, and what a journal has open from its beginning: the segment that it goes on with, and its reader's
+    /// reserve.
+    private static func begin(
+        _ directory: ShardDirectory, _ replayed: borrowing ReplaySummary, _ options: JournalOptions
+    ) throws(JournalError) -> (epoch: UInt32, open: (file: CInt, reserve: CInt)) {
+        let epoch = try replayed.beginEpoch(directory)
+        let file = try open(directory, replayed.segment, options.durability)
+        do throws(JournalError) { return (epoch, (file, try System.open(directory.path))) } catch {
+            System.close(file)
+            throw error
+        }
+    }
+
+    static func open(
+        _ directory: ShardDirectory, _ segment: UInt64, _ durability: Durability
+    ) throws(JournalError) -> CInt {
+        try System.open(directory.segmentPath(segment), writable: true, direct: true, dsync: durability == .sync)
     }
 
     /// Writes under way must have completed, or the ring that carries them be gone.
@@ -210,13 +240,13 @@ public struct Journal: ~Copyable {
             // Full to the brim, a group ends on its capacity.
             offset = open.offset + capacity(at: open.offset)
         }
-        let ready = supply.ready
+        let usable = segmentsUsable
         while missing > 0 {
             guard group < oldest + Self.bufferCount else { return false }
             if offset == segmentBytes {
                 at += 1
                 offset = UInt64(SegmentFile.blockBytes)
-                if at > ready { return false }
+                if at > usable { return false }
             }
             let bytes = capacity(at: offset)
             missing -= Self.records(in: bytes)
@@ -226,18 +256,30 @@ public struct Journal: ~Copyable {
         return true
     }
 
+    /// Records go up to this segment: one that is ready is opened at the next write, but not when descriptors are short.
+    var segmentsUsable: UInt64 { shortage == 0 ? supply.ready : openThrough }
+
     /// The disk has no room for further segments.
     public var isDiskFull: Bool { supply.isDiskFull }
 
-    /// False when the disk is full, or the log as long as positions can tell, and only the reserve for work already begun
-    /// is left.
+    /// Errno of why there are no further segments at present: a full disk, or something that the system is short of. 0:
+    /// nothing is in the way.
+    public var segmentTrouble: CInt { shortage != 0 ? shortage : supply.hindrance }
+    /// The same, to be read.
+    public var segmentTroubleText: String { System.message(segmentTrouble) }
+
+    /// False when there are no further segments at present, or the log is as long as positions can tell, and only the reserve
+    /// for work already begun is left.
     public var admitsNewWork: Bool {
         if segment >= segmentForNewWorkMax { return false }
-        guard supply.isDiskFull else { return true }
+        guard segmentTrouble != 0 else { return true }
         let offset = isOpen ? slots[Self.slot(opened - 1)].offset + UInt64(SegmentFile.blockBytes) : nextOffset
-        let ahead = supply.ready - min(segment, supply.ready)
+        let ahead = segmentsUsable - min(segment, segmentsUsable)
         let bytes = segmentBytes - offset + ahead * (segmentBytes - UInt64(SegmentFile.blockBytes))
-        return bytes / UInt64(SegmentFile.blockBytes) >= UInt64(options.reserveRecords)
+        let blocks = bytes / UInt64(SegmentFile.blockBytes)
+        let reserve = UInt64(options.reserveRecords)
+        // A shortage is over soon: of small segments those that are ready count, but for one.
+        return blocks >= (isDiskFull ? reserve : min(reserve, segmentBytes / UInt64(SegmentFile.blockBytes)))
     }
 
     // MARK: Append
@@ -283,7 +325,7 @@ public struct Journal: ~Copyable {
         if isOpen { freeze() }
         invariant(opened < oldest + Self.bufferCount, "append without room: all buffers are in use")
         if nextOffset == segmentBytes {
-            invariant(segment < supply.ready, "append without room: no segment is ready")
+            invariant(segment < segmentsUsable, "append without room: no segment is ready")
             segment += 1
             nextOffset = UInt64(SegmentFile.blockBytes)
             counters.segments += 1

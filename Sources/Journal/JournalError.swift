@@ -112,6 +112,11 @@ public enum JournalError: Error, Equatable, Sendable, CustomStringConvertible {
     /// `ReplayProgress.cancel` was called. The files are as a crash at this moment would leave them.
     case cancelled
 
+    /// It may go well a moment later: the system lacked a descriptor or memory, or a signal came in between.
+    public var isShortage: Bool {
+        if case .io(_, let errno, _) = self { System.isShortage(errno) } else { false }
+    }
+
     public var description: String {
         switch self {
         case .io(let operation, let errno, let path):

@@ -13,6 +13,8 @@ public struct RecordReader: ~Copyable {
     private let window = PageBuffer(bytes: GroupHeader.lengthMax + 2 * SegmentFile.blockBytes)
     private var files = FixedArray<OpenSegment>(count: 8)
     private var next = 0
+    /// A descriptor that is given up for a file when there is none left.
+    private var reserve: CInt
     /// The part of a segment that the window holds.
     private var begin: UInt64 = 0
     private var end: UInt64 = 0
@@ -22,9 +24,14 @@ public struct RecordReader: ~Copyable {
     /// Read before and behind a record at first: most groups lie within.
     private static var nearBytes: UInt64 { 32 << 10 }
 
-    public init(_ directory: ShardDirectory) { self.directory = directory }
+    /// - Parameter reserve: A descriptor that it may close; −1: none.
+    public init(_ directory: ShardDirectory, reserve: CInt = -1) {
+        self.directory = directory
+        self.reserve = reserve
+    }
 
     deinit {
+        if reserve >= 0 { System.close(reserve) }
         for i in 0..<files.count where files[i].number != 0 { System.close(files[i].fd) }
     }
 
@@ -104,12 +111,39 @@ public struct RecordReader: ~Copyable {
 
     private mutating func file(_ segment: UInt64, path: String) throws(JournalError) -> CInt {
         for i in 0..<files.count where files[i].number == segment { return files[i].fd }
-        let fd = try System.open(path, direct: true)
+        let fd = try open(path)
         // In turn: a file asked for again soon is still there.
         if files[next].number != 0 { System.close(files[next].fd) }
         files[next] = OpenSegment(number: segment, endGroup: 0, lastLSN: 0, fd: fd)
         next = (next + 1) % files.count
         return fd
+    }
+
+    /// Opens a file to read; where the process may open no more, in the place of those that are open here. Another thread may
+    /// take that place first: then it is a shortage, to be tried again.
+    private mutating func open(_ path: String) throws(JournalError) -> CInt {
+        while true {
+            do throws(JournalError) { return try System.open(path, direct: true) } catch {
+                guard error.isShortage, giveUpFile() else { throw error }
+            }
+        }
+    }
+
+    /// Closes the descriptor in reserve, or the file that was opened first. False: there is neither.
+    private mutating func giveUpFile() -> Bool {
+        if reserve >= 0 {
+            System.close(reserve)
+            reserve = -1
+            return true
+        }
+        for k in 0..<files.count {
+            let i = (next + k) % files.count
+            if files[i].number == 0 { continue }
+            System.close(files[i].fd)
+            files[i] = OpenSegment(number: 0, endGroup: 0, lastLSN: 0, fd: 0)
+            return true
+        }
+        return false
     }
 
     private func damaged(_ reason: DamageReason, _ segment: UInt64, _ offset: UInt64) -> JournalError {

@@ -15,6 +15,8 @@ enum System {
     static func isShortage(_ errno: CInt) -> Bool {
         errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == EAGAIN || errno == EINTR || errno == ENOBUFS
     }
+    /// The call has not begun its work.
+    static func isInterruption(_ errno: CInt) -> Bool { errno == EINTR || errno == EAGAIN }
     static func isReadOnly(_ errno: CInt) -> Bool { errno == EACCES || errno == EROFS || errno == EPERM }
 
     static func message(_ errno: CInt) -> String {
@@ -24,7 +26,17 @@ enum System {
 
     static func nameThread(_ name: String) { unsafe suanpan_name_thread(name) }
 
+    static func sleep(milliseconds: UInt64) { suanpan_sleep_microseconds(milliseconds * 1000) }
+
     static var processID: Int { Int(getpid()) }
+
+    /// Calls the kernel, again while a signal comes in between; −1 leaves `errno`.
+    private static func call(_ body: () -> CInt) -> CInt {
+        while true {
+            let result = body()
+            if result != -1 || errno != EINTR { return result }
+        }
+    }
 
     // MARK: Descriptors. SAFETY of all calls with a String: the bridged C string lives for the call.
 
@@ -81,11 +93,11 @@ enum System {
     }
 
     static func sync(_ fd: CInt, path: String) throws(JournalError) {
-        if fsync(fd) != 0 { throw .io(.sync, errno: errno, path: path) }
+        if call({ fsync(fd) }) != 0 { throw .io(.sync, errno: errno, path: path) }
     }
 
     static func syncData(_ fd: CInt, path: String) throws(JournalError) {
-        if fdatasync(fd) != 0 { throw .io(.sync, errno: errno, path: path) }
+        if call({ fdatasync(fd) }) != 0 { throw .io(.sync, errno: errno, path: path) }
     }
 
     static func allocate(_ fd: CInt, bytes: UInt64, path: String) throws(JournalError) {
@@ -104,6 +116,13 @@ enum System {
         throw .io(.lock, errno: -result, path: path)
     }
 
+    /// Gives the lock up and closes the file. Closing alone would leave the lock to a child that the program is starting just
+    /// now, which has the same open file until it executes its own program.
+    static func unlock(_ fd: CInt) {
+        suanpan_unlock_file(fd)
+        close(fd)
+    }
+
     /// Another open file shares the lock.
     static func isLockShared(_ fd: CInt) -> Bool { suanpan_is_lock_shared(fd) == 1 }
 
@@ -115,7 +134,7 @@ enum System {
     }
 
     static func truncate(_ fd: CInt, bytes: Int = 0, path: String) throws(JournalError) {
-        if ftruncate(fd, off_t(bytes)) != 0 { throw .io(.write, errno: errno, path: path) }
+        if call({ ftruncate(fd, off_t(bytes)) }) != 0 { throw .io(.write, errno: errno, path: path) }
     }
 
     /// Gives the lock up and closes the file. Closing alone would leave the lock to a child that the program is starting just

@@ -14,9 +14,16 @@ extension LoadThread {
         var begun = 0
         var deadline = System.now + UInt64(plan.replyTimeoutSeconds) * 1_000_000_000
         var before = 0
+        var shortage: CInt = 0
         while ready < count {
             while begun < count && begun - ready < Self.connectsAtOnce {
                 let fd = System.socket(address)
+                if System.isShortage(-fd) {
+                    // Others give descriptors back: tried again, as long as a connection may take.
+                    shortage = -fd
+                    break
+                }
+                shortage = 0
                 guard fd >= 0 else { throw .connect(target: plan.target, problem: System.reason(-fd)) }
                 connections[begun].fd = fd
                 // SAFETY: `target` lives until all connections stand or the thread gives up.
@@ -39,6 +46,7 @@ extension LoadThread {
                 throw .connect(
                     target: plan.target,
                     problem: "\(count - ready) of \(count) connections do not stand after \(plan.replyTimeoutSeconds) s"
+                        + (shortage == 0 ? "" : ": \(System.reason(shortage))")
                 )
             }
             if control.stopping == 2 { throw .connect(target: plan.target, problem: "given up") }

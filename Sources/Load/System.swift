@@ -94,6 +94,11 @@ enum System {
         return fd
     }
 
+    /// What this process or the machine lacks for the moment.
+    static func isShortage(_ errno: CInt) -> Bool {
+        errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS || errno == EINTR
+    }
+
     /// Ends both directions: what is armed on the socket completes.
     static func hangUp(_ fd: CInt) { _ = Glibc.shutdown(fd, CInt(SHUT_RDWR)) }
     static func close(_ fd: CInt) { _ = Glibc.close(fd) }

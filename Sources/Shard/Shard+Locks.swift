@@ -148,7 +148,10 @@ extension Shard {
                 let hash = ledger.identityHash(t.debitAccountID, t.id)
                 chain.view.setIdentity(i, try rememberedAnswer(hash, t) ?? EventResult(.created))
                 if t.flags.resolves { chain.view.setFact(i, try pendingFact(t)) }
-            } catch { stop("\(error)") }
+            } catch {
+                // No vote, so nothing is decided: the next look at the journal ends the engine.
+                return journal.end(error)
+            }
         }
         for place in 0..<chain.view.accountCount {
             let account = chain.view.account(place).id

@@ -52,7 +52,13 @@ extension Shard {
             wait(for: .slot(slot), .transfer, t, origin)
             return .deferred
         }
-        if let known = try rememberedAnswer(hash, t) { return .answered(known) }
+        do throws(JournalError) {
+            if let known = try rememberedAnswer(hash, t, waits: false) { return .answered(known) }
+        } catch {
+            // No descriptor to read its record with: the event comes again.
+            if error.isShortage { return .stalled }
+            throw error
+        }
         guard ledger.hasRoomForTransfer && journal.admitsNewWork else {
             return .answered(EventResult(.capacityExhausted))
         }
@@ -217,9 +223,12 @@ extension Shard {
     // MARK: Group 5
 
     /// `exists…` or `id_already_failed` for a transfer seen before; nil for a new one.
-    mutating func rememberedAnswer(_ hash: UInt64, _ t: borrowing Transfer) throws(JournalError) -> EventResult? {
+    /// - Parameter waits: See `Journal.read`.
+    mutating func rememberedAnswer(
+        _ hash: UInt64, _ t: borrowing Transfer, waits: Bool = true
+    ) throws(JournalError) -> EventResult? {
         if isFaulty(.forgetIDs) { return nil }
-        guard let (known, record) = try remembered(hash, t.debitAccountID, t.id) else { return nil }
+        guard let (known, record) = try remembered(hash, t.debitAccountID, t.id, waits: waits) else { return nil }
         if let reason = known.refusal { return EventResult(.idAlreadyFailed, reason: reason) }
         let code = t.comparedWithRecorded(record.asked)
         return EventResult(code, timestamp: code == .exists ? record.body.timestamp : .zero)
@@ -230,11 +239,11 @@ extension Shard {
     /// - Throws: `damaged` where the log no longer proves what was remembered: never taken for another id.
     @inline(__always)
     mutating func remembered(
-        _ hash: UInt64, _ debit: AccountID, _ id: TransferID
+        _ hash: UInt64, _ debit: AccountID, _ id: TransferID, waits: Bool = true
     ) throws(JournalError) -> (RememberedID, LogRecord)? {
         var step = 0
         while let known = ledger.nextRemembered(hash, &step) {
-            let record = try readBack(hash, LogPosition(known.position))
+            let record = try readBack(hash, LogPosition(known.position), waits: waits)
             // Equal hashes, other ids: go on looking.
             if record.body.id == id && record.body.debitAccountID == debit { return (known, record) }
         }
@@ -242,8 +251,10 @@ extension Shard {
     }
 
     /// The record of a remembered identity: one with that hash, or what stands there is not what was written.
-    private mutating func readBack(_ hash: UInt64, _ position: LogPosition) throws(JournalError) -> LogRecord {
-        let record = try journal.read(position)
+    private mutating func readBack(
+        _ hash: UInt64, _ position: LogPosition, waits: Bool
+    ) throws(JournalError) -> LogRecord {
+        let record = try journal.read(position, waits: waits)
         guard ledger.identityHash(record.body.debitAccountID, record.body.id) == hash else {
             throw journal.damage(.otherRecord, at: position)
         }

@@ -58,6 +58,7 @@ extension CoreLoop {
         board.set(core, .journalBytes, counters.bytes)
         board.set(core, .records, counters.records)
         board.set(core, .diskFull, shard.journal.isDiskFull ? 1 : 0)
+        noteShortage()
         Self.publish(board, core, &syncTimes, .syncP50, .syncP99, .syncMax)
         Self.publish(board, core, &front.latency, .latencyP50, .latencyP99, .latencyMax)
         board.set(core, .backpressure, backpressure)
@@ -70,6 +71,22 @@ extension CoreLoop {
         board.set(core, .sleeps, sleeps)
         board.set(core, .cuts, shard.statistics.cuts)
         audit()
+    }
+
+    /// Shows what keeps segments from being made; what the machine lacks for the moment is said once, and when it is over. A
+    /// full disk shows by itself.
+    private mutating func noteShortage() {
+        let trouble = shard.journal.segmentTrouble
+        shared.board.set(id.index, .segmentErrno, UInt64(trouble))
+        let isShort = trouble != 0 && !shard.journal.isDiskFull
+        guard isShort != saidShortage else { return }
+        saidShortage = isShort
+        Self.say(
+            isShort
+                ? "shard \(id.value): no log segment can be prepared at present: \(shard.journal.segmentTroubleText) "
+                    + "(errno \(trouble)); it is tried again, and new transfers are refused meanwhile when the room that is "
+                    + "ready is used up"
+                : "shard \(id.value): log segments can be prepared again")
     }
 
     private static func publish(

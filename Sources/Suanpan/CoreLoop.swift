@@ -58,6 +58,8 @@ struct CoreLoop: ~Copyable {
     var publishedTransfers: UInt64 = 0
     var ticks: UInt64 = 0
     var sleeps: UInt64 = 0
+    /// A shortage was said and not yet its end.
+    var saidShortage = false
     var nativeListener: CInt = -1
     var respListener: CInt = -1
     /// A door whose last accept failed is tried again at this time.
@@ -394,7 +396,7 @@ struct CoreLoop: ~Copyable {
             timeout = Self.gatherTime
         } else if shard.journal.wantsIdleGroup {
             timeout = Self.idleGroupAfter
-        } else if owing || shared.control.isStopping || shard.journal.isDiskFull
+        } else if owing || shared.control.isStopping || shard.journal.segmentTrouble != 0
             || shard.clock.now > shared.time.at(now)
         {
             timeout = shared.control.isStopping ? 1_000_000 : 100_000_000

@@ -1,6 +1,7 @@
 // Goal: what is appended and completed comes back, in order, over groups, segments and openings.
 // Method: a hand-driven disk carries out the journal's commands; a replay collects.
 
+import Glibc
 import SuanpanCore
 import Testing
 
@@ -353,6 +354,41 @@ import Testing
     n += 1
     journal.append(transfer(n))
     try disk.drain(&journal)
+    #expect(try bench.replay().1.ids == Array(1...n))
+}
+
+/// Each errno that says what the system lacks for the moment: while a segment is prepared, and of a write under way.
+@Test(arguments: [EMFILE, ENFILE, ENOMEM, EAGAIN, EINTR])
+func aShortageIsTriedAgain(errno: CInt) throws {
+    let bench = try Bench(ahead: 2)
+    var journal = try bench.open()
+    var disk = Disk(bench.data)
+    bench.preparer.step()
+    bench.preparer.step()
+    try disk.drain(&journal)
+    bench.preparer.failPreparations(errno: errno)
+    var n: UInt64 = 0
+    // What is ready is used, but for the reserve.
+    while journal.admitsNewWork {
+        n += 1
+        journal.append(transfer(n))
+        try disk.drain(&journal)
+        bench.preparer.step()
+    }
+    #expect(journal.segment > 1 && journal.segmentTrouble == errno && !journal.isDiskFull)
+    #expect(journal.hasRoom(records: 1) == true)
+    bench.preparer.failPreparations(errno: 0)
+    bench.preparer.step()
+    try disk.drain(&journal)
+    #expect(journal.segmentTrouble == 0 && journal.admitsNewWork)
+    // A write that the kernel turned away goes out again.
+    n += 1
+    journal.append(transfer(n))
+    let first = try #require(try journal.nextWrite(clockCeiling: 0))
+    try journal.completed(token: first.token, result: -errno)
+    #expect(journal.durable < journal.appended)
+    try disk.drain(&journal)
+    #expect(journal.durable == journal.appended)
     #expect(try bench.replay().1.ids == Array(1...n))
 }
 

@@ -258,9 +258,6 @@ final class Stage {
     // MARK: Answers
 
     /// Nothing is under way anywhere.
-    /// An answer that a test has taken from its shard by itself.
-    func noteReply(_ event: Int, _ reply: Reply) { replies[event] = reply }
-
     var isQuiet: Bool { nodes.allSatisfy { $0.shard.isQuiet } }
 
     func code(_ event: Int) -> ResultCode? {
