@@ -137,13 +137,6 @@ enum System {
         if call({ ftruncate(fd, off_t(bytes)) }) != 0 { throw .io(.write, errno: errno, path: path) }
     }
 
-    /// Gives the lock up and closes the file. Closing alone would leave the lock to a child that the program is starting just
-    /// now, which has the same open file until it executes its own program.
-    static func unlock(_ fd: CInt) {
-        suanpan_unlock_file(fd)
-        close(fd)
-    }
-
     // MARK: Names
 
     static func exists(_ path: String) -> Bool { unsafe access(path, F_OK) == 0 }
