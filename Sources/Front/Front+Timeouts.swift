@@ -14,6 +14,8 @@ internal import SuanpanWire
 extension Front {
     /// The slowest line that may send as much as it likes.
     static var bytesPerSecondMin: UInt64 { 16 << 10 }
+    /// More bytes give no more time: a client that sends and takes no reply for so long is of no use to anybody.
+    static var bytesAllowedForMax: Int { 1 << 30 }
 
     /// What was received ends within a request.
     /// - Parameter isNew: Others were taken before it in this turn: it began after the last look.
@@ -65,7 +67,10 @@ extension Connection {
     ///   - first: For a request or the password, from the first byte on.
     func isLate(_ now: UInt64, timeout: UInt64, first: UInt64) -> Bool {
         func isOver(_ begin: UInt64, _ allowed: UInt64, _ bytes: Int = 0) -> Bool {
-            now > begin &+ allowed &+ UInt64(bytes) * 1_000_000_000 / Front.bytesPerSecondMin
+            // Whole seconds, and no more bytes than a request and a long pipeline have: whoever sends for ever, and takes no
+            // reply, is late in the end.
+            let counted = UInt64(min(bytes, Front.bytesAllowedForMax))
+            return now > begin &+ allowed &+ counted / Front.bytesPerSecondMin &* 1_000_000_000
         }
         if (sendInFlight || state == .closing || owesRest) && isOver(progressAt, timeout) { return true }
         if owesRest && isOver(requestBeganAt, first, input.count) { return true }

@@ -82,6 +82,16 @@ final class LoadingConnection {
         session = ConnectionSession(isAuthenticated: isAuthenticated)
     }
 
+    /// Sends what is owed, and goes on with what has come when the client has taken all.
+    func goOn(_ arguments: inout RESPArguments, _ facts: LoadingFacts) {
+        send()
+        work(&arguments, facts)
+    }
+
+    /// No more is answered before these are taken.
+    private var isFull: Bool { output.count >= Self.outputBytesMax }
+    private static let outputBytesMax = 64 << 10
+
     /// Replies wait until the client takes some; nothing is read meanwhile.
     var owes: Bool { !output.isEmpty }
 
@@ -125,9 +135,13 @@ final class LoadingConnection {
     }
 
     private func work(_ arguments: inout RESPArguments, _ facts: LoadingFacts) {
-        if door == .native { workNative(facts) } else { workRESP(&arguments, facts) }
-        if isEnding { input.removeAll() }
-        send()
+        var wasFull = true
+        while wasFull && !owes && !isClosed {
+            if door == .native { workNative(facts) } else { workRESP(&arguments, facts) }
+            if isEnding { input.removeAll() }
+            wasFull = isFull
+            send()
+        }
     }
 
     /// Sends what is owed, as far as the client takes it.
@@ -179,7 +193,7 @@ final class LoadingConnection {
     // MARK: Native
 
     private func workNative(_ facts: LoadingFacts) {
-        while !isEnding && !input.isEmpty {
+        while !isEnding && !isFull && !input.isEmpty {
             let bodyBytesMax = session.isAuthenticated ? Limits.messageBodyBytesMax : Front.strangerBodyBytesMax
             switch input.withBytes({ FrameDecoder.request($0, bodyBytesMax: bodyBytesMax) }) {
             case .needMore: return
@@ -220,7 +234,7 @@ final class LoadingConnection {
     private var encoder: RESPEncoder { RESPEncoder(version: session.respVersion == 3 ? .three : .two) }
 
     private func workRESP(_ arguments: inout RESPArguments, _ facts: LoadingFacts) {
-        while !isEnding && !input.isEmpty {
+        while !isEnding && !isFull && !input.isEmpty {
             let parsed = input.withBytes {
                 parser.parse($0, into: &arguments, authenticated: session.isAuthenticated)
             }

@@ -119,7 +119,11 @@ public final class LoadingDoor: Sendable {
             }
             guard found > 0 else { continue }
             for (i, connection) in connections.enumerated() where polled[1 + doors.count + i].revents != 0 {
-                if connection.owes { connection.send() } else { connection.receive(&scratch, &arguments, facts) }
+                if connection.owes {
+                    connection.goOn(&arguments, facts)
+                } else {
+                    connection.receive(&scratch, &arguments, facts)
+                }
             }
             connections.removeAll { $0.isClosed }
             for (i, listener) in doors.enumerated() where polled[1 + i].revents != 0 {

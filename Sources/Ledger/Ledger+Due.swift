@@ -41,6 +41,16 @@ extension Ledger {
         return account
     }
 
+    /// The debit side refuses for this reason even as of a time, when nothing that is due then holds anything: no expiry can
+    /// help the transfer.
+    public mutating func refusesWithoutDue(
+        _ index: AccountIndex, _ t: borrowing Transfer, _ code: ResultCode, expectedCredits: UInt128, at now: Timestamp
+    ) -> Bool {
+        let effect = t.flags.isPlain ? Effect.plain(t.amount) : Effect(debitOf: t)
+        let bounds = UndecidedBounds(added: 0, otherPosted: expectedCredits)
+        return account(index, at: now).debitRefusal(t.ledger, effect, bounds, now: now) == code
+    }
+
     /// The running totals of this shard's ledgers as of a time, in order of first use.
     /// - Complexity: O(ledgers + what is due).
     public mutating func totals(at now: Timestamp) -> [LedgerTotals] {

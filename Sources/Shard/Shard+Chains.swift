@@ -102,6 +102,8 @@ extension Shard {
             guard let index = ledger.find(scratch.account(place).id) else { continue }
             if case .waits = expireDue(index, sidesThatMatter(index, balances: balances)) { return false }
         }
+        // What expired has used room of the log.
+        guard canReceive else { return false }
         let mayBreakPromises = scratch.mayBreakPromises
         var mayMiss = false
         for place in 0..<scratch.accountCount {

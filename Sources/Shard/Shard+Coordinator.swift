@@ -391,7 +391,8 @@ extension Shard {
             let best = ledger.debitRefusal(
                 debit, t, reservedDebits: 0, expectedCredits: undecided[entry].reservedCredits, now: now)
             if best == worst {
-                switch expireDue(debit, worst.dueSides) {
+                let expected = undecided[entry].reservedCredits
+                switch expireDue(debitOf: t, debit, worst, expectedCredits: expected) {
                 case .nothing: break
                 case .expired: return true
                 case .waits: return false

@@ -184,6 +184,19 @@ extension Shard {
         return .waits
     }
 
+    /// The same before a plain or pending transfer is refused by its debit account. What fails without all that is due, too,
+    /// waits for nothing: where holds come due all the time it would wait for ever, and all behind it.
+    mutating func expireDue(
+        debitOf t: borrowing Transfer, _ debit: AccountIndex, _ code: ResultCode, expectedCredits: UInt128
+    ) -> DueOutcome {
+        let sides = code.dueSides
+        if sides.isEmpty || isFaulty(.holdPastDeadline) { return .nothing }
+        let now = clock.upcoming
+        if ledger.due(of: debit, by: now).isDisjoint(with: sides) { return .nothing }
+        if ledger.refusesWithoutDue(debit, t, code, expectedCredits: expectedCredits, at: now) { return .nothing }
+        return expireDue(debit, sides)
+    }
+
     /// Wakes the shards that must expire what is due of a credit account here: their clocks may not have come so far.
     private mutating func hurryExpiries(_ account: AccountIndex) {
         var shards: UInt64 = 0

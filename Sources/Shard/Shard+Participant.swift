@@ -327,14 +327,17 @@ extension Shard {
     /// Tells the participants that had to let go to begin again, where what they met has ended.
     mutating func wakeDying(_ entry: Int) {
         var link = undecided[entry].dyingList.head
+        // By the time that `expireDue` goes by: by an earlier one they would be woken to wait again, for ever.
+        var due: DueSides?
         while link != 0 {
             let p = Int(link - 1)
             link = participants[p].next
             guard barrierPassed(entry, participants[p].barrier) else { continue }
             let awaited = participants[p].awaited
             if !awaited.isEmpty {
-                let due = ledger.due(of: undecided[entry].account, by: Timestamp(clock.now))
-                if !due.isDisjoint(with: awaited) { continue }
+                let sides = due ?? ledger.due(of: undecided[entry].account, by: clock.upcoming)
+                due = sides
+                if !sides.isDisjoint(with: awaited) { continue }
             }
             Self.remove(p, from: &undecided[entry].dyingList, in: &participants)
             participants[p].state = .free

@@ -91,7 +91,7 @@ extension Shard {
         if worst != .created {
             let best = ledger.debitRefusal(debit, t, reservedDebits: 0, expectedCredits: reservedCredits, now: now)
             if best == worst {
-                switch expireDue(debit, worst.dueSides) {
+                switch expireDue(debitOf: t, debit, worst, expectedCredits: reservedCredits) {
                 case .nothing: break
                 case .expired: return try admit(t, origin, found)
                 case .waits: return park(t, origin, hash, debit, peer)

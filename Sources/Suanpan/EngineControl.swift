@@ -140,7 +140,8 @@ final class StartBarrier: Sendable {
         }
         // An error frees everybody, in whatever round they wait.
         while state.withLock({ $0.round == round && $0.errors.isEmpty }) {
-            if progress.isCancelled { state.withLock { $0.errors.append(.cancelled) } }
+            // Not once the round is over: the others have gone on, and would not hear of it.
+            if progress.isCancelled { state.withLock { if $0.round == round { $0.errors.append(.cancelled) } } }
             suanpan_sleep_microseconds(200)
         }
         if let first = state.withLock({ $0.errors.first }) { throw first }

@@ -4,6 +4,7 @@ as a disk that fails."""
 
 import os
 import resource
+import time
 import unittest
 
 import native_client as native
@@ -39,9 +40,22 @@ class ShortageTests(unittest.TestCase):
 
         def used():
             return {int(name) for name in os.listdir(f"/proc/{pid}/fd")}
-        while len(used()) <= max(used()):
-            self.addCleanup(Resp(self.server.resp).close)
-            self.client.ping()
+
+        def settled():
+            # A file that is open for a moment only would leave its number behind.
+            before = used()
+            for _ in range(10):
+                time.sleep(0.05)
+                if used() != before:
+                    return set()
+            return before
+        while True:
+            numbers = settled()
+            if numbers and len(numbers) > max(numbers):
+                break
+            if numbers:
+                self.addCleanup(Resp(self.server.resp).close)
+                self.client.ping()
         before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
         resource.prlimit(pid, resource.RLIMIT_NOFILE, (len(used()), before[1]))
         return lambda: resource.prlimit(pid, resource.RLIMIT_NOFILE, before)

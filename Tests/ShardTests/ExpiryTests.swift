@@ -59,6 +59,20 @@ import Testing
         #expect(stage.isQuiet)
     }
 
+    /// More than all that is there, what is due included: that waits for no other shard.
+    @Test func aHopelessDebitWaitsForNoExpiry() throws {
+        let stage = try stage()
+        let a = try stage.account(on: 0, .debitsMustNotExceedCredits, credits: 5)
+        let b = try stage.account(on: 1)
+        try hold(stage, a, b, 5)
+        let paid = stage.ask(.transfer(stage.transfer(a, b, 6)))
+        try stage.settle(0)
+        try stage.sync(0)
+        #expect(stage.code(paid) == .exceedsCredits)
+        try stage.finish()
+        #expect(stage.isQuiet)
+    }
+
     /// The same by everything that a debit can be.
     @Test(arguments: rules, 0..<5) func everyKindOfDebitFindsTheMoneyFree(isKept: Bool, kind: Int) throws {
         let stage = try stage(isKept: isKept)
