@@ -31,6 +31,8 @@ extension Front {
         guard wait > 0 else { return false }
         connections[c].hasWaited = true
         connections[c].heldUntil = now + wait
+        // The wait is ours, and not the client's: it came in time.
+        connections[c].strangerSince += wait
         held.append(
             HeldAttempt(
                 connection: UInt32(c), generation: connections[c].generation, until: connections[c].heldUntil))

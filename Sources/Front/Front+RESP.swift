@@ -299,8 +299,9 @@ extension Front {
             }
         case .reset:
             connections[c].respVersion = 2
+            // A stranger's time goes on: it is one already.
+            if connections[c].isAuthenticated { connections[c].strangerSince = now }
             connections[c].isAuthenticated = configuration.password.isEmpty
-            connections[c].strangerSince = now
             connections[c].clientName = ""
             encoder.simple("RESET", into: &connections[c].output)
         case .quit:

@@ -57,6 +57,16 @@
         return (wordEnd..<version).contains { !ASCII.isSpace(bytes[$0]) }
     }
 
+    /// True for the words by which Redis knows HTTP, sent as an array's first.
+    @inline(__always)
+    static func isHTTP(command bytes: Span<UInt8>, _ word: RESPArgument) -> Bool {
+        switch word.length {
+        case 4: has(bytes, "POST", at: word.offset)
+        case 5: has(bytes, "HOST:", at: word.offset)
+        default: false
+        }
+    }
+
     /// `word`, in capitals, stands at `offset`, in any case.
     private static func has(_ bytes: Span<UInt8>, _ word: StaticString, at offset: Int) -> Bool {
         let length = word.utf8CodeUnitCount

@@ -142,6 +142,7 @@
                 remaining -= 1
             }
         }
+        if ForeignProtocol.isHTTP(command: bytes, arguments[0]) { return .malformed(.foreign(.http)) }
         return .command(consumed: position)
     }
 

@@ -213,23 +213,26 @@ class PatienceTests(ServedTests):
         server = self.serve("--timeout", "1", environment={"SUANPAN_PASSWORD": "open sesame"})
         known = self.open(server.resp, Resp)
         self.assertEqual(known.ask("AUTH", "open sesame"), "+OK")
-        # One begins to give a password and one says nothing; one asks again and again without it.
+        # One begins to give a password and one says nothing; two ask again and again without it.
         slow = [self.open(server.resp, lambda a: self.begin(a, b"*2\r\n$4\r\nAUTH\r\n$1000\r\n")),
                 self.open(server.native, lambda a: self.begin(a, native.frame(
                     native.AUTHENTICATE, 1, 0, bytes(1000))[:70]))]
         silent = self.open(server.native, lambda a: self.begin(a, b""))
-        asking = self.open(server.resp, Resp)
+        asking = [(self.open(server.resp, Resp), "PING", "-NOAUTH"), (self.open(server.resp, Resp), "RESET", "+RESET")]
         self.assertEqual(len(self.drip(slow, HANG_SECONDS)), 2, "all are told")
         self.assertTrue(slow[0].recv(100).startswith(b"-TIMEOUT "))
         self.assertEqual(slow[1].recv(100)[7], native.TIMEOUT)
         self.assertEqual(silent.recv(100)[7], native.TIMEOUT)
 
         def ended():
+            connection, word, answer = asking[0]
             try:
-                return not asking.ask("PING").startswith("-NOAUTH")
+                return not connection.ask(word).startswith(answer)
             except ConnectionError:
                 return True
-        wait_until(ended, "who never gives the password is ended")
+        while asking:
+            wait_until(ended, f"who says {asking[0][1]} and never gives the password is ended")
+            asking.pop(0)
         self.assertEqual(known.ask("PING"), "+PONG", "who has given it may be silent")
 
     def test_a_large_request_over_a_slow_line_gets_through(self):

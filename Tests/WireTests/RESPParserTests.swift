@@ -114,6 +114,12 @@ func linesOfHTTPEndTheStream(line: String) {
 ])
 func otherLinesAreCommands(line: String) { #expect(parse(Array((line + "\r\n").utf8)).error == nil) }
 
+/// As Redis: the words end the stream however they are framed.
+@Test(arguments: ["*1\r\n$4\r\nPost\r\n", "*2\r\n$5\r\nhost:\r\n$1\r\nx\r\n"])
+func wordsOfHTTPEndTheStreamAsArraysToo(input: String) {
+    #expect(parse(Array((input + "PING\r\n").utf8)).error == .foreign(.http))
+}
+
 @Test func otherProtocolsAreKnownByTheirFirstBytes() {
     #expect(parse([0x16, 3, 1, 0, 0x0A]).error == .foreign(.tls))
     #expect(parse(Array("SPN1".utf8)).error == .foreign(.native))
