@@ -260,7 +260,13 @@ enum CoreThread {
             pairs[record.peer.index].applied = record.sequence
         }
         try flush(&journal, &ring, ceiling)
-        setup.start.state.withLock { $0.redone += missing.count }
+        let (accounts, transfers) = (replay.ledger.accountCount, replay.ledger.transferCount)
+        setup.start.state.withLock {
+            $0.redone += missing.count
+            // What was credited now counts: legs of chains and accounts of theirs that another shard has decided.
+            $0.facts[i]?.accounts = accounts
+            $0.facts[i]?.transfers = transfers
+        }
 
         let clock = HybridClock(
             shard: setup.id, shardCount: setup.routing.shardCount, after: Timestamp(ceiling))
