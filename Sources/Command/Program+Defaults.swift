@@ -35,14 +35,18 @@ extension Program {
         return given + added
     }
 
-    /// Removes `--config FILE` or `--config=FILE`.
+    /// Removes `--config FILE` and `--config=FILE`. Of several the last counts, as for every option.
     private static func takeConfigOption(from arguments: inout [String]) throws(Failure) -> String? {
-        guard let index = arguments.firstIndex(where: { $0 == "--config" || $0.hasPrefix("--config=") }) else {
-            return nil
+        var file: String?
+        while let index = arguments.firstIndex(where: { $0 == "--config" || $0.hasPrefix("--config=") }) {
+            let argument = arguments.remove(at: index)
+            if argument != "--config" {
+                file = String(argument.dropFirst("--config=".count))
+            } else {
+                guard index < arguments.count else { throw .usage("--config needs a file; name a JSON or YAML file") }
+                file = arguments.remove(at: index)
+            }
         }
-        let argument = arguments.remove(at: index)
-        if argument != "--config" { return String(argument.dropFirst("--config=".count)) }
-        guard index < arguments.count else { throw .usage("--config needs a file; name a JSON or YAML file") }
-        return arguments.remove(at: index)
+        return file
     }
 }

@@ -4,6 +4,7 @@
 
 internal import Configuration
 internal import Foundation
+internal import SuanpanLoad
 internal import Synchronization
 
 struct Settings {
@@ -111,6 +112,7 @@ struct Settings {
             throw .usage(
                 "--config '\(path)' cannot be read (\(error.reason)); name a JSON or YAML file that this user can read")
         }
+        guard JSONKeys.isUTF8([UInt8](data)) else { throw .usage("--config '\(path)' is not UTF-8") }
         // The specifier is asked about each key of the file: the place where a misspelled one is noticed.
         let keys = Mutex<[String]>([])
         let isJSON = path.hasSuffix(".json") || data.first { !" \t\r\n".utf8.contains($0) } == UInt8(ascii: "{")
@@ -137,6 +139,9 @@ struct Settings {
             }
         } catch {
             throw .usage("--config '\(path)' is not valid \(isJSON ? "JSON" : "YAML"): \(reason(error))")
+        }
+        if isJSON, let key = JSONKeys.firstTwice([UInt8](data)) {
+            throw .usage("'\(key)' in \(path) is given twice; keep one of them")
         }
         let unknown = keys.withLock { $0 }.filter { !optionNames.contains($0) }.sorted()
         if let key = unknown.first {

@@ -50,12 +50,16 @@ public struct Profile: Sendable, Equatable {
 
     /// - Parameter source: Names the profile in errors: a file, or `(built in)`.
     public init(json: [UInt8], source: String) throws(LoadError) {
+        guard JSONKeys.isUTF8(json) else { throw .profile(file: source, problem: "is not UTF-8") }
         do {
             self = try JSONDecoder().decode(ProfileFile.self, from: Data(json)).profile
         } catch let error as DecodingError {
             throw .profile(file: source, problem: Self.describe(error))
         } catch {
             throw .profile(file: source, problem: "\(error)")
+        }
+        if let key = JSONKeys.firstTwice(json) {
+            throw .profile(file: source, problem: "field '\(key)' is given twice; keep one of them")
         }
     }
 
@@ -99,8 +103,8 @@ public struct Profile: Sendable, Equatable {
         }
         switch error {
         case .keyNotFound(let key, let context): return "\(path(context, key)) is missing"
-        case .typeMismatch(let type, let context): return "\(path(context)) must be a \(name(of: type))"
-        case .valueNotFound(let type, let context): return "\(path(context)) is null, not a \(name(of: type))"
+        case .typeMismatch(let type, let context): return "\(path(context)) must be \(name(of: type))"
+        case .valueNotFound(let type, let context): return "\(path(context)) is null, not \(name(of: type))"
         case .dataCorrupted(let context):
             return context.codingPath.isEmpty
                 ? "is not valid JSON" : "\(path(context)) \(context.debugDescription)"
@@ -109,9 +113,9 @@ public struct Profile: Sendable, Equatable {
     }
 
     private static func name(of type: Any.Type) -> String {
-        if type == String.self { return "string" }
-        if type == Double.self || type == Int.self { return "number" }
-        return type == [PhaseFile].self ? "list" : "object"
+        if type == String.self { return "a string" }
+        if type == Double.self || type == Int.self { return "a number" }
+        return type == [PhaseFile].self ? "a list" : "an object"
     }
 }
 

@@ -128,6 +128,31 @@ private func refusal(_ body: () throws -> some Any) -> String {
         }
     }
 
+    @Test func aKeyGivenTwiceIsRefusedByName() throws {
+        for text in [
+            #"{"shards": 1, "memory": "1GiB", "shards": 2}"#, #"{"shards": 1, "sh\u0061rds": 1}"#,
+            "\u{FEFF}" + #"{"data": "a\"{", "shards": 1, "shards": 2}"#,
+        ] {
+            try withFile("c.json", text) { path in
+                #expect(
+                    refusal { try configuration(file: path) } == "'shards' in \(path) is given twice; keep one of them")
+            }
+        }
+        try withFile("c.json", #"{"data": "shards", "shards": 2, "native": "off"}"#) { path in
+            let found = try configuration(file: path)
+            #expect(found.shards == 2)
+        }
+        // A parser would take UTF-16 for its own, and find both keys.
+        try withFile("c.json", #"{"shards": 1, "shards": 2}"#.map { "\($0)\0" }.joined()) { path in
+            #expect(refusal { try configuration(file: path) } == "--config '\(path)' is not UTF-8")
+        }
+        try withFile("c.yaml", "shards: 1\nmemory: 1GiB\nshards: 2\n") { path in
+            let message = refusal { try configuration(file: path) }
+            #expect(
+                message.hasPrefix("--config '\(path)' is not valid YAML") && message.contains("shards"), "\(message)")
+        }
+    }
+
     @Test func beyondLoopbackNeedsAPassword() throws {
         for (option, address) in [("native", "0.0.0.0:7420"), ("resp", "[::]:7421"), ("resp", "example.com:7421")] {
             let message = refusal { try configuration([option: address]) }
@@ -185,6 +210,15 @@ private func refusal(_ body: () throws -> some Any) -> String {
         try withFile("c.yaml", "transfers: 3\n") { path in
             let found = try Program.withDefaults(["load", "--config=\(path)"], environment: environment)
             #expect(found == ["load", "--duration", "9"])
+        }
+    }
+
+    /// As for every option, the last counts.
+    @Test func theLastOfTwoFilesCounts() throws {
+        try withFile("c.yaml", "batch: 5\n") { path in
+            let words = ["load", "--config", "/nowhere.yaml", "--config=\(path)"]
+            let found = try Program.withDefaults(words, environment: [:])
+            #expect(found == ["load", "--batch", "5"])
         }
     }
 

@@ -28,10 +28,18 @@ struct ProfileTests {
     @Test func errorsNameFileAndField() {
         let cases = [
             ("{", "profile sale.json: is not valid JSON"),
-            ("[]", "profile sale.json: the file must be a object"),
+            ("[]", "profile sale.json: the file must be an object"),
             (#"{"name":"x","phases":[]}"#, "profile sale.json: field 'base_rate' is missing"),
             (#"{"name":"x","base_rate":1}"#, "profile sale.json: field 'phases' is missing"),
             (#"{"name":"x","base_rate":1,"phases":[]}"#, "profile sale.json: field 'phases' is empty"),
+            (
+                #"{"name":"x","base_rate":1,"phases":[{"name":"a","seconds":1,"times":1}],"name":"y"}"#,
+                "profile sale.json: field 'name' is given twice; keep one of them"
+            ),
+            (
+                #"{"name":"x","base_rate":1,"phases":[{"name":"a","seconds":1,"s\u0065conds":2,"times":1}]}"#,
+                "profile sale.json: field 'phases[0].seconds' is given twice; keep one of them"
+            ),
             (#"{"name":"x","base_rate":"fast","phases":[]}"#, "profile sale.json: field 'base_rate' must be a number"),
             (
                 #"{"name":"x","base_rate":1,"batch":9000,"phases":[{"name":"a","seconds":1,"times":1}]}"#,
