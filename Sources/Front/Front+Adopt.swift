@@ -67,6 +67,8 @@ extension Front {
             connections[c].respVersion = arrival.session.respVersion
             connections[c].clientName = arrival.session.clientName
             connections[c].multi = arrival.session.multi
+            connections[c].strangerSince = arrival.session.strangerSince
+            connections[c].requestBeganAt = arrival.session.requestBeganAt
             for byte in arrival.input { connections[c].input.append(byte) }
             for byte in arrival.output { connections[c].output.append(byte) }
             makeReady(c)

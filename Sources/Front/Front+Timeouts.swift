@@ -17,6 +17,19 @@ extension Front {
     /// More bytes give no more time: a client that sends and takes no reply for so long is of no use to anybody.
     static var bytesAllowedForMax: Int { 1 << 30 }
 
+    /// - Parameter bytes: Each 16 KiB of them give a second more.
+    static func isOver(_ now: UInt64, since begin: UInt64, _ allowed: UInt64, bytes: Int = 0) -> Bool {
+        // Whole seconds, and no more bytes than a request and a long pipeline have: whoever sends for ever, and takes no
+        // reply, is late in the end.
+        let counted = UInt64(min(bytes, bytesAllowedForMax))
+        return now > begin &+ allowed &+ counted / bytesPerSecondMin &* 1_000_000_000
+    }
+
+    /// Nanoseconds between two looks for clients that are late.
+    static func sweepPause(timeout: UInt64) -> UInt64 { min(1_000_000_000, timeout / 4) }
+    /// For half-sent requests and strangers.
+    static func firstTimeout(_ timeout: UInt64, isFull: Bool) -> UInt64 { isFull ? timeout / 4 : timeout }
+
     /// What was received ends within a request.
     /// - Parameter isNew: Others were taken before it in this turn: it began after the last look.
     mutating func awaitRest(_ c: Int, isNew: Bool) {
@@ -28,15 +41,16 @@ extension Front {
     /// - Returns: True while some connection must be looked at again later.
     public mutating func sweep(now: UInt64) -> Bool {
         let timeout = configuration.progressTimeoutNanoseconds
-        guard now - lastSweep >= min(1_000_000_000, timeout / 4) else {
+        guard now - lastSweep >= Self.sweepPause(timeout: timeout) else {
             return connections.count > freeConnections.count
         }
         lastSweep = now
         let isFull = configuration.connections.total >= configuration.connections.connectionsMax
+        let first = Self.firstTimeout(timeout, isFull: isFull)
         var owing = false
         for c in 0..<connections.count where connections[c].mustProgress {
             owing = true
-            if connections[c].isLate(now, timeout: timeout, first: isFull ? timeout / 4 : timeout) { endLate(c) }
+            if connections[c].isLate(now, timeout: timeout, first: first) { endLate(c) }
         }
         return owing
     }
@@ -66,15 +80,11 @@ extension Connection {
     ///   - timeout: For any progress, nanoseconds.
     ///   - first: For a request or the password, from the first byte on.
     func isLate(_ now: UInt64, timeout: UInt64, first: UInt64) -> Bool {
-        func isOver(_ begin: UInt64, _ allowed: UInt64, _ bytes: Int = 0) -> Bool {
-            // Whole seconds, and no more bytes than a request and a long pipeline have: whoever sends for ever, and takes no
-            // reply, is late in the end.
-            let counted = UInt64(min(bytes, Front.bytesAllowedForMax))
-            return now > begin &+ allowed &+ counted / Front.bytesPerSecondMin &* 1_000_000_000
+        if (sendInFlight || state == .closing || owesRest) && Front.isOver(now, since: progressAt, timeout) {
+            return true
         }
-        if (sendInFlight || state == .closing || owesRest) && isOver(progressAt, timeout) { return true }
-        if owesRest && isOver(requestBeganAt, first, input.count) { return true }
-        if sendInFlight && isOver(sendBeganAt, timeout, receivedSince) { return true }
-        return !isAuthenticated && state == .open && isOver(strangerSince, first)
+        if owesRest && Front.isOver(now, since: requestBeganAt, first, bytes: input.count) { return true }
+        if sendInFlight && Front.isOver(now, since: sendBeganAt, timeout, bytes: receivedSince) { return true }
+        return !isAuthenticated && state == .open && Front.isOver(now, since: strangerSince, first)
     }
 }

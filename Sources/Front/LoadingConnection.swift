@@ -16,6 +16,9 @@ struct ConnectionSession: Sendable {
     var respVersion: UInt8 = 2
     var clientName = ""
     var multi = MultiState.closed
+    /// Since when the password was not given, and when the request came whose begin waits: monotonic nanoseconds.
+    var strangerSince: UInt64 = 0
+    var requestBeganAt: UInt64 = 0
 }
 
 /// A connection as a core takes it over: its descriptor, what it has agreed on, and the bytes that nobody has read yet.
@@ -71,21 +74,25 @@ final class LoadingConnection {
     private(set) var heldUntil: UInt64 = 0
     private var hasWaited = false
     private var wrongPasswords = 0
+    /// When the client last sent or took something, and since when replies wait for it; see `isLate`.
+    private var progressAt: UInt64
+    private var owesSince: UInt64 = 0
 
     /// A client may ask again after so long.
     private static let retryAfterMilliseconds: UInt32 = 250
 
-    init(fd: CInt, door: Door, number: UInt64, isAuthenticated: Bool) {
+    init(fd: CInt, door: Door, number: UInt64, isAuthenticated: Bool, now: UInt64) {
         self.fd = fd
         self.door = door
         self.number = number
-        session = ConnectionSession(isAuthenticated: isAuthenticated)
+        session = ConnectionSession(isAuthenticated: isAuthenticated, strangerSince: now)
+        progressAt = now
     }
 
     /// Sends what is owed, and goes on with what has come when the client has taken all.
-    func goOn(_ arguments: inout RESPArguments, _ facts: LoadingFacts) {
-        send()
-        work(&arguments, facts)
+    func goOn(_ arguments: inout RESPArguments, _ facts: LoadingFacts, now: UInt64) {
+        send(now)
+        work(&arguments, facts, now)
     }
 
     /// No more is answered before these are taken.
@@ -116,36 +123,44 @@ final class LoadingConnection {
     // MARK: The socket
 
     /// Reads what has come, as far as it fits `scratch`, answers it and sends the answers.
-    func receive(_ scratch: inout [UInt8], _ arguments: inout RESPArguments, _ facts: LoadingFacts) {
+    func receive(
+        _ scratch: inout [UInt8], _ arguments: inout RESPArguments, _ facts: LoadingFacts, now: UInt64
+    ) {
         // SAFETY: at most so many bytes into an array of as many.
         let count = unsafe scratch.withUnsafeMutableBytes {
             unsafe recv(fd, $0.baseAddress, $0.count, CInt(MSG_DONTWAIT))
         }
         if count < 0 && (errno == EAGAIN || errno == EINTR) { return }
         guard count > 0 else { return end() }
+        if input.isEmpty { session.requestBeganAt = now }
+        progressAt = now
         input.append(scratch.span.extracting(0..<count))
-        work(&arguments, facts)
+        work(&arguments, facts, now)
     }
 
     /// Goes on where the time of a password has come.
     func resume(_ arguments: inout RESPArguments, _ facts: LoadingFacts, now: UInt64) {
         guard heldUntil != 0, heldUntil <= now else { return }
         heldUntil = 0
-        work(&arguments, facts)
+        work(&arguments, facts, now)
     }
 
-    private func work(_ arguments: inout RESPArguments, _ facts: LoadingFacts) {
+    private func work(_ arguments: inout RESPArguments, _ facts: LoadingFacts, _ now: UInt64) {
         var wasFull = true
         while wasFull && !owes && !isClosed {
-            if door == .native { workNative(facts) } else { workRESP(&arguments, facts) }
+            let before = input.count
+            if door == .native { workNative(facts) } else { workRESP(&arguments, facts, now) }
+            // What is left began after what was taken.
+            if input.count < before { session.requestBeganAt = now }
             if isEnding { input.removeAll() }
             wasFull = isFull
-            send()
+            if owes { owesSince = now }
+            send(now)
         }
     }
 
     /// Sends what is owed, as far as the client takes it.
-    func send() {
+    private func send(_ now: UInt64) {
         while !output.isEmpty {
             // SAFETY: the bytes live for the call.
             let count = output.withBytes { bytes in
@@ -159,9 +174,46 @@ final class LoadingConnection {
                 if errno != EAGAIN { end() }
                 return
             }
+            progressAt = now
             output.removeFirst(count)
         }
         if isEnding { end() }
+    }
+
+    // MARK: Time
+
+    /// As of a served connection (`Front+Timeouts`): it must get on, or is late one day.
+    var mustProgress: Bool { owes || isMidRequest || !session.isAuthenticated }
+
+    private var isMidRequest: Bool { !input.isEmpty && heldUntil == 0 }
+
+    /// - Parameters:
+    ///   - timeout: For any progress, nanoseconds.
+    ///   - first: For a request or the password, from the first byte on.
+    private func isLate(_ now: UInt64, timeout: UInt64, first: UInt64) -> Bool {
+        if owes { return Front.isOver(now, since: owesSince, timeout) }
+        if isMidRequest && Front.isOver(now, since: progressAt, timeout) { return true }
+        if isMidRequest && Front.isOver(now, since: session.requestBeganAt, first, bytes: input.count) { return true }
+        return !session.isAuthenticated && Front.isOver(now, since: session.strangerSince, first)
+    }
+
+    /// Answers `timeout`, where that still can be, and closes.
+    /// - Returns: False where the client is in time.
+    func endIfLate(_ now: UInt64, timeout: UInt64, first: UInt64) -> Bool {
+        guard mustProgress, isLate(now, timeout: timeout, first: first) else { return false }
+        if owes {
+            end()
+            return true
+        }
+        switch door {
+        case .native: output.appendFrame(FrameHeader(0, status: .timeout, requestID: 0))
+        case .resp: encoder.timeout(into: &output)
+        }
+        isEnding = true
+        input.removeAll()
+        owesSince = now
+        send(now)
+        return true
     }
 
     // MARK: Passwords
@@ -233,7 +285,7 @@ final class LoadingConnection {
 
     private var encoder: RESPEncoder { RESPEncoder(version: session.respVersion == 3 ? .three : .two) }
 
-    private func workRESP(_ arguments: inout RESPArguments, _ facts: LoadingFacts) {
+    private func workRESP(_ arguments: inout RESPArguments, _ facts: LoadingFacts, _ now: UInt64) {
         while !isEnding && !isFull && !input.isEmpty {
             let parsed = input.withBytes {
                 parser.parse($0, into: &arguments, authenticated: session.isAuthenticated)
@@ -250,13 +302,15 @@ final class LoadingConnection {
                 parser = RESPParser()
                 let command = input.withBytes { RESPCommand.decode(&arguments, $0) }
                 if command.givesPassword && holdsAttempt(facts) { return }
-                answer(command, arguments, facts)
+                answer(command, arguments, facts, now)
                 input.removeFirst(consumed)
             }
         }
     }
 
-    private func answer(_ command: RESPCommand, _ arguments: borrowing RESPArguments, _ facts: LoadingFacts) {
+    private func answer(
+        _ command: RESPCommand, _ arguments: borrowing RESPArguments, _ facts: LoadingFacts, _ now: UInt64
+    ) {
         if !session.isAuthenticated {
             switch command {
             case .auth, .hello, .quit, .nothing, .reset: break
@@ -273,7 +327,7 @@ final class LoadingConnection {
             encoder.ok(into: &output)
         case .hello(let hello): answerHello(hello, arguments, facts)
         case .reset:
-            session = ConnectionSession(isAuthenticated: facts.password.isEmpty)
+            session = ConnectionSession(isAuthenticated: facts.password.isEmpty, strangerSince: now)
             encoder.simple("RESET", into: &output)
         case .quit:
             encoder.ok(into: &output)

@@ -22,6 +22,8 @@ public final class LoadingDoor: Sendable {
     private let listeners: [Listener]
     private let password: [UInt8]
     private let connectionsMax: Int
+    /// As `FrontConfiguration.progressTimeoutNanoseconds`.
+    private let progressTimeout: UInt64
     private let board: StatusBoard
     private let progress: ReplayProgress
     private let bell: CInt
@@ -34,13 +36,15 @@ public final class LoadingDoor: Sendable {
 
     /// - Returns: Nil where the system has no descriptor left.
     public init?(
-        _ listeners: [Listener], password: [UInt8], connectionsMax: Int, board: StatusBoard, progress: ReplayProgress
+        _ listeners: [Listener], password: [UInt8], connectionsMax: Int, progressTimeoutNanoseconds: UInt64,
+        board: StatusBoard, progress: ReplayProgress
     ) {
         bell = suanpan_eventfd()
         guard bell >= 0 else { return nil }
         self.listeners = listeners
         self.password = password
         self.connectionsMax = connectionsMax
+        progressTimeout = progressTimeoutNanoseconds
         self.board = board
         self.progress = progress
         // An accept must not wait: the client may have gone between the look and the call.
@@ -73,13 +77,24 @@ public final class LoadingDoor: Sendable {
     }
 
     /// Milliseconds to wait at most; -1: until something happens.
-    /// - Parameter held: When the first password that waits is to be judged.
-    private static func timeout(isPaused: Bool, held: UInt64?) -> CInt {
-        let pause = isPaused ? acceptPauseMilliseconds : -1
-        guard let held else { return pause }
-        let now = suanpan_monotonic_ns()
-        let left = held > now ? CInt(clamping: (held - now) / 1_000_000 + 1) : 0
-        return pause < 0 ? left : min(pause, left)
+    /// - Parameters:
+    ///   - held: When the first password that waits is to be judged.
+    ///   - isAwaited: Some client must get on, and is looked at again.
+    private func wait(isPaused: Bool, held: UInt64?, isAwaited: Bool) -> CInt {
+        var milliseconds: [CInt] = isPaused ? [Self.acceptPauseMilliseconds] : []
+        if let held {
+            let now = suanpan_monotonic_ns()
+            milliseconds.append(held > now ? CInt(clamping: (held - now) / 1_000_000 + 1) : 0)
+        }
+        if isAwaited { milliseconds.append(CInt(Front.sweepPause(timeout: progressTimeout) / 1_000_000)) }
+        return milliseconds.min() ?? -1
+    }
+
+    /// Ends those that are late.
+    private func sweep(_ connections: [LoadingConnection], _ now: UInt64) {
+        let first = Front.firstTimeout(progressTimeout, isFull: connections.count >= connectionsMax)
+        for connection in connections
+        where connection.endIfLate(now, timeout: progressTimeout, first: first) { board.notices.count(one: .late) }
     }
 
     // MARK: The thread
@@ -93,6 +108,7 @@ public final class LoadingDoor: Sendable {
         var connections: [LoadingConnection] = []
         var accepted: UInt64 = 0
         var isPaused = false
+        var lastSweep: UInt64 = 0
         while true {
             var polled = [pollfd(fd: bell, events: Int16(POLLIN), revents: 0)]
             let doors = isPaused ? [] : listeners
@@ -105,7 +121,8 @@ public final class LoadingDoor: Sendable {
                         events: Int16(connection.owes ? POLLOUT : POLLIN), revents: 0))
             }
             let held = connections.lazy.map(\.heldUntil).filter { $0 != 0 }.min()
-            let timeout = Self.timeout(isPaused: isPaused, held: held)
+            let timeout = wait(
+                isPaused: isPaused, held: held, isAwaited: connections.contains { $0.mustProgress })
             // SAFETY: so many entries of an array that outlives the call.
             let found = unsafe polled.withUnsafeMutableBufferPointer {
                 unsafe poll($0.baseAddress, nfds_t($0.count), timeout)
@@ -113,20 +130,23 @@ public final class LoadingDoor: Sendable {
             // Acquire: pairs with `stop`.
             if stopping.load(ordering: .acquiring) { break }
             isPaused = false
-            if held != nil {
-                let now = suanpan_monotonic_ns()
-                for connection in connections { connection.resume(&arguments, facts, now: now) }
-            }
-            guard found > 0 else { continue }
-            for (i, connection) in connections.enumerated() where polled[1 + doors.count + i].revents != 0 {
+            let now = suanpan_monotonic_ns()
+            if held != nil { for connection in connections { connection.resume(&arguments, facts, now: now) } }
+            for (i, connection) in connections.enumerated()
+            where found > 0 && polled[1 + doors.count + i].revents != 0 {
                 if connection.owes {
-                    connection.goOn(&arguments, facts)
+                    connection.goOn(&arguments, facts, now: now)
                 } else {
-                    connection.receive(&scratch, &arguments, facts)
+                    connection.receive(&scratch, &arguments, facts, now: now)
                 }
             }
             connections.removeAll { $0.isClosed }
-            for (i, listener) in doors.enumerated() where polled[1 + i].revents != 0 {
+            if now - lastSweep >= Front.sweepPause(timeout: progressTimeout) {
+                sweep(connections, now)
+                lastSweep = now
+            }
+            connections.removeAll { $0.isClosed }
+            for (i, listener) in doors.enumerated() where found > 0 && polled[1 + i].revents != 0 {
                 let fd = accept(listener.fd, nil, nil)
                 guard fd >= 0 else {
                     isPaused = errno != EAGAIN && errno != EINTR && errno != ECONNABORTED
@@ -140,7 +160,8 @@ public final class LoadingDoor: Sendable {
                 accepted += 1
                 connections.append(
                     LoadingConnection(
-                        fd: fd, door: listener.door, number: accepted, isAuthenticated: password.isEmpty))
+                        fd: fd, door: listener.door, number: accepted, isAuthenticated: password.isEmpty,
+                        now: now))
             }
         }
         let left = connections.compactMap { $0.handOver() }

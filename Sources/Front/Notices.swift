@@ -12,6 +12,8 @@ public final class Notices: Sendable {
         case wrongPassword
         /// An attempt that had to wait; no line tells of it.
         case passwordDelayed
+        /// A client that was late while the engine was starting; no line tells of it, and INFO shows it with `timeouts`.
+        case late
     }
 
     private struct Said: Sendable {

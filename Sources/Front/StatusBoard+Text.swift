@@ -66,7 +66,7 @@ extension StatusBoard {
                 "backpressure_ms:\(highest(.backpressure) / 1_000_000)",
                 "disk_full:\(highest(.diskFull))", "segment_errno:\(highest(.segmentErrno))",
                 "connections_refused:\(sum(.refusedConnections))",
-                "timeouts:\(sum(.timeouts))", "malformed:\(sum(.malformed))",
+                "timeouts:\(sum(.timeouts) + notices.count(.late))", "malformed:\(sum(.malformed))",
             ]
         case "security":
             return [

@@ -277,7 +277,7 @@ enum CoreThread {
                 configuration: FrontConfiguration(
                     routing: setup.routing, password: Array((setup.configuration.password ?? "").utf8),
                     connections: setup.connections,
-                    progressTimeoutNanoseconds: UInt64(setup.configuration.timeoutSeconds) * 1_000_000_000,
+                    progressTimeoutNanoseconds: setup.configuration.progressTimeoutNanoseconds,
                     replies: setup.replies, board: setup.board, history: setup.history),
                 ring: &ring, requestLanes: setup.requestLanes[i], controlLanes: setup.controlLanes[i])
         } catch { throw .ring(error) }

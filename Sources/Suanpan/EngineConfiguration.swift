@@ -40,6 +40,7 @@ public struct EngineConfiguration: Sendable {
     public var connectionsMax = 16_384
     /// A client that has begun a request and does not get on with it for so long, or takes no reply: closed. At least 1.
     public var timeoutSeconds = 30
+    var progressTimeoutNanoseconds: UInt64 { UInt64(timeoutSeconds) * 1_000_000_000 }
     /// Whether a wall clock far ahead of the ledger's last timestamp is believed at this start.
     public var clock = ClockPolicy.check
     /// A step forward of the wall clock that a running engine follows, in seconds; a larger one is reported instead. Less

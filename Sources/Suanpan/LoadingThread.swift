@@ -19,7 +19,8 @@ struct LoadingThread {
         guard !listeners.isEmpty,
             let door = LoadingDoor(
                 listeners, password: Array((configuration.password ?? "").utf8),
-                connectionsMax: configuration.connectionsMax, board: board, progress: progress)
+                connectionsMax: configuration.connectionsMax,
+                progressTimeoutNanoseconds: configuration.progressTimeoutNanoseconds, board: board, progress: progress)
         else { return nil }
         self.door = door
         do throws(SystemError) { thread = try SystemThread.start { door.run() } } catch {

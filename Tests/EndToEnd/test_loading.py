@@ -165,6 +165,53 @@ class LoadingTests(unittest.TestCase):
         self.assertEqual(resp.ask("PING"), "+PONG")
         client.call(native.PING, 0, b"")
 
+    def test_whoever_is_late_is_ended(self):
+        password = os.path.join(self.server.directory + ".password")
+        with open(password, "w") as file:
+            file.write("secret\n")
+        self.addCleanup(os.remove, password)
+        self.begin(2000, "--password-file", password, "--timeout", "1")
+        patient = self.connect_resp()
+        self.assertEqual(patient.ask("AUTH", "secret"), "+OK")
+        stranger, slow, frame, greedy = (socket.create_connection(address, HANG_SECONDS) for address in
+                                         (self.resp, self.resp, self.native, self.resp))
+        for one in (stranger, slow, frame, greedy):
+            self.addCleanup(one.close)
+        # One gives no password, one a byte now and then, one half a frame; one takes nothing.
+        greedy.sendall(b"AUTH secret\r\n")
+        slow.sendall(b"AUTH secret\r\n")
+        self.assertEqual(slow.recv(5), b"+OK\r\n")
+        frame.sendall(native.frame(native.AUTHENTICATE, 1, 0, b"secret")[:-3])
+        answers = {stranger: b"", slow: b"", frame: b""}
+        ended = set()
+        deadline = time.monotonic() + HANG_SECONDS
+        while len(ended) < 4 and time.monotonic() < deadline:
+            for one, bytes in ((slow, b"P"), (greedy, b"PING\r\n" * 10_000)):
+                try:
+                    one.settimeout(0.05)
+                    one.sendall(bytes)
+                except TimeoutError:
+                    pass
+                except OSError:
+                    ended.add(one)
+            for one in set(answers) - ended:
+                try:
+                    piece = one.recv(100)
+                    answers[one] += piece
+                    if not piece:
+                        ended.add(one)
+                except TimeoutError:
+                    pass
+                except OSError:
+                    ended.add(one)
+        self.assertEqual(ended, {stranger, slow, frame, greedy})
+        self.assertRegex(answers[stranger], b"^-TIMEOUT ")
+        self.assertRegex(answers[slow], b"^-TIMEOUT ")
+        self.assertEqual(answers[frame][7], native.TIMEOUT)
+        # Who owes nothing may be silent.
+        self.assertRegex(patient.ask("PING"), "^-LOADING ")
+        self.assertIn("timeouts:4\r\n", patient.ask("INFO", "overload"))
+
     def test_one_connection_too_many(self):
         self.begin(50, "--connections-max", "2")
         first, second = self.connect_resp(), self.connect_resp()
