@@ -1,7 +1,6 @@
 // How many connections each core serves: the core that accepts deals a new one to the core with the fewest, and refuses
 // one that is too many for all of them together.
 
-public import SuanpanCore
 internal import Synchronization
 
 public final class ConnectionCounts: Sendable {

@@ -1,6 +1,5 @@
 // How far the replay of a directory is, and whether it shall go on. One for all shards; any thread may look or cancel.
 
-public import SuanpanCore
 internal import Synchronization
 
 public final class ReplayProgress: Sendable {

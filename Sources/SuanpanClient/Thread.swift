@@ -30,31 +30,9 @@ final class Bell: @unchecked Sendable {
     }
 }
 
-/// Starts a detached thread; all signals are blocked on it, they belong to the program.
+/// Starts a detached thread.
 /// - Returns: nil, or why there is none (a limit of processes, no memory for its stack).
 func startThread(_ run: @escaping @Sendable () -> Void) -> String? {
-    final class Body {
-        let run: @Sendable () -> Void
-        init(_ run: @escaping @Sendable () -> Void) { self.run = run }
-    }
-    var all = sigset_t()
-    var before = sigset_t()
-    unsafe sigfillset(&all)
-    unsafe pthread_sigmask(SIG_SETMASK, &all, &before)
-    defer { unsafe pthread_sigmask(SIG_SETMASK, &before, nil) }
-    var thread = pthread_t()
-    // SAFETY: the body is retained until the thread takes it, or released below when there is none.
-    let body = unsafe Unmanaged.passRetained(Body(run))
-    let result = unsafe pthread_create(
-        &thread, nil,
-        { raw in
-            unsafe Unmanaged<Body>.fromOpaque(raw.unsafelyUnwrapped).takeRetainedValue().run()
-            return nil
-        }, body.toOpaque())
-    guard result == 0 else {
-        unsafe body.release()
-        return "cannot start a thread: \(Socket.message(result))"
-    }
-    pthread_detach(thread)
+    do throws(SystemError) { try SystemThread.start(run).detach() } catch { return "\(error)" }
     return nil
 }
