@@ -158,7 +158,8 @@ public struct HistoryReader {
             }
         }
         var found = page.take()
-        let places = Dictionary(uniqueKeysWithValues: found.enumerated().map { ($1.id, $0) })
+        // An account that the log creates twice is damage that a start names; here it must not end the process.
+        let places = Dictionary(found.enumerated().map { ($1.id, $0) }, uniquingKeysWith: { first, _ in first })
         for source in sources {
             let here = found.filter { routing.shard(of: $0.id) == source.shard.shard }
             guard let first = here.map(\.timestamp).min() else { continue }
