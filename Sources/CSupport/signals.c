@@ -14,8 +14,10 @@ static void end(int number, siginfo_t *info, void *context) {
   if (own && !(before[number].sa_flags & SA_SIGINFO)) before[number].sa_handler(number);
   struct sigaction none = {.sa_handler = SIG_DFL};
   sigaction(number, &none, NULL);
+  if (info->si_code > 0) return;
+  if (getpid() == 1) _exit(128 + number);
   // Blocked until this returns, and then delivered: whoever waits for the process sees the signal itself.
-  if (info->si_code <= 0) raise(number);
+  raise(number);
 }
 
 void suanpan_die_of_fatal_signals(void) {
@@ -30,5 +32,18 @@ void suanpan_die_of_fatal_signals(void) {
     ours.sa_mask = before[number].sa_mask;
     ours.sa_flags = SA_SIGINFO | (before[number].sa_flags & SA_ONSTACK);
     sigaction(number, &ours, NULL);
+  }
+}
+
+static void leave(int number) { _exit(128 + number); }
+
+void suanpan_end_as_first_process(void) {
+  static const int ending[] = {SIGHUP, SIGINT, SIGQUIT, SIGABRT, SIGALRM, SIGTERM, SIGUSR2};
+  if (getpid() != 1) return;
+  for (size_t i = 0; i < sizeof ending / sizeof *ending; i++) {
+    struct sigaction action;
+    if (sigaction(ending[i], NULL, &action) || (action.sa_flags & SA_SIGINFO) || action.sa_handler != SIG_DFL) continue;
+    action = (struct sigaction){.sa_handler = leave};
+    sigaction(ending[i], &action, NULL);
   }
 }

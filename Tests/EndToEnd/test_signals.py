@@ -66,6 +66,45 @@ class SignalTests(unittest.TestCase):
         dump = self.command("dump", "transfers", "--data", server.directory, ready=lambda p: p.stdout.read(1))
         self.end(dump, signal.SIGABRT)
 
+    def test_signals_end_the_first_process_of_a_container(self):
+        # The kernel keeps from it what would end it by default.
+        alone = ["unshare", "--pid", "--fork"]
+        if subprocess.run([*alone, "true"], capture_output=True).returncode:
+            self.skipTest("no process namespace can be made here")
+        server = Server(shards=1, options=SMALL, prefix=alone)
+        self.addCleanup(server.close)
+        client = native.Client(*server.native)
+        client.create_accounts([account(1), account(2)])
+        client.create_transfers([transfer(1000 + i, 1, 2) for i in range(2000)])
+        client.close()
+        os.kill(self.child(server.process), signal.SIGTERM)
+        self.assertEqual(server.process.wait(HANG_SECONDS), 0)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
+            with self.subTest(number.name):
+                # More than a pipe takes: it waits for its reader.
+                dump = subprocess.Popen([*alone, BINARY, "dump", "transfers", "--data", server.directory],
+                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                dump.stdout.read(1)
+                child = self.child(dump)
+                try:
+                    os.kill(child, number)
+                    self.assertEqual(dump.wait(HANG_SECONDS), 128 + number)
+                finally:
+                    if dump.poll() is None:
+                        os.kill(child, signal.SIGKILL)
+                    dump.communicate()
+
+    @staticmethod
+    def child(process):
+        for name in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                with open(f"/proc/{name}/stat") as file:
+                    if int(file.read().rsplit(")", 1)[1].split()[1]) == process.pid:
+                        return int(name)
+            except (FileNotFoundError, ProcessLookupError):
+                continue  # It has ended.
+        raise AssertionError("no child")
+
     def test_a_hang_up_is_a_clean_end(self):
         server = Server(shards=1, options=SMALL)
         self.addCleanup(server.close)

@@ -50,6 +50,11 @@ void suanpan_unmap(void *address, size_t length);
 /// backtracer prints its report and returns, which leaves a process alive that was told to end. Once, at its start.
 void suanpan_die_of_fatal_signals(void);
 
+/// The first process of a container: the kernel drops what would end it by default (SIGTERM, SIGINT …), so that it could only
+/// be killed. Here they end it with exit code 128 + signal. Elsewhere, and of signals that are ignored or handled, nothing
+/// is changed. Once, at its start.
+void suanpan_end_as_first_process(void);
+
 /// Loads and stores of an index shared with the kernel.
 static inline uint32_t suanpan_load_acquire(const uint32_t *p) { return __atomic_load_n(p, __ATOMIC_ACQUIRE); }
 static inline void suanpan_store_release(uint32_t *p, uint32_t v) { __atomic_store_n(p, v, __ATOMIC_RELEASE); }

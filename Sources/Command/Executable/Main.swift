@@ -10,6 +10,7 @@ internal import SuanpanCommand
 enum Main {
     static func main() {
         suanpan_die_of_fatal_signals()
+        suanpan_end_as_first_process()
         // An operator's word about the clock (`ClockSignal`): before somebody listens it must not end the process.
         signal(SIGUSR1, SIG_IGN)
         let arguments = Array(CommandLine.arguments.dropFirst())
