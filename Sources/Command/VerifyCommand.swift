@@ -2,6 +2,7 @@
 
 internal import ArgumentParser
 internal import Suanpan
+internal import SuanpanCore
 
 struct VerifyCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -38,11 +39,14 @@ func grouped(_ value: some CustomStringConvertible) -> String {
     return text
 }
 
+/// `1,234,567 accounts`.
+func grouped(_ count: UInt64, _ word: String) -> String { grouped(count) + counted(count, word).drop { $0 != " " } }
+
 extension VerificationReport {
     func text(directory: String) -> String {
         var lines = [
-            "\(directory): every file is intact; \(grouped(accounts)) accounts, \(grouped(transfers)) transfers, "
-                + "\(shards.count) shards"
+            "\(directory): every file is intact; \(grouped(accounts, "account")), \(grouped(transfers, "transfer")), "
+                + "\(counted(shards.count, "shard"))"
         ]
         for ledger in ledgers {
             lines.append(
@@ -52,8 +56,8 @@ extension VerificationReport {
         }
         for (index, shard) in shards.enumerated() {
             lines.append(
-                "shard \(index): LSN \(shard.firstLSN) to \(shard.lastLSN), \(grouped(shard.groups)) groups, "
-                    + "\(grouped(shard.bytes)) bytes")
+                "shard \(index): LSN \(shard.firstLSN) to \(shard.lastLSN), \(grouped(shard.groups, "group")), "
+                    + "\(grouped(shard.bytes, "byte"))")
         }
         return lines.joined(separator: "\n")
     }

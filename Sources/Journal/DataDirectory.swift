@@ -32,7 +32,7 @@ public struct DataDirectory: ~Copyable, Sendable {
         let wanted = shards ?? shardsDefault
         let bytes = segmentBytes ?? Self.segmentBytesDefault
         if wanted < 1 || wanted > Limits.shardsMax {
-            throw .invalidArgument("\(wanted) shards: must be 1 to \(Limits.shardsMax)")
+            throw .invalidArgument("\(counted(wanted, "shard")): must be 1 to \(Limits.shardsMax)")
         }
         if bytes < 1 << 20 || bytes % (1 << 20) != 0 || bytes > 1 << 30 {
             throw .invalidArgument("segment size of \(bytes) bytes: must be a multiple of 1 MiB, at most 1 GiB")

@@ -141,7 +141,7 @@ public enum JournalError: Error, Equatable, Sendable, CustomStringConvertible {
             "\(path): format version \(version); this build reads version \(FormatVersion.current); "
                 + "use the release that wrote it"
         case .shardCountMismatch(let path, let stored, let requested):
-            "\(path): holds \(stored) shards, \(requested) were asked for; open it with \(stored)"
+            "\(path): holds \(counted(stored, "shard")), \(requested) \(requested == 1 ? "was" : "were") asked for; open it with \(stored)"
         case .invalidArgument(let what): what
         case .unsound(let what): "\(what); restore the data directory from a backup; nothing was changed"
         case .foreignSegment(let path, let why):

@@ -1,5 +1,7 @@
 // Why a load could not be started, or is no measurement. The message is the last line on stderr.
 
+internal import SuanpanCore
+
 public enum LoadError: Error, Equatable, Sendable, CustomStringConvertible {
     /// The command line asks for what cannot be.
     case usage(String)
@@ -28,7 +30,7 @@ public enum LoadError: Error, Equatable, Sendable, CustomStringConvertible {
         case .server(let target, let problem): "server \(target): \(problem)"
         case .machine(let text): text
         case .errors(let count, let first):
-            "\(count) transfers failed without an answer that counts; the first: \(first)"
+            "\(counted(count, "transfer")) failed without an answer that counts; the first: \(first)"
         }
     }
 }

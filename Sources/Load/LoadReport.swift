@@ -215,7 +215,7 @@ public struct LoadReport: Sendable, Encodable {
                 + "  durability \(durability ?? "?")")
         line(
             "load",
-            "\(loop == "closed" ? "closed loop" : "open loop, Poisson arrivals")\(profile.map { ", profile \($0)" } ?? "")  \(connections) connections  batch \(batch)"
+            "\(loop == "closed" ? "closed loop" : "open loop, Poisson arrivals")\(profile.map { ", profile \($0)" } ?? "")  \(counted(connections, "connection"))  batch \(batch)"
                 + "  in flight \(inFlight)  accounts \(Format.grouped(UInt64(accounts)))  seed \(seed)"
                 + (hotShare > 0 ? "  hot \(Format.number(hotShare))% to \(hotAccounts)" : "")
                 + (crossShard.map { "  crossing \(Format.number($0))%" } ?? ""))
@@ -250,7 +250,7 @@ public struct LoadReport: Sendable, Encodable {
             line("unsent", "\(Format.grouped(unsent)) were due but found no free place; latency counts their waiting")
         }
         if errors > 0 { line("errors", Format.grouped(errors)) }
-        if connectionsLost > 0 { line("lost", "\(connectionsLost) of \(connections) connections") }
+        if connectionsLost > 0 { line("lost", "\(connectionsLost) of \(counted(connections, "connection"))") }
         line(
             "cost",
             "server "

@@ -45,7 +45,8 @@ extension LoadThread {
             if System.now > deadline {
                 throw .connect(
                     target: plan.target,
-                    problem: "\(count - ready) of \(count) connections do not stand after \(plan.replyTimeoutSeconds) s"
+                    problem:
+                        "\(count - ready) of \(counted(count, "connection")) do not stand after \(plan.replyTimeoutSeconds) s"
                         + (shortage == 0 ? "" : ": \(System.reason(shortage))")
                 )
             }
@@ -232,7 +233,10 @@ extension LoadThread {
         let count = requests[i * plan.inFlight + place].count
         let size = header.flags & FrameHeader.timestampsOnly != 0 ? 8 : 16
         guard header.operation == .createTransfers, Int(header.count) == count, Int(header.bodyLength) == count * size
-        else { return "answered \(header.count) results in \(header.bodyLength) bytes to \(count) transfers" }
+        else {
+            return
+                "answered \(counted(header.count, "result")) in \(counted(header.bodyLength, "byte")) to \(counted(count, "transfer"))"
+        }
         return nil
     }
 

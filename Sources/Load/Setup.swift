@@ -245,13 +245,13 @@ struct Setup: ~Copyable {
         let reply = try request(operation, body: body, count: events.count)
         if reply.header.status == .busy { return [ResultCode](repeating: .busy, count: events.count) }
         guard Int(reply.header.count) == events.count else {
-            throw failed("answered \(reply.header.count) results to \(events.count) events")
+            throw failed("answered \(counted(reply.header.count, "result")) to \(counted(events.count, "event"))")
         }
         if reply.header.flags & FrameHeader.timestampsOnly != 0 {
             return [ResultCode](repeating: .created, count: events.count)
         }
         guard reply.body.count == events.count * MemoryLayout<EventResult>.size else {
-            throw failed("answered \(reply.body.count) bytes to \(events.count) events")
+            throw failed("answered \(counted(reply.body.count, "byte")) to \(counted(events.count, "event"))")
         }
         var codes: [ResultCode] = []
         for i in 0..<events.count {

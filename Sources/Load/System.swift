@@ -3,6 +3,7 @@
 
 internal import CSuanpanSupport
 internal import Glibc
+internal import SuanpanCore
 internal import Synchronization
 
 /// A resolved address, ready for `connect`.
@@ -111,7 +112,7 @@ enum System {
         if limit.rlim_cur >= needed { return }
         guard limit.rlim_max >= needed else {
             throw .machine(
-                "\(count) connections need \(needed) open files, the limit is \(limit.rlim_max): "
+                "\(counted(count, "connection")) need\(count == 1 ? "s" : "") \(needed) open files, the limit is \(limit.rlim_max): "
                     + "raise it (ulimit -Hn) or ask for fewer")
         }
         limit.rlim_cur = needed

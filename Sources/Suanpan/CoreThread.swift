@@ -198,7 +198,8 @@ enum CoreThread {
             s.mustReplay[i] = false
             s.ceiling = max(s.ceiling, replayed.clockCeiling)
             if let cut = replayed.cut, replayed.lastLSN.value > 0 || cut.bytes > 0 {
-                s.cuts.append("shard \(i): cut \(cut.bytes) bytes behind LSN \(replayed.lastLSN.value) (\(cut.path))")
+                s.cuts.append(
+                    "shard \(i): cut \(counted(cut.bytes, "byte")) behind LSN \(replayed.lastLSN.value) (\(cut.path))")
             }
         }
     }

@@ -163,8 +163,8 @@ public final class Engine: Sendable {
     ) -> [String] {
         guard configuration.pinThreads, claims.cpus.isEmpty, shards <= allowed.count else { return [] }
         return [
-            "the threads of \(shards) shards are not pinned: other engines have pinned theirs to CPUs of this machine, and "
-                + "too few of \(allowed.count) are free"
+            "the threads of \(counted(shards, "shard")) are not pinned: other engines have pinned theirs to CPUs of this "
+                + "machine, and too few of \(allowed.count) are free"
         ]
     }
 

@@ -101,7 +101,9 @@ public enum Server {
     private static func describe(_ start: EngineStart) -> ServerReady {
         var notes = start.cuts + start.notes
         if start.redone > 0 {
-            notes.append("\(start.redone) crossing transfers decided before the stop were credited now")
+            notes.append(
+                "\(counted(start.redone, "crossing transfer")) decided before the stop \(start.redone == 1 ? "was" : "were") credited now"
+            )
         }
         if start.clockBehindSeconds > 0 {
             notes.append(

@@ -15,7 +15,7 @@ struct Reply: Sendable {
     func records<Record: BitwiseCopyable>(_ type: Record.Type) throws(ClientError) -> [Record] {
         let stride = MemoryLayout<Record>.stride
         guard body.count == Int(header.count) * stride else {
-            throw .disconnected("a reply of \(body.count) bytes holds \(header.count) records")
+            throw .disconnected("a reply of \(counted(body.count, "byte")) holds \(counted(header.count, "record"))")
         }
         return unsafe body.withUnsafeBytes { bytes in
             // SAFETY: i stays below count, and count strides are there; records are plain bytes, any of them valid.

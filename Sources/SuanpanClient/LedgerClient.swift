@@ -176,7 +176,7 @@ public final class LedgerClient: Sendable {
 
     private func results(_ reply: Reply, count: Int) throws(ClientError) -> [EventResult] {
         guard Int(reply.header.count) == count else {
-            throw .disconnected("\(reply.header.count) results for \(count) events")
+            throw .disconnected("\(counted(reply.header.count, "result")) for \(counted(count, "event"))")
         }
         if reply.header.flags & FrameHeader.timestampsOnly == 0 { return try reply.records(EventResult.self) }
         return try reply.records(UInt64.self).map { EventResult(.created, timestamp: Timestamp($0)) }

@@ -73,7 +73,7 @@ class DirectoryTests(unittest.TestCase):
     def test_another_shard_count(self):
         server = self.server()
         server.terminate()
-        self.refused(server.directory, "holds 1 shards, 3 were asked for", options=["--shards", "3"], verified=False)
+        self.refused(server.directory, "holds 1 shard, 3 were asked for", options=["--shards", "3"], verified=False)
 
     def test_a_second_server_on_the_same_directory(self):
         server = self.server()
