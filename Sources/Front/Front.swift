@@ -129,6 +129,7 @@ public struct Front: ~Copyable {
 
     static var receiveGroup: UInt16 { 1 }
     static var receiveBytes: Int { 64 << 10 }
+    static var receiveBuffers: Int { 64 }
     var eventsOutMax: Int { bounds.eventsOut }
     /// The rest is for chains, which need room for all their events at once.
     var singlesOutMax: Int { eventsOutMax - Limits.eventsPerChainMax }
@@ -175,13 +176,14 @@ public struct Front: ~Copyable {
         routing = configuration.routing
         let bounds = bounds ?? FrontBounds(shardCount: configuration.routing.shardCount)
         self.bounds = bounds
-        buffers = try ring.provideBuffers(group: Self.receiveGroup, count: 64, size: Self.receiveBytes)
+        buffers = try ring.provideBuffers(
+            group: Self.receiveGroup, count: Self.receiveBuffers, size: Self.receiveBytes)
         let places = configuration.connections.perCoreMax
         connections = Slab(count: places) { _ in Connection() }
         freeConnections = FreeList(count: places)
         requests = FixedArray(count: bounds.requests)
         freeRequests = FreeList(count: bounds.requests)
-        pool = ResultPool(smallCount: bounds.requests, largeCount: bounds.largeRequests)
+        pool = ResultPool(bounds)
         var table = FixedArray<Lane>(count: routing.shardCount)
         for (i, lane) in requestLanes.enumerated() { if let lane { table[i] = lane } }
         self.requestLanes = table

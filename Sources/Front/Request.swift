@@ -60,56 +60,71 @@ struct Request: BitwiseCopyable {
     var startedAt: UInt64
 }
 
-/// Memory for the results of requests under way: places for a few results, and places for full batches.
+/// Places of one size.
+private struct ResultPlaces: ~Copyable {
+    let first: UInt32
+    let begin: Int
+    let bytes: Int
+    private var free: FreeList
+
+    init(count: Int, bytes: Int, first: Int, begin: Int) {
+        self.first = UInt32(first)
+        self.begin = begin
+        self.bytes = bytes
+        free = FreeList(count: count)
+    }
+
+    mutating func take() -> UInt32? { free.count > 0 ? first + free.take() : nil }
+    mutating func give(_ buffer: UInt32) { free.give(buffer - first) }
+    func offset(_ buffer: UInt32) -> Int { begin + Int(buffer - first) * bytes }
+}
+
+/// Memory for the results of requests under way: places for a few results, for full batches, and for full look-ups.
 struct ResultPool: ~Copyable {
     /// A found record with a flag in front, so that either kind of result has a fixed place.
     static let recordStride = 144
     static let smallBytes = 1024
-    static let largeBytes = Limits.eventsPerRequestMax * recordStride
+    static let largeBytes = Limits.eventsPerRequestMax * MemoryLayout<EventResult>.stride
+    static let lookupBytes = Limits.eventsPerRequestMax * recordStride
     private var region: RawRegion
-    private var freeSmall: FixedArray<UInt32>
-    private var freeSmallCount: Int
-    private var freeLarge: FixedArray<UInt32>
-    private var freeLargeCount: Int
-    private let smallCount: Int
+    private var small: ResultPlaces
+    private var large: ResultPlaces
+    private var lookups: ResultPlaces
 
-    init(smallCount: Int, largeCount: Int) {
-        self.smallCount = smallCount
-        region = RawRegion(count: smallCount * Self.smallBytes + largeCount * Self.largeBytes)
-        freeSmall = FixedArray(count: smallCount)
-        freeLarge = FixedArray(count: largeCount)
-        for i in 0..<smallCount { freeSmall[i] = UInt32(smallCount - 1 - i) }
-        for i in 0..<largeCount { freeLarge[i] = UInt32(smallCount + largeCount - 1 - i) }
-        freeSmallCount = smallCount
-        freeLargeCount = largeCount
+    /// What it maps.
+    static func bytes(_ bounds: FrontBounds) -> Int {
+        bounds.requests * smallBytes + bounds.largeRequests * largeBytes + bounds.largeLookups * lookupBytes
+    }
+
+    init(_ bounds: FrontBounds) {
+        region = RawRegion(count: Self.bytes(bounds))
+        small = ResultPlaces(count: bounds.requests, bytes: Self.smallBytes, first: 0, begin: 0)
+        let begin = bounds.requests * Self.smallBytes
+        large = ResultPlaces(count: bounds.largeRequests, bytes: Self.largeBytes, first: bounds.requests, begin: begin)
+        lookups = ResultPlaces(
+            count: bounds.largeLookups, bytes: Self.lookupBytes, first: bounds.requests + bounds.largeRequests,
+            begin: begin + bounds.largeRequests * Self.largeBytes)
     }
 
     /// A place for `bytes` of results, or nil when all of that size are in use.
     mutating func take(bytes: Int) -> UInt32? {
-        if bytes <= Self.smallBytes {
-            guard freeSmallCount > 0 else { return nil }
-            freeSmallCount -= 1
-            return freeSmall[freeSmallCount]
-        }
-        guard freeLargeCount > 0 else { return nil }
-        freeLargeCount -= 1
-        return freeLarge[freeLargeCount]
+        if bytes <= Self.smallBytes { return small.take() }
+        return bytes <= Self.largeBytes ? large.take() : lookups.take()
     }
 
     mutating func give(_ buffer: UInt32) {
-        if buffer < smallCount {
-            freeSmall[freeSmallCount] = buffer
-            freeSmallCount += 1
+        if buffer < large.first {
+            small.give(buffer)
+        } else if buffer < lookups.first {
+            large.give(buffer)
         } else {
-            freeLarge[freeLargeCount] = buffer
-            freeLargeCount += 1
+            lookups.give(buffer)
         }
     }
 
     private func offset(_ buffer: UInt32) -> Int {
-        buffer < smallCount
-            ? Int(buffer) * Self.smallBytes
-            : smallCount * Self.smallBytes + (Int(buffer) - smallCount) * Self.largeBytes
+        if buffer < large.first { return small.offset(buffer) }
+        return buffer < lookups.first ? large.offset(buffer) : lookups.offset(buffer)
     }
 
     @inline(__always)

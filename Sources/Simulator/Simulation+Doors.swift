@@ -46,7 +46,8 @@ struct Network {
     var breaksLeft = 0
     var hostilesLeft = 0
     var bounds = FrontBounds(
-        requests: 256, largeRequests: 4, requestsPerConnection: 1024, outputBytes: 4 << 20, eventsOut: 1024)
+        requests: 256, largeRequests: 4, largeLookups: 2, requestsPerConnection: 1024, outputBytes: 4 << 20,
+        eventsOut: 1024)
 
     /// Replies that are kept for a client that takes none: a few more than without.
     var replyBytes: Int { 4 * bounds.outputBytes }

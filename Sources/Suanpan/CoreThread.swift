@@ -42,6 +42,7 @@ struct CoreSetup: Sendable {
     let memoryBytes: Int
     let bells: [Doorbell]
     let callers: [CallerLane]
+    let frontBounds: FrontBounds
     let replies: ReplyBudget
     let board: StatusBoard
     let history: HistoryDesk
@@ -280,7 +281,8 @@ enum CoreThread {
                     connections: setup.connections,
                     progressTimeoutNanoseconds: setup.configuration.progressTimeoutNanoseconds,
                     replies: setup.replies, board: setup.board, history: setup.history),
-                ring: &ring, requestLanes: setup.requestLanes[i], controlLanes: setup.controlLanes[i])
+                ring: &ring, requestLanes: setup.requestLanes[i], controlLanes: setup.controlLanes[i],
+                bounds: setup.frontBounds)
         } catch { throw .ring(error) }
         var shard = Shard(
             id: setup.id, routing: setup.routing, ledger: replay.intoLedger(), journal: journal, clock: clock,

@@ -89,9 +89,9 @@ import Testing
         let lanes = refusal(nil, shards: 64, memory(16 << 30))
         #expect(lanes.hasPrefix("64 shards take ") && lanes.contains("this machine has 16384 MiB; use fewer shards"))
         let asked = refusal(4 << 30, shards: 1, memory(16 << 30, group: 2 << 30))
+        #expect(asked.hasPrefix("1 shard takes ") && asked.hasSuffix(" MiB)"))
         #expect(
-            asked.contains("their tables up to 4096 MiB: its control group allows 2048 MiB; give less memory (at most ")
-        )
+            asked.contains("its tables up to 4096 MiB: its control group allows 2048 MiB; give less memory (at most "))
         #expect(refusal(nil, shards: 1, memory(100 << 20)).contains("give it more memory"))
         #expect(refusal(1 << 30, shards: 2, memory(2 << 30)) == "")
     }
@@ -101,7 +101,11 @@ import Testing
         #expect(MemoryPlan.shardsDefault(cpus: 64, memory(8 << 30)) < 32)
         #expect(MemoryPlan.shardsDefault(cpus: 8, memory(128 << 20)) == 1)
         // The table of Docs/Operations.md.
-        #expect([1, 2, 8, 64].map { MemoryPlan.fixedBytes(shards: $0) >> 20 } == [80, 150, 798, 21336])
+        func fixed(_ tableBytes: Int) -> [Int] {
+            [1, 2, 8, 64].map { MemoryPlan.fixedBytes(shards: $0, tableBytes: tableBytes * $0) >> 20 }
+        }
+        #expect(fixed(256 << 20) == [129, 250, 1197, 24535])
+        #expect(fixed(255 << 20) == [92, 175, 897, 22136])
         #expect([1, 2, 8, 64].map { MemoryPlan.laneBytes(shards: $0) >> 20 } == [0, 24, 336, 16128])
     }
 }
