@@ -43,7 +43,12 @@ public final class Engine: Sendable {
     /// answered `loading`.
     /// - Parameter progress: Tells how far the start is, and can cancel it.
     /// - Throws: `EngineError` with what is wrong and what to do; nothing was changed in a directory that is refused.
-    public init(_ configuration: EngineConfiguration, progress: StartProgress? = nil) throws(EngineError) {
+    public convenience init(_ configuration: EngineConfiguration, progress: StartProgress? = nil) throws(EngineError) {
+        try self.init(configuration, progress: progress, fileLimit: nil)
+    }
+
+    /// - Parameter fileLimit: Files that this process may open, where they are the engine's alone.
+    init(_ configuration: EngineConfiguration, progress: StartProgress?, fileLimit: Int?) throws(EngineError) {
         let begun = suanpan_monotonic_ns()
         let progress = (progress ?? StartProgress()).replay
         self.configuration = configuration
@@ -55,6 +60,7 @@ public final class Engine: Sendable {
         // Before a directory of so many is made.
         if let shards = configuration.shards {
             _ = try MemoryPlan(configuration.memoryBytes, shards: shards, available)
+            _ = try FilePlan(configuration, shards: shards, limit: fileLimit)
         }
         let box: DirectoryBox
         let preparer: SegmentPreparer
@@ -67,6 +73,7 @@ public final class Engine: Sendable {
         routing = box.directory.routing
 
         let plan = try MemoryPlan(configuration.memoryBytes, shards: count, available)
+        let files = try FilePlan(configuration, shards: count, limit: fileLimit)
         let sockets = try Listeners(configuration)
         let claims = CPUClaims(configuration.pinThreads ? count : 0, of: allowed)
         var facts = Machine.facts(dataDirectory: configuration.dataDirectory)
@@ -103,8 +110,8 @@ public final class Engine: Sendable {
             claims: claims)
 
         progress.begin(shards: count)
-        let door = LoadingThread(sockets, configuration, board, progress)
-        let connections = ConnectionCounts(coreCount: count, connectionsMax: configuration.connectionsMax)
+        let door = LoadingThread(sockets, configuration, connectionsMax: files.connectionsMax, board, progress)
+        let connections = ConnectionCounts(coreCount: count, connectionsMax: files.connectionsMax)
         let lanes = LaneTable(coreCount: count)
         let cuts = CutBoard()
         let barrier = StartBarrier(count: count, progress: progress)
@@ -149,7 +156,8 @@ public final class Engine: Sendable {
         started = start.state.withLock { s in
             EngineStart(
                 shards: count, accounts: s.accounts, transfers: s.transfers, redone: s.redone, cuts: s.cuts,
-                notes: Self.notes(configuration, claims, shards: count, allowed: allowed),
+                notes: Self.notes(configuration, claims, shards: count, allowed: allowed)
+                    + [files.note].compactMap(\.self),
                 recoveredMilliseconds: elapsed, clockBehindSeconds: s.time?.secondsAhead() ?? 0,
                 awaySeconds: s.time?.awaySeconds ?? 0,
                 native: configuration.native.map { Endpoint(host: $0.host, port: sockets.nativePort) },

@@ -11,7 +11,8 @@ struct LoadingThread {
 
     /// - Returns: Nil where nothing listens, or the system has no descriptor or thread left: clients then wait in the backlog.
     init?(
-        _ sockets: Listeners, _ configuration: EngineConfiguration, _ board: StatusBoard, _ progress: ReplayProgress
+        _ sockets: Listeners, _ configuration: EngineConfiguration, connectionsMax: Int, _ board: StatusBoard,
+        _ progress: ReplayProgress
     ) {
         var listeners: [LoadingDoor.Listener] = []
         if sockets.nativeFD >= 0 { listeners.append(.init(fd: sockets.nativeFD, door: .native)) }
@@ -19,7 +20,7 @@ struct LoadingThread {
         guard !listeners.isEmpty,
             let door = LoadingDoor(
                 listeners, password: Array((configuration.password ?? "").utf8),
-                connectionsMax: configuration.connectionsMax,
+                connectionsMax: connectionsMax,
                 progressTimeoutNanoseconds: configuration.progressTimeoutNanoseconds, board: board, progress: progress)
         else { return nil }
         self.door = door

@@ -33,23 +33,16 @@ public enum Server {
             clock = try ClockSignal()
         } catch { throw .system(error) }
         signal(SIGPIPE, SIG_IGN)
-        var configuration = configuration
-        let files = allowFiles(configuration.connectionsMax)
-        let connectionsMax = configuration.connectionsMax
-        configuration.connectionsMax = min(connectionsMax, max(1, files - filesReserved))
+        let files = FilePlan.raiseLimit(connections: configuration.connectionsMax)
         let engine: Engine
-        do throws(EngineError) { engine = try Engine(configuration, progress: progress) } catch {
+        do throws(EngineError) {
+            engine = try Engine(configuration, progress: progress, fileLimit: files)
+        } catch {
             if case .cancelled = error { return Int(progress.share * 100) }
             throw error
         }
-        var state = describe(engine.started)
-        if configuration.connectionsMax < connectionsMax {
-            state.notes.append(
-                "at most \(configuration.connectionsMax) connections of \(connectionsMax), as this process may open "
-                    + "\(files) files: raise the limit (ulimit -Hn) or set connections-max")
-        }
         clock.serve(engine.time)
-        if ready(state) {
+        if ready(describe(engine.started)) {
             engine.control.end.whenFailed { _ in signals.wake() }
             signals.wait()
         }
@@ -79,24 +72,6 @@ public enum Server {
 
     /// A ledger away for longer says so: holds of that time are over.
     private static let awayNoted: UInt64 = 86_400
-
-    /// Files that are no connections: log segments, rings, bells, what the runtime opens.
-    private static let filesReserved = 512
-
-    /// Raises this process's limit of open files as far as it may. Returns the limit.
-    private static func allowFiles(_ connections: Int) -> Int {
-        let resource = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
-        var limit = rlimit()
-        // SAFETY: a local; the kernel reads or writes it during the call.
-        guard unsafe getrlimit(resource, &limit) == 0 else { return .max }
-        let wanted = min(rlim_t(connections + filesReserved), limit.rlim_max)
-        if limit.rlim_cur < wanted {
-            var raised = limit
-            raised.rlim_cur = wanted
-            if unsafe setrlimit(resource, &raised) == 0 { limit = raised }
-        }
-        return Int(clamping: limit.rlim_cur)
-    }
 
     private static func describe(_ start: EngineStart) -> ServerReady {
         var notes = start.cuts + start.notes

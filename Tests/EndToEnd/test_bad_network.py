@@ -458,8 +458,8 @@ class ConnectionLimitTests(unittest.TestCase):
         self.assertGreaterEqual(min(kept.count(0), kept.count(1)), 8, kept)
 
     def test_the_limit_of_open_files_is_a_limit_of_connections(self):
-        # The hard limit of the child only; 512 are kept for other files.
-        server = Limited(520)
+        # The hard limit of the child only; 112 are kept for the other files of two shards.
+        server = Limited(120)
         self.addCleanup(server.close)
         self.assertIn("note: at most 8 connections of 16384", server.error_text())
         kept = [Resp(server.resp) for _ in range(20)]
@@ -472,6 +472,20 @@ class ConnectionLimitTests(unittest.TestCase):
             connection.close()
         self.assertEqual(replies.count("+PONG"), 8, replies)
         self.assertGreaterEqual(replies.count("-ERR max number of clients reached") + replies.count("closed"), 12)
+
+
+    def test_shards_that_lack_files_are_refused_with_the_number(self):
+        # 64 for the program and 24 for each shard: 4 shards need 160.
+        with self.assertRaises(RuntimeError) as caught:
+            Limited(160, shards=4)
+        self.assertIn("4 shards may have 160 files open beside one for each connection: this process may open 160; raise the "
+                      "limit to at least 161", str(caught.exception))
+        server = Limited(161, shards=4)
+        self.addCleanup(server.close)
+        self.assertIn("note: at most 1 connection of 16384", server.error_text())
+        connection = Resp(server.resp)
+        self.addCleanup(connection.close)
+        self.assertEqual(connection.ask("PING"), "+PONG")
 
 
 class OverloadTests(unittest.TestCase):
@@ -548,9 +562,9 @@ class OverloadTests(unittest.TestCase):
 class Limited(Server):
     """A server whose process may open so many files."""
 
-    def __init__(self, files):
+    def __init__(self, files, shards=2):
         self.files = files
-        super().__init__(shards=2)
+        super().__init__(shards=shards)
 
     def start(self):
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
