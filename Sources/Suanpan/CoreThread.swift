@@ -27,6 +27,8 @@ struct StartState: Sendable {
     var time: EngineTime?
     var readyCount = 0
     var failure: EngineError?
+    /// Some ledger's tables were full when its replay failed.
+    var lacksMemory = false
 }
 
 /// Everything a core is built from. The engine keeps what it points to alive until all cores have ended.
@@ -40,9 +42,9 @@ struct CoreSetup: Sendable {
     let routing: Routing
     let key: HashKey
     let memoryBytes: Int
+    let frontBounds: FrontBounds
     let bells: [Doorbell]
     let callers: [CallerLane]
-    let frontBounds: FrontBounds
     let replies: ReplyBudget
     let board: StatusBoard
     let history: HistoryDesk
@@ -187,6 +189,9 @@ enum CoreThread {
             try replay.finish()
             return summary
         } catch {
+            if case .unsound = error, !replay.ledger.hasRoomForAccount() || !replay.ledger.hasRoomForPending() {
+                setup.start.state.withLock { $0.lacksMemory = true }
+            }
             throw EngineError(starting: error)
         }
     }

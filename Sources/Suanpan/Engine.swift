@@ -144,9 +144,12 @@ public final class Engine: Sendable {
             withExtendedLifetime(lanes) { for thread in threads.cores { thread.join() } }
             _ = door?.end()
             _ = control.gate.close()
+            let why =
+                start.state.withLock(\.lacksMemory)
+                ? Self.lackOfMemory(box.directory, given: plan.tableBytes, progress) ?? failure : failure
             hold.release()
             threads.reader?.join()
-            throw box.directory.explain(failure)
+            throw box.directory.explain(why)
         }
         box.directory.settle()
         progress.finish()
@@ -165,6 +168,16 @@ public final class Engine: Sendable {
         }
         time = start.state.withLock { $0.time }
         resources = Mutex(EngineResources(lanes: lanes, threads: threads))
+    }
+
+    /// What a start says whose tables were too small for the logs; nil where that was not it.
+    private static func lackOfMemory(
+        _ directory: borrowing DataDirectory, given: Int, _ progress: ReplayProgress
+    ) -> EngineError? {
+        do throws(JournalError) { return try MemoryNeed.refusal(directory, given: given, progress) } catch {
+            // The logs are damaged as well: that comes first.
+            return EngineError(starting: error)
+        }
     }
 
     private static func notes(

@@ -89,6 +89,25 @@ class MemoryTests(unittest.TestCase):
                                r"tables up to \d+ MiB: .* \d+ MiB; give less memory \(at most \d+ MiB\), or use fewer")
         self.assertFalse(os.path.exists(directory))
 
+    def test_memory_too_small_for_the_directory_names_what_suffices(self):
+        server = Server(shards=2, options=["--memory", "256MiB", "--segment", "1MiB"])
+        self.addCleanup(server.close)
+        client = native.Client(*server.native)
+        self.addCleanup(client.close)
+        # 64 MiB have room for about 62,000 in each shard.
+        for first in range(1, 144_001, 8000):
+            client.create_accounts([account(id) for id in range(first, first + 8000)])
+        server.terminate()
+        code, last, _ = serve(server.directory, "--memory", "64MiB")
+        self.assertEqual(code, 2, last)
+        self.assertRegex(last, r": its 144000 accounts and up to 0 open pending transfers do not fit into --memory 64MiB; "
+                               r"start with --memory \d+MiB or more; nothing was changed")
+        server.options = ["--memory", last.split("start with --memory ")[1].split()[0]]
+        server.start()
+        client = native.Client(*server.native)
+        self.addCleanup(client.close)
+        self.assertEqual(codes(client.create_accounts([account(1_000_000)])), [native.CREATED])
+
     def test_the_bound_comes_from_the_control_group(self):
         group = self.make_group()
         command = f'echo $$ > {group}/cgroup.procs && exec "$@"'
