@@ -312,7 +312,10 @@ extension Front {
             encoder.verbatim(text: configuration.board.info(sections: sections), into: &connections[c].output)
         case .client(let client):
             if case .setName(let name) = client { connections[c].clientName = text(name, input) }
-            encoder.client(client, facts(of: c), into: &connections[c].output)
+            let facts = facts(of: c)
+            append(c, input) { bytes, arguments, out in
+                encoder.client(client, facts, arguments, input: bytes, into: &out)
+            }
         case .command(let command):
             append(c, input) { bytes, arguments, out in
                 encoder.command(command, arguments, input: bytes, into: &out)

@@ -338,7 +338,7 @@ final class LoadingConnection {
         case .client(let client):
             if case .setName(let name) = client { session.clientName = text(name, arguments) }
             let about = RESPClientFacts(connectionID: number, name: session.clientName, fd: fd)
-            encoder.client(client, about, into: &output)
+            input.withBytes { encoder.client(client, about, arguments, input: $0, into: &output) }
         case .command(let command):
             input.withBytes { encoder.command(command, arguments, input: $0, into: &output) }
         case .select(0): encoder.ok(into: &output)

@@ -174,12 +174,16 @@ extension RESPCommand {
     private static func clientName(
         _ argument: RESPArgument, _ source: Span<UInt8>
     ) throws(RESPCommandError) -> RESPArgument {
+        if !isName(argument, source) { throw RESPCommandError(.invalidClientName, argument) }
+        return argument
+    }
+
+    private static func isName(_ argument: RESPArgument, _ source: Span<UInt8>) -> Bool {
         var isName = argument.length <= clientNameBytesMax
         for i in 0..<argument.length where isName {
             isName = (0x21...0x7E).contains(source[argument.offset + i])
         }
-        if !isName { throw RESPCommandError(.invalidClientName, argument) }
-        return argument
+        return isName
     }
 
     private static func client(
@@ -190,13 +194,47 @@ extension RESPCommand {
         let count = arguments.count
         if source.matches(subcommand, "ID"), count == 2 { return .id }
         if source.matches(subcommand, "INFO"), count == 2 { return .info }
-        if source.matches(subcommand, "LIST") { return .list }
+        if source.matches(subcommand, "LIST") { return .list(try clientSelection(arguments, source)) }
         if source.matches(subcommand, "GETNAME"), count == 2 { return .getName }
         if source.matches(subcommand, "SETNAME"), count == 3 { return .setName(try clientName(arguments[2], source)) }
-        if source.matches(subcommand, "SETINFO"), count == 4 { return .accepted }
-        if source.matches(subcommand, "NO-EVICT"), count == 3 { return .accepted }
-        if source.matches(subcommand, "NO-TOUCH"), count == 3 { return .accepted }
+        if source.matches(subcommand, "SETINFO"), count == 4 {
+            guard source.matches(arguments[2], "LIB-NAME") || source.matches(arguments[2], "LIB-VER") else {
+                throw RESPCommandError(.unknownClientAttribute, arguments[2])
+            }
+            guard isName(arguments[3], source) else { throw RESPCommandError(.invalidClientAttribute, arguments[2]) }
+            return .accepted
+        }
+        if source.matches(subcommand, "NO-EVICT") || source.matches(subcommand, "NO-TOUCH"), count == 3 {
+            guard source.matches(arguments[2], "ON") || source.matches(arguments[2], "OFF") else {
+                throw RESPCommandError(.syntax, arguments[2])
+            }
+            return .accepted
+        }
         throw RESPCommandError(.unknownSubcommand, subcommand)
+    }
+
+    /// CLIENT LIST [TYPE normal|master|replica|slave|pubsub] [ID id …], one of the two.
+    private static func clientSelection(
+        _ arguments: borrowing RESPArguments, _ source: Span<UInt8>
+    ) throws(RESPCommandError) -> RESPClientSelection {
+        if arguments.count == 2 { return .all }
+        let filter = arguments[2]
+        guard arguments.count > 3 else { throw RESPCommandError(.syntax, filter) }
+        if source.matches(filter, "ID") {
+            for i in 3..<arguments.count where source.unsigned(arguments[i]) == nil {
+                throw RESPCommandError(.invalidClientID, arguments[i])
+            }
+            return .ids
+        }
+        guard source.matches(filter, "TYPE"), arguments.count == 4 else { throw RESPCommandError(.syntax, filter) }
+        let type = arguments[3]
+        if source.matches(type, "NORMAL") { return .all }
+        if source.matches(type, "MASTER") || source.matches(type, "REPLICA") || source.matches(type, "SLAVE")
+            || source.matches(type, "PUBSUB")
+        {
+            return .none
+        }
+        throw RESPCommandError(.unknownClientType, type)
     }
 
     private static func command(
@@ -204,11 +242,24 @@ extension RESPCommand {
     ) throws(RESPCommandError) -> RESPCommandCommand {
         if arguments.count == 1 { return .all }
         let subcommand = arguments[1]
-        if source.matches(subcommand, "COUNT") { return .count }
+        if source.matches(subcommand, "COUNT"), arguments.count == 2 { return .count }
         if source.matches(subcommand, "DOCS") { return .docs }
         if source.matches(subcommand, "INFO") { return .info }
-        if source.matches(subcommand, "LIST") { return .list }
+        if source.matches(subcommand, "LIST") { return .list(try commandFilter(arguments, source)) }
         throw RESPCommandError(.unknownSubcommand, subcommand)
+    }
+
+    /// COMMAND LIST [FILTERBY MODULE name|ACLCAT category|PATTERN pattern]
+    private static func commandFilter(
+        _ arguments: borrowing RESPArguments, _ source: Span<UInt8>
+    ) throws(RESPCommandError) -> RESPCommandFilter {
+        if arguments.count == 2 { return .all }
+        guard source.matches(arguments[2], "FILTERBY"), arguments.count == 5 else {
+            throw RESPCommandError(.syntax, arguments[2])
+        }
+        if source.matches(arguments[3], "MODULE") || source.matches(arguments[3], "ACLCAT") { return .none }
+        if source.matches(arguments[3], "PATTERN") { return .pattern }
+        throw RESPCommandError(.syntax, arguments[3])
     }
 }
 

@@ -71,7 +71,7 @@ public import SuanpanCore
 @frozen public enum RESPClientCommand: BitwiseCopyable, Sendable {
     case id
     case info
-    case list
+    case list(RESPClientSelection)
     case getName
     /// Printable, without spaces.
     case setName(RESPArgument)
@@ -79,12 +79,30 @@ public import SuanpanCore
     case accepted
 }
 
+/// Which connections CLIENT LIST asks for.
+@frozen public enum RESPClientSelection: BitwiseCopyable, Sendable {
+    case all
+    /// Of a type that there is none of here: replicas, subscribers.
+    case none
+    /// The ids are the arguments behind CLIENT LIST ID.
+    case ids
+}
+
 @frozen public enum RESPCommandCommand: BitwiseCopyable, Sendable {
     case all
     case count
     case docs
     case info
-    case list
+    case list(RESPCommandFilter)
+}
+
+/// Which names COMMAND LIST asks for.
+@frozen public enum RESPCommandFilter: BitwiseCopyable, Sendable {
+    case all
+    /// Those of a module or a category: there is neither here.
+    case none
+    /// The pattern is the last argument.
+    case pattern
 }
 
 /// Why a command was not understood, with the argument at fault.
@@ -103,6 +121,11 @@ public import SuanpanCore
         case protocolVersionNotANumber
         case databaseOutOfRange
         case invalidClientName
+        case invalidClientID
+        case unknownClientType
+        /// Of CLIENT SETINFO; and a value that may not be one.
+        case unknownClientAttribute
+        case invalidClientAttribute
         /// WATCH and UNWATCH; the argument is the name.
         case watchNotSupported
         /// CLUSTER, READONLY, READWRITE.

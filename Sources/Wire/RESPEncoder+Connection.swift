@@ -59,10 +59,17 @@ extension RESPEncoder {
     }
 
     /// CLIENT …, of the connection that asks; LIST tells of that one only. SETNAME: keep the name, then encode.
-    public func client(_ command: RESPClientCommand, _ client: RESPClientFacts, into out: inout OutputBuffer) {
+    public func client(
+        _ command: RESPClientCommand, _ client: RESPClientFacts, _ arguments: borrowing RESPArguments,
+        input: Span<UInt8>, into out: inout OutputBuffer
+    ) {
         switch command {
         case .id:
             integer(client.connectionID, into: &out)
+        case .list(.none):
+            verbatim(text: "", into: &out)
+        case .list(.ids) where !names(client.connectionID, arguments, input):
+            verbatim(text: "", into: &out)
         case .info, .list:
             // The fields of Redis 7, since clients read them by name; what has no meaning here is 0.
             let fields = [
@@ -82,6 +89,13 @@ extension RESPEncoder {
         }
     }
 
+    /// One of the ids behind CLIENT LIST ID is this one.
+    private func names(_ id: UInt64, _ arguments: borrowing RESPArguments, _ input: Span<UInt8>) -> Bool {
+        arguments.withSource(input) { source in
+            (3..<arguments.count).contains { source.unsigned(arguments[$0]) == UInt128(id) }
+        }
+    }
+
     /// CONFIG GET: the few parameters that tools ask for, by name or pattern.
     /// - Parameter isSynced: True where answers wait for the device.
     public func configGet(
@@ -94,21 +108,30 @@ extension RESPEncoder {
             // Idle connections are kept; nothing is ever evicted.
             ("TIMEOUT", "0"), ("MAXMEMORY-POLICY", "noeviction"),
         ]
-        let patterns = arguments.withSource(input) { source in
-            (2..<arguments.count).map { i in
-                let pattern = arguments[i]
-                return String(decoding: (0..<pattern.length).map { source[pattern.offset + $0] }, as: UTF8.self)
-            }
-        }
+        var patterns: [String] = []
+        for i in 2..<arguments.count { patterns.append(Self.text(arguments[i], arguments, input)) }
         let asked = parameters.map { parameter in
-            // SAFETY: both texts live for the call; a 0 byte within ends them sooner.
-            patterns.contains { unsafe fnmatch($0.lowercased(), "\(parameter.0)".lowercased(), 0) == 0 }
+            patterns.contains { Self.matches("\(parameter.0)", $0) }
         }
         map(asked.count { $0 }, into: &out)
         for (parameter, isAsked) in zip(parameters, asked) where isAsked {
             bulk(text: "\(parameter.0)".lowercased(), into: &out)
             bulk(parameter.1, into: &out)
         }
+    }
+
+    private static func text(
+        _ argument: RESPArgument, _ arguments: borrowing RESPArguments, _ input: Span<UInt8>
+    ) -> String {
+        arguments.withSource(input) { source in
+            String(decoding: (0..<argument.length).map { source[argument.offset + $0] }, as: UTF8.self)
+        }
+    }
+
+    /// As Redis matches names: `*`, `?`, `[…]`, whatever the case.
+    private static func matches(_ name: String, _ pattern: String) -> Bool {
+        // SAFETY: both texts live for the call; a 0 byte within ends them sooner.
+        unsafe fnmatch(pattern.lowercased(), name.lowercased(), 0) == 0
     }
 
     /// COMMAND and its subcommands.
@@ -123,9 +146,11 @@ extension RESPEncoder {
         case .all:
             array(table.count, into: &out)
             for description in table { entry(description, into: &out) }
-        case .list:
-            array(table.count, into: &out)
-            for description in table { bulk(text: description.name, into: &out) }
+        case .list(let filter):
+            let pattern = filter == .pattern ? Self.text(arguments[arguments.count - 1], arguments, input) : "*"
+            let names = filter == .none ? [] : table.map(\.name).filter { Self.matches($0, pattern) }
+            array(names.count, into: &out)
+            for name in names { bulk(text: name, into: &out) }
         case .info where arguments.count == 2:
             array(table.count, into: &out)
             for description in table { entry(description, into: &out) }

@@ -183,6 +183,18 @@ public import SuanpanCore
             out.append("-ERR Client names cannot contain spaces, newlines or special characters, and have at most ")
             out.append(decimal: UInt64(RESPCommand.clientNameBytesMax))
             out.append(" bytes")
+        case .invalidClientID:
+            out.append("-ERR Invalid client ID")
+        case .unknownClientType:
+            quote("-ERR Unknown client type '", error.argument, "'", arguments, input, &out)
+        case .unknownClientAttribute:
+            quote("-ERR Unrecognized option '", error.argument, "'", arguments, input, &out)
+        case .invalidClientAttribute:
+            out.append("-ERR ")
+            append(error.argument, lowercased: true, arguments, input, &out)
+            out.append(" cannot contain spaces, newlines or special characters, and has at most ")
+            out.append(decimal: UInt64(RESPCommand.clientNameBytesMax))
+            out.append(" bytes")
         case .noCluster:
             out.append("-ERR This instance has cluster support disabled")
         case .watchNotSupported:

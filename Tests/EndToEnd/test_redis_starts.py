@@ -3,8 +3,10 @@ fields that it looks for: valkey-glide (INFO REPLICATION), ioredis' ready check 
 node-redis, go-redis and Lettuce (HELLO, CLIENT SETINFO), redis_exporter (INFO ALL), cluster clients (CLUSTER, told that there
 is none)."""
 
+import time
 import unittest
 
+import native_client as native
 from bad_input import Resp
 from server import Server
 
@@ -64,6 +66,53 @@ class StartTests(unittest.TestCase):
         for words in (("CLIENT", "SETINFO", "LIB-NAME", "x"), ("CLIENT", "SETINFO", "lib-ver", "1.2.3"),
                       ("CLIENT", "NO-TOUCH", "on"), ("CLIENT", "NO-EVICT", "off"), ("CLIENT", "SETNAME", "x")):
             self.assertEqual(connection.ask(*words), "+OK", words)
+
+    def test_what_is_asked_for_is_answered(self):
+        connection, other = self.connect(), self.connect()
+        own, foreign = (one.ask("CLIENT", "ID")[1:] for one in (connection, other))
+        self.assertIn(f"id={own} ", connection.ask("CLIENT", "LIST"))
+        self.assertIn(f"id={own} ", connection.ask("CLIENT", "LIST", "ID", foreign, own))
+        self.assertIn(f"id={own} ", connection.ask("CLIENT", "LIST", "TYPE", "normal"))
+        self.assertEqual(connection.ask("CLIENT", "LIST", "ID", "999999999"), "")
+        self.assertEqual(connection.ask("CLIENT", "LIST", "TYPE", "pubsub"), "")
+        self.assertEqual(connection.ask("CLIENT", "LIST", "TYPE", "friends"), "-ERR Unknown client type 'friends'")
+        self.assertEqual(connection.ask("CLIENT", "LIST", "ID", "x"), "-ERR Invalid client ID")
+        self.assertEqual(connection.ask("CLIENT", "SETINFO", "colour", "red"), "-ERR Unrecognized option 'colour'")
+        self.assertEqual(connection.ask("CLIENT", "SETINFO", "LIB-NAME", "a b"),
+                         "-ERR lib-name cannot contain spaces, newlines or special characters, and has at most 256 bytes")
+        self.assertTrue(connection.ask("CLIENT", "NO-EVICT", "perhaps").startswith("-ERR syntax error"))
+        every = connection.ask("COMMAND", "LIST")
+        self.assertGreater(len(every), 20)
+        self.assertEqual(sorted(connection.ask("COMMAND", "LIST", "FILTERBY", "PATTERN", "ACCOUNT.*")),
+                         sorted(name for name in every if name.startswith("account.")))
+        self.assertEqual(connection.ask("COMMAND", "LIST", "FILTERBY", "MODULE", "json"), [])
+        self.assertEqual(connection.ask("COMMAND", "LIST", "FILTERBY", "ACLCAT", "admin"), [])
+        self.assertTrue(connection.ask("COMMAND", "LIST", "FILTERBY", "colour", "x").startswith("-ERR syntax error"))
+
+    def test_all_commands_are_counted(self):
+        looks = 0
+
+        def processed():
+            nonlocal looks
+            looks += 1
+            return int(self.info("stats")["total_commands_processed"])
+
+        def settled():
+            # INFO is up to a second old.
+            time.sleep(1.5)
+            return processed()
+        connection = self.connect()
+        before = settled()
+        for _ in range(20):
+            self.assertEqual(connection.ask("PING"), "+PONG")
+            self.assertTrue(connection.ask("NOPE").startswith("-ERR unknown command"))
+            self.assertTrue(connection.ask("TRANSFER", 1).startswith("-ERR wrong number"))
+        client = native.Client(*self.server.native)
+        self.addCleanup(client.close)
+        for _ in range(20):
+            client.ping()
+        # What is not understood is none, as in Redis; the last look is not among them yet.
+        self.assertEqual(settled() - before, 40 + looks - 1)
 
     def test_the_role(self):
         self.assertEqual(self.connect().ask("ROLE"), ["master", ":0", []])

@@ -131,16 +131,20 @@ import Testing
     // Counts the elements of each reply by reading it back.
     let x = array("COMMAND x")
     for version in [RESPVersion.two, .three] {
-        for command in [RESPCommandCommand.all, .count, .docs, .info, .list] {
+        for command in [RESPCommandCommand.all, .count, .docs, .info, .list(.all), .list(.none), .list(.pattern)] {
             expectOneValue(
                 written(version) { encoder, out in
                     encoder.command(command, arguments(of: "COMMAND x"), input: x.span, into: &out)
                 }, "\(command)")
         }
         expectOneValue(written(version) { $0.hello(connectionID: 1, serverVersion: "1", into: &$1) }, "HELLO")
-        for command in [RESPClientCommand.id, .info, .list, .getName, .accepted] {
+        for command in [RESPClientCommand.id, .info, .list(.all), .list(.none), .getName, .accepted] {
             expectOneValue(
-                written(version) { $0.client(command, RESPClientFacts(connectionID: 1), into: &$1) },
+                written(version) { encoder, out in
+                    encoder.client(
+                        command, RESPClientFacts(connectionID: 1), arguments(of: "COMMAND x"), input: x.span, into: &out
+                    )
+                },
                 "\(command)")
         }
     }

@@ -60,6 +60,8 @@ private func answer(
         }
     case .echo(let argument), .ping(let argument?): encoder.bulk(argument, of: arguments, input: input, into: &out)
     case .command(let command): encoder.command(command, arguments, input: input, into: &out)
+    case .client(let client):
+        encoder.client(client, RESPClientFacts(connectionID: 1), arguments, input: input, into: &out)
     case .configGet: encoder.configGet(arguments, input: input, isSynced: true, into: &out)
     case .transfer(let transfer): encoder.encode(transfer: transfer, into: &out)
     case .accountCreate(let account): encoder.encode(account: account, into: &out)
