@@ -59,7 +59,7 @@ extension Front {
         _ c: Int, _ command: RESPCommand, _ input: borrowing OutputBuffer, _ shard: inout Shard
     ) throws(JournalError) -> Bool {
         switch command {
-        case .nothing: break
+        case .nothing: statistics.commandsRejected += 1
         case .transfer(let t): queue(c, t, isAccount: false)
         case .accountCreate(let account): queue(c, account.bits, isAccount: true)
         case .exec: return try execute(c, &shard)

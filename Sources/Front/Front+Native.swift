@@ -53,6 +53,7 @@ extension Front {
             case .frame(let header, _):
                 if header.operation == .authenticate && holdsAttempt(c) { return handed }
                 begin(c, header)
+                statistics.commands += 1
             }
             handed += 1
         }
@@ -103,10 +104,12 @@ extension Front {
     private mutating func begin(_ c: Int, _ header: FrameHeader) {
         let frameBytes = FrameHeader.bytes + Int(header.bodyLength)
         guard let operation = header.operation else {
+            statistics.commandsRejected += 1
             reply(c, .unknownOperation, header)
             return connections[c].input.removeFirst(frameBytes)
         }
         if !connections[c].isAuthenticated && operation != .authenticate {
+            statistics.commandsRejected += 1
             reply(c, .notAuthenticated, header)
             return connections[c].input.removeFirst(frameBytes)
         }

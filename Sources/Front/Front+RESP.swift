@@ -72,6 +72,7 @@ extension Front {
                 }
                 input.removeFirst(consumed)
                 handled += 1
+                statistics.commands += 1
             }
         }
         return handled
@@ -99,12 +100,14 @@ extension Front {
             default:
                 guard connections[c].openRequests == 0 else { return false }
                 encoder(c).notAuthenticated(into: &connections[c].output)
+                statistics.commandsRejected += 1
                 return true
             }
         }
         if connections[c].multi != .closed { return try runInMulti(c, command, input, &shard) }
         switch command {
         case .nothing:
+            statistics.commandsRejected += 1
             return true
         // A post or void does not say which accounts it concerns.
         case .transfer(let t) where !Shard.needsNoChain(t) || t.flags.resolves:
@@ -326,6 +329,7 @@ extension Front {
                 encoder.configGet(arguments, input: bytes, isSynced: isSynced, into: &out)
             }
         case .refused(let error):
+            statistics.commandsRejected += 1
             append(c, input) { bytes, arguments, out in encoder.error(error, of: arguments, input: bytes, into: &out) }
         case .role: encoder.role(into: &connections[c].output)
         case .multi:

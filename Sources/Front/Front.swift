@@ -44,7 +44,11 @@ public struct FrontStatistics: BitwiseCopyable, Sendable {
     public var connectionsOpen: UInt64 = 0
     public var connectionsAccepted: UInt64 = 0
     public var connectionsRefused: UInt64 = 0
+    /// For the ledger.
     public var requests: UInt64 = 0
+    /// All commands and frames that were taken, and those of them that were not understood, or need the password first.
+    public var commands: UInt64 = 0
+    public var commandsRejected: UInt64 = 0
     public var busy: UInt64 = 0
     public var malformed: UInt64 = 0
     public var stalls: UInt64 = 0

@@ -15,7 +15,7 @@ extension StatusBoard {
             ]
         case "stats":
             return [
-                "total_connections_received:\(sum(.accepted))", "total_commands_processed:\(sum(.requests))",
+                "total_connections_received:\(sum(.accepted))", "total_commands_processed:\(sum(.commands))",
                 "instantaneous_ops_per_sec:\(sum(.rate))", "rejected_connections:\(sum(.refusedConnections))",
                 "acl_access_denied_auth:\(notices.count(.wrongPassword))",
             ]

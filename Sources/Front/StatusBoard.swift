@@ -7,7 +7,7 @@ internal import Synchronization
 
 /// One number of a core's row.
 public enum Metric: Int, CaseIterable, Sendable {
-    case connections, accepted, refusedConnections, requests, busy, malformed, stalls, timeouts, replyBytes
+    case connections, accepted, refusedConnections, requests, commands, busy, malformed, stalls, timeouts, replyBytes
     case accounts, transfers, refusals, ledgerBytes
     /// How full tables are, in percent.
     case accountsFull, idsFull, pendingsFull

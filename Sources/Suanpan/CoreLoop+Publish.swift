@@ -26,6 +26,7 @@ extension CoreLoop {
         board.set(core, .accepted, f.connectionsAccepted)
         board.set(core, .refusedConnections, f.connectionsRefused)
         board.set(core, .requests, f.requests)
+        board.set(core, .commands, f.commands &- f.commandsRejected)
         board.set(core, .busy, f.busy)
         board.set(core, .malformed, f.malformed)
         board.set(core, .stalls, f.stalls)
