@@ -1,0 +1,174 @@
+"""The cases of reservation_model.py, small enough for all their interleavings, and random ones beyond.
+
+An event is (kind, id, debit account, credit account, amount, pending transfer that it names). Kinds: T a transfer, P a
+pending one, S its post, V its void, E its expiry.
+"""
+
+
+def T(id, debit, credit, amount):
+    return ("T", id, debit, credit, amount, None)
+
+
+def pend(id, debit, credit, amount):
+    return ("P", id, debit, credit, amount, None)
+
+
+def post(id, debit, credit, amount, pending):
+    return ("S", id, debit, credit, amount, pending)
+
+
+def void(id, debit, credit, pending):
+    return ("V", id, debit, credit, 0, pending)
+
+
+def do(*events, after=(), behind=None):
+    """A transfer or a chain. `after`: requests answered before it is sent; `behind`: the event before it in its request."""
+    return ("x", events, tuple(after), behind)
+
+
+def read(account, after=()):
+    return ("r", account, tuple(after), None)
+
+
+def create(account, after=()):
+    return ("a", account, tuple(after), None)
+
+
+# Rule, broken -> the cases that show it.
+RULES = {
+    "net_for_dip": ["a dip is room"],
+    "hope": ["a hope is no money"],
+    "deny": ["a dip is no refusal"],
+    "ask_once": ["a no before a lower event was held"],
+    "prefix_free": ["a no holds what is below it"],
+    "last_word": ["a no holds what is below it"],
+    "no_die": ["chains that cross"],
+    "no_wake": ["chains that cross"],
+    "read_undecided": ["reads across"],
+    "vote_undurable": ["a vote on a fresh fact"],
+    "no_undurable": ["a refusal on a fresh fact"],
+    "ack_early": ["a vote on a fresh fact"],
+    "no_dedup": ["a vote on a fresh fact"],
+    "final_unawaited": ["a remote refusal is final"],
+    "final_early": ["a remote refusal on a fresh fact"],
+}
+
+# Accounts: shard, limit ("D": debits within credits, "C": credits within debits), opening debits, credits, and perhaps
+# "absent" or "frozen". `granted`: accounts for which the others may be given a grant; `given`: they all have it when the
+# case begins, and are given no other.
+CASES = {
+    "one by one": dict(
+        accounts={"a": (0, "D", 0, 2), "b": (1, "C", 0, 0), "x": (1, "", 0, 0)},
+        ops=[do(T(1, "b", "x", 1)), do(T(2, "a", "b", 1)), do(T(3, "a", "b", 2))],
+    ),
+    "spends in a row": dict(
+        accounts={"a": (0, "D", 0, 1), "b": (1, "D", 0, 0), "c": (0, "D", 0, 0)},
+        ops=[do(T(1, "a", "b", 1)), do(T(2, "b", "c", 1)), do(T(3, "c", "b", 1))],
+    ),
+    "a dip is room": dict(
+        accounts={"a": (0, "D", 0, 1), "b": (1, "", 0, 0), "y": (0, "", 0, 0)},
+        ops=[do(T(1, "a", "b", 1), T(2, "b", "a", 1)), do(T(3, "a", "y", 1)), read("a", after=[1])],
+    ),
+    "credited first, there is no dip": dict(
+        accounts={"m": (1, "D", 0, 1), "f": (0, "", 0, 0), "u": (0, "", 0, 0), "y": (1, "", 0, 0)},
+        ops=[do(T(1, "u", "m", 2), T(2, "m", "f", 1)), do(T(3, "m", "y", 1)), read("m")],
+    ),
+    "a hope is no money": dict(
+        accounts={"u": (0, "", 0, 0), "a": (1, "D", 0, 0), "z": (1, "", 0, 0), "c": (2, "D", 0, 0)},
+        ops=[do(T(1, "u", "a", 1), T(2, "c", "u", 1)), do(T(3, "a", "z", 1))],
+    ),
+    "a dip is no refusal": dict(
+        accounts={"a": (0, "D", 0, 1), "z": (0, "", 0, 0), "u": (1, "", 0, 0), "c": (2, "D", 0, 0)},
+        ops=[do(T(1, "a", "u", 1), T(2, "c", "u", 1)), do(T(3, "a", "z", 1))],
+    ),
+    "a no before a lower event was held": dict(
+        accounts={
+            "u": (0, "", 0, 0), "b": (1, "D", 0, 0), "x": (1, "", 0, 0), "c": (2, "D", 0, 0), "y": (2, "", 0, 0)
+        },
+        ops=[
+            do(T(1, "u", "x", 1), T(2, "b", "u", 1), T(3, "c", "u", 1)),
+            do(T(4, "y", "c", 1)),
+            do(T(5, "x", "b", 1), after=[1]),
+        ],
+        crashes=0,
+    ),
+    "a no holds what is below it": dict(
+        accounts={
+            "u": (0, "", 0, 0), "b": (1, "D", 0, 1), "x": (1, "", 0, 0),
+            "c": (2, "D", 0, 1), "e": (2, "C", 0, 0), "y": (2, "", 0, 0),
+        },
+        ops=[
+            do(T(1, "u", "x", 1), T(2, "c", "u", 1), T(3, "b", "u", 1), T(4, "u", "e", 1)),
+            do(T(5, "c", "y", 1)),
+            do(T(6, "b", "x", 1), after=[1]),
+        ],
+        crashes=0,
+    ),
+    "chains that cross": dict(
+        accounts={"a": (0, "D", 0, 1), "b": (1, "D", 0, 1), "u": (0, "", 0, 0), "v": (1, "", 0, 0)},
+        ops=[do(T(1, "a", "u", 1), T(2, "b", "v", 1)), do(T(3, "b", "v", 1), T(4, "a", "u", 1))],
+    ),
+    "chains in a ring": dict(
+        accounts={"a": (0, "D", 0, 1), "b": (1, "D", 0, 1), "c": (2, "D", 0, 1)},
+        ops=[
+            do(T(1, "a", "b", 1), T(2, "b", "a", 2)),
+            do(T(3, "b", "c", 1), T(4, "c", "b", 2)),
+            do(T(5, "c", "a", 1), T(6, "a", "c", 2)),
+        ],
+        crashes=0,
+    ),
+    "reads across": dict(
+        accounts={"a": (0, "D", 0, 1), "b": (1, "", 0, 0)},
+        ops=[do(T(1, "a", "b", 1)), read("a"), read("b", after=[1])],
+    ),
+    "a chain and reads": dict(
+        accounts={"a": (0, "D", 0, 1), "b": (1, "", 0, 0)},
+        ops=[do(T(1, "a", "b", 1), T(2, "b", "a", 1), T(3, "a", "b", 1)), read("b"), read("a", after=[1])],
+    ),
+    "a chain over three shards": dict(
+        accounts={"a": (0, "D", 0, 1), "b": (1, "D", 0, 0), "c": (2, "", 0, 0)},
+        ops=[do(T(1, "a", "b", 1), T(2, "b", "c", 1)), do(T(3, "b", "c", 1))],
+    ),
+    "a vote on a fresh fact": dict(
+        accounts={"a": (0, "", 0, 0), "b": (1, "D", 0, 0), "x": (1, "", 0, 0)},
+        ops=[do(T(1, "x", "b", 1)), do(T(2, "a", "x", 1), T(3, "b", "a", 1))],
+    ),
+    "a refusal on a fresh fact": dict(
+        accounts={"a": (0, "", 0, 0), "b": (1, "C", 1, 0), "x": (1, "", 0, 0)},
+        ops=[do(T(1, "x", "b", 1)), do(T(2, "a", "b", 1))],
+    ),
+    "a remote refusal is final": dict(
+        accounts={"a": (0, "", 0, 0), "b": (1, "D", 0, 0), "x": (1, "", 0, 0)},
+        ops=[
+            do(T(1, "a", "x", 1), T(2, "b", "a", 1)), do(T(3, "x", "b", 1), after=[0]),
+            do(T(2, "b", "a", 1), after=[1]),
+        ],
+    ),
+    "a remote refusal on a fresh fact": dict(
+        accounts={"a": (0, "D", 0, 0), "b": (1, "D", 0, 0), "y": (0, "", 0, 0)},
+        ops=[do(T(1, "y", "a", 1)), do(T(2, "a", "y", 1), T(3, "b", "a", 1))],
+    ),
+}
+
+
+def random_case(rnd):
+    """A case too large for all its interleavings: few accounts on up to three shards, and what concerns them."""
+    count = rnd.choice((2, 2, 3))
+    accounts = {}
+    for i in range(rnd.choice((3, 4, 4, 5))):
+        limit = rnd.choice("DDDDC") if rnd.random() < 0.75 else ""
+        room = rnd.choice((0, 1, 1, 2))
+        accounts["abcde"[i]] = (i % count, limit, room if limit == "C" else 0, room if limit == "D" else 0)
+    names, ops, ids = list(accounts), [], 0
+    for n in range(rnd.choice((3, 4, 5))):
+        after = (rnd.randrange(n),) if n and rnd.random() < 0.3 else ()
+        if rnd.random() < 0.25:
+            ops.append(read(rnd.choice(names), after))
+            continue
+        events = []
+        for _ in range(rnd.choice((1, 1, 2, 2, 3))):
+            ids += 1
+            debit, credit = rnd.sample(names, 2)
+            events.append(T(ids, debit, credit, rnd.choice((1, 1, 2))))
+        ops.append(do(*events, after=after))
+    return dict(accounts=accounts, ops=ops)

@@ -1,0 +1,1048 @@
+#!/usr/bin/env python3
+"""Explores chains that reserve (Docs/Reservation.md) exhaustively on small cases, and by seeds beyond.
+
+usage: reservation_model.py [--case TEXT] [--crashes N] [--break RULE | --canaries | --seeds N [--first S]]
+
+One machine decides single transfers and chains alike. A shard judges its own legs of a transaction against the worst and
+the best case of what is undecided on their accounts, and says yes, no at an event, or waits. Docs/Reservation.md has the
+rules by number; the comments here name them. reservation_cases.py has the cases, and which of them go wrong without which
+rule.
+
+Every order of messages, syncs, requests and crashes is tried. After every crash and at every end: the logs agree, no limit
+is broken, and one order of all requests explains every answer (refusals with their event and reason), every read and every
+balance, where what was answered before something was sent comes first. Every state can still reach an end.
+
+What is simpler than the engine: a step of a shard is atomic; clocks are perfect, so that a read knows what was decided
+before it, and which of two votes was given first; the redo is one step; numbers of commits are not modelled (the
+lanes keep their order). Exit 0: holds, or every break was found; 1: not.
+"""
+
+import argparse
+import random
+import sys
+import time
+
+from reservation_cases import CASES, RULES, random_case
+
+EXISTS, FROZEN, DP, D, CP, C = range(6)
+# Refusals that are not made final for their identity.
+NOT_FINAL = ("exists", "nothing")
+
+
+class Violated(Exception):
+    pass
+
+
+# MARK: The ledger, written from the semantics: what the checker believes
+
+
+def evaluate(limits, holds, accounts, pending, ids, events):
+    """(answer, accounts, pending, ids): "ok", or the number of the event at fault and its reason."""
+    if all(ids.get(e[1]) == "ok" for e in events):
+        return "ok", accounts, pending, ids
+    first = accounts, pending, ids
+    accounts, pending, ids = dict(accounts), dict(pending), dict(ids)
+    for i, (kind, id, debit, credit, amount, named) in enumerate(events):
+        a, b = list(accounts[debit]), list(accounts[credit])
+        fault = None
+        if kind != "E" and id in ids:
+            fault = "exists" if ids[id] == "ok" else ids[id]
+        elif not a[EXISTS]:
+            fault = "no debit account"
+        elif kind in "SVE" and pending.get(named) != "open":
+            fault = "nothing" if kind == "E" else pending.get(named, "no pending")
+        if not fault:
+            if kind == "B":
+                amount = min(amount, a[C] - a[D] - a[DP])
+            if kind in "SVE":
+                a[DP] -= holds[named]
+                b[CP] -= holds[named]
+                pending[named] = {"S": "posted", "V": "voided", "E": "expired"}[kind]
+            if kind == "P":
+                pending[id] = "open"
+                a[DP] += amount
+                b[CP] += amount
+            if kind in "TSB":
+                a[D] += amount
+                b[C] += amount
+            if kind in "TPSB" and limits[debit] == "D" and a[D] + a[DP] > a[C]:
+                fault = "exceeds credits"
+            elif not b[EXISTS]:
+                fault = "no credit account"
+            elif kind in "TPSB" and b[FROZEN]:
+                fault = "frozen"
+            elif kind in "TPSB" and limits[credit] == "C" and b[C] + b[CP] > b[D]:
+                fault = "exceeds debits"
+        if fault:
+            accounts, pending, ids = first
+            if fault not in NOT_FINAL and id not in ids:
+                ids = {**ids, id: fault}
+            return (i, fault), accounts, pending, ids
+        accounts[debit], accounts[credit] = tuple(a), tuple(b)
+        if kind != "E":
+            ids[id] = "ok"
+    return "ok", accounts, pending, ids
+
+
+# MARK: The model of the engine
+
+
+class World:
+    """Every shard's memory and log, the lanes, and what the clients know."""
+
+    __slots__ = ("shards", "lanes", "answers", "before", "crashes", "grants", "order")
+
+    def copy(self):
+        w = World()
+        w.shards = [dict(s) for s in self.shards]
+        w.lanes, w.answers, w.before = dict(self.lanes), list(self.answers), list(self.before)
+        w.crashes, w.grants, w.order = self.crashes, self.grants, dict(self.order)
+        return w
+
+    def key(self):
+        shards = tuple(
+            tuple(frozenset(v.items()) if type(v) is dict else v for v in s.values()) for s in self.shards
+        )
+        lanes, order = frozenset(self.lanes.items()), frozenset(self.order.items())
+        return shards, lanes, order, tuple(self.answers), tuple(self.before), self.crashes, self.grants
+
+
+class Model:
+    def __init__(self, case, broken, crashes):
+        self.ops = case["ops"]
+        self.home = {name: a[0] for name, a in case["accounts"].items()}
+        self.limits = {name: a[1] for name, a in case["accounts"].items()}
+        self.opening = {
+            name: ("absent" not in a[4:], "frozen" in a[4:], 0, a[2], 0, a[3]) for name, a in case["accounts"].items()
+        }
+        self.count = max(self.home.values()) + 1
+        self.standing = [
+            (name, shard) for name in case.get("granted", ()) for shard in range(self.count)
+            if shard != self.home[name]
+        ]
+        self.given = case.get("given", False)
+        self.broken = broken
+        self.crashes = min(crashes, case.get("crashes", crashes))
+        self.explained = {}
+        self.sums = {}
+        self.holds = {e[1]: e[4] for op in self.ops if op[0] == "x" for e in op[1] if e[0] == "P"}
+        # Of each transaction: its end, and the sides (position, event, account) that live in each shard. The debit side of
+        # event k stands at 2k, its credit side at 2k + 1: the order in which faults are answered.
+        self.end, self.sides = {}, {}
+        for op in range(len(self.ops)):
+            if self.ops[op][0] == "x":
+                self.end[op] = 2 * len(self.ops[op][1])
+                self.sides[op] = {}
+                for k, e in enumerate(self.ops[op][1]):
+                    for pos, account in ((2 * k, e[2]), (2 * k + 1, e[3])):
+                        self.sides[op].setdefault(self.home[account], []).append((pos, e, account))
+
+    def start(self):
+        w = World()
+        w.shards = [self.empty_shard(i) for i in range(self.count)]
+        w.lanes, w.order = {}, {}
+        w.answers, w.before = [None] * len(self.ops), [None] * len(self.ops)
+        w.crashes, w.grants = self.crashes, 0 if self.given else 2
+        for account, s in self.standing if self.given else ():
+            w.shards[self.home[account]]["granted"] |= {(account, s)}
+            w.shards[s]["held"] |= {account}
+        return w
+
+    def empty_shard(self, i):
+        return dict(
+            accounts={name: a for name, a in self.opening.items() if self.home[name] == i},
+            status={},  # account -> length of the log that explains its existence and freezing
+            pending={}, ids={}, log=(), durable=0,
+            parts={},  # op -> (positions below this are held here, all of it is: others may hope for its net)
+            lock={},  # account -> op
+            waiting=(),  # (op, kind, arguments, ready), the oldest first
+            doubt={},  # op that waits -> accounts on which younger ones queue behind it
+            dead={},  # op that was told to let go -> those it must outlive
+            coord={},  # coordinated: op -> (stage, asked, votes)
+            unnoted=(),  # (length of the log with a decision, shards that must note it), in order
+            out=(),  # (length of the log it waits for, what), in the order of decision
+            heard={},  # op that asked the others -> (length of the log then, shards heard from, itself among them)
+            held=frozenset(), granted=frozenset(), revoking=frozenset(),
+        )
+
+    # MARK: Small things
+
+    def events(self, op):
+        return self.ops[op][1]
+
+    def coordinator(self, op):
+        what = self.ops[op][1]
+        return self.home[what if self.ops[op][0] != "x" else what[0][2]]
+
+    def shards_of(self, op, limit=None):
+        limit = self.end[op] if limit is None else limit
+        return [s for s, sides in sorted(self.sides[op].items()) if sides[0][0] < limit]
+
+    def here(self, s, op):
+        """The accounts of a request that live in a shard."""
+        if self.ops[op][0] != "x":
+            return {self.ops[op][1]}
+        return {account for _, _, account in self.sides[op].get(s, ())}
+
+    def locks(self, op):
+        return self.ops[op][0] == "x" and any(e[0] == "B" for e in self.events(op))
+
+    @staticmethod
+    def put(shard, field, key, value):
+        table = dict(shard[field])
+        if value is None:
+            table.pop(key, None)
+        else:
+            table[key] = value
+        shard[field] = table
+
+    def send(self, w, s, to, *message):
+        w.lanes[s, to] = w.lanes.get((s, to), ()) + (message,)
+
+    def log(self, w, s, *record):
+        w.shards[s]["log"] += (record,)
+
+    def stamp(self, w, op, s):
+        """What a shard says of a transaction is given now: after all that the others have said."""
+        w.order[op] = tuple(x for x in w.order.get(op, ()) if x != s) + (s,)
+
+    def when_durable(self, w, s, what, length=None, early=False):
+        shard = w.shards[s]
+        length = len(shard["log"]) if length is None else length
+        if early:
+            return self.release(w, s, what)
+        shard["out"] += ((length, what),)
+        self.release_out(w, s)
+
+    def release_out(self, w, s):
+        """Lets go of what the durable log explains, up to the first decision that some peer has not noted (rule 17)."""
+        shard = w.shards[s]
+        until = shard["durable"]
+        if shard["unnoted"] and self.broken != "release_unnoted":
+            until = min(until, shard["unnoted"][0][0] - 1)
+        going = [what for length, what in shard["out"] if length <= until]
+        shard["out"] = tuple(o for o in shard["out"] if o[0] > until)
+        for what in going:
+            self.release(w, s, what)
+
+    def release(self, w, s, what):
+        if what[0] == "answer":
+            w.answers[what[1]] = what[2]
+        else:
+            self.send(w, s, what[1], *what[2:])
+
+    def wait(self, w, s, op, kind, arguments=(), ready=True):
+        """Puts an item into the shard's list; the oldest is looked at first."""
+        items = w.shards[s]["waiting"] + ((op, kind, arguments, ready),)
+        w.shards[s]["waiting"] = tuple(sorted(items, key=lambda i: i[0]))
+
+    def wake(self, w, s, accounts):
+        """Something has ended on these accounts: whoever waits there is looked at again (rule 12)."""
+        shard = w.shards[s]
+        if self.broken == "no_wake":
+            return
+        shard["waiting"] = tuple(
+            (op, kind, arguments, ready or bool(self.here(s, op) & accounts))
+            for op, kind, arguments, ready in shard["waiting"]
+        )
+
+    # MARK: An account's room
+
+    def room(self, account, state):
+        return state[C] - state[D] - state[DP] if self.limits[account] == "D" else state[D] - state[C] - state[CP]
+
+    def change(self, e, account):
+        """What one side of an event does to its account's room."""
+        kind, _, debit, _, amount, named = e
+        held = self.holds.get(named, 0)
+        if (account == debit) == (self.limits[account] == "D"):
+            return {"T": -amount, "P": -amount, "S": held - amount, "V": held, "E": held}[kind]
+        return amount if kind in "TS" else 0
+
+    def reserved(self, op, s, limit):
+        """Of the transaction's positions below the limit: limited account -> (dip, net)."""
+        found = self.sums.get((op, s, limit))
+        if found is None:
+            found = {}
+            for pos, e, account in self.sides[op].get(s, ()):
+                if pos < limit and self.limits[account]:
+                    dip, net = found.get(account, (0, 0))
+                    net += self.change(e, account)
+                    found[account] = (max(dip, -net), net)
+            self.sums[op, s, limit] = found
+        return found
+
+    def bounds(self, shard, s, op, account):
+        """Worst and best case of the room, and who makes the difference (rules 3 and 4)."""
+        worst = best = self.room(account, shard["accounts"][account])
+        who = set()
+        for other, (upto, whole) in shard["parts"].items():
+            if other == op or account not in self.reserved(other, s, upto):
+                continue
+            dip, net = self.reserved(other, s, upto)[account]
+            if self.broken == "net_for_dip":
+                dip = max(0, -net)
+            hope = max(0, net) if whole else 0
+            worst, best = worst - dip, best + hope
+            if dip or hope:
+                who.add(other)
+        if self.broken == "hope":
+            worst = best
+        if self.broken == "deny":
+            best = worst
+        return worst, best, who
+
+    # MARK: The verdict of a shard
+
+    def busy(self, shard, s, op, id, identity):
+        """Who else holds an identity, or a pending transfer (rule 6)."""
+        if self.broken == ("identity_shared" if identity else "hold_shared"):
+            return set()
+        found = set()
+        for other, (upto, _) in shard["parts"].items():
+            for pos, e, _ in self.sides[other].get(s, ()) if other != op else ():
+                # The event at fault holds its identity too.
+                if pos % 2 == 0 and pos <= upto and e[0] != "E" and e[1] == id:
+                    found.add(other)
+                if not identity and pos % 2 == 0 and pos < upto and e[5] == id:
+                    found.add(other)
+        return found
+
+    def hold_state(self, shard, op, pos, named):
+        """What a post or void finds, the events of its own chain before it included."""
+        state = shard["pending"].get(named)
+        for kind, id, _, _, _, other in self.events(op)[: pos // 2]:
+            if kind == "P" and id == named:
+                state = "open"
+            if kind in "SV" and other == named:
+                state = "posted" if kind == "S" else "voided"
+        return state
+
+    def judge(self, w, s, op, limit):
+        """("yes",), ("no", position, reason, account without room or None) or ("wait", holders, accounts in doubt)."""
+        shard = w.shards[s]
+        holders, doubt, sums = set(), set(), {}
+        for pos, e, account in self.sides[op].get(s, ()):
+            if pos >= limit:
+                break
+            kind, id, debit, _, amount, named = e
+            state, fault, mine, lacks = shard["accounts"][account], None, set(), None
+            if shard["lock"].get(account, op) != op and self.broken != "lock_ignored":
+                mine.add(shard["lock"][account])
+            is_debit = pos % 2 == 0
+            if is_debit and kind != "E":
+                mine |= self.busy(shard, s, op, id, True)
+                if id in shard["ids"] and self.broken != "forget_ids":
+                    fault = "exists" if shard["ids"][id] == "ok" else shard["ids"][id]
+            if not fault and not state[EXISTS]:
+                fault = "no debit account" if is_debit else "no credit account"
+            if not fault and is_debit and kind in "SVE":
+                mine |= self.busy(shard, s, op, named, False)
+                found = self.hold_state(shard, op, pos, named)
+                if found != "open":
+                    fault = "nothing" if kind == "E" else found or "no pending"
+            if not fault and not is_debit and kind in "TPS" and state[FROZEN]:
+                fault = "frozen"
+            if not is_debit and kind in "SVE":
+                # What it resolves is decided, and its commit on the way (rule 8).
+                mine |= {o for o in shard["parts"] if o != op and any(x[1] == named for x in self.events(o))}
+            if not fault and self.limits[account]:
+                change = self.change(e, account)
+                sums[account] = sums.get(account, 0) + change
+                if change < 0 and sums[account] < 0:
+                    worst, best, who = self.bounds(shard, s, op, account)
+                    if worst < -sums[account]:
+                        if best < -sums[account]:
+                            fault = "exceeds credits" if self.limits[account] == "D" else "exceeds debits"
+                            lacks = account
+                        else:
+                            mine |= who
+                            doubt.add(account)
+            if mine:
+                holders |= mine
+            elif fault and not holders:
+                return "no", pos, fault, lacks
+            elif fault:
+                break
+        return ("wait", frozenset(holders), frozenset(doubt)) if holders else ("yes",)
+
+    def older_in_line(self, shard, s, op, limit):
+        """Older ones that wait for what this one would take (rule 11); the accounts."""
+        behind, doubt = set(), set()
+        if self.broken == "no_queue":
+            return behind, doubt
+        taken = self.reserved(op, s, limit)
+        for pos, _, account in self.sides[op].get(s, ()):
+            for other, accounts in shard["doubt"].items():
+                exclusive = self.ops[other][0] != "x" or self.locks(other)
+                if pos < limit and other < op and account in accounts:
+                    if exclusive or taken.get(account, (0, 0))[0] > 0:
+                        behind.add(other)
+                        doubt.add(account)
+        return behind, doubt
+
+    def facts(self, shard, s, op, verdict):
+        """Length of the log that must be durable before the vote leaves (rule 14)."""
+        if verdict == "yes" and not any(dip for dip, _ in self.reserved(op, s, self.end[op]).values()):
+            if not any(e[0] in "SV" for _, e, _ in self.sides[op][s]):
+                return max(shard["status"].get(account, 0) for account in self.here(s, op))
+        return len(shard["log"])
+
+    # MARK: The participant
+
+    def drop_part(self, w, s, op):
+        """Nothing of the transaction is undecided here any longer."""
+        shard = w.shards[s]
+        if op not in shard["parts"]:
+            return
+        self.put(shard, "parts", op, None)
+        shard["waiting"] = tuple(
+            (o, kind, a[:2] + (a[2] - {op},), True) if kind == "read" and len(a) == 3 else (o, kind, a, ready)
+            for o, kind, a, ready in shard["waiting"]
+        )
+        self.ended(w, s, op)
+
+    def ended(self, w, s, op):
+        """Something that others may wait for is over, here: applied, let go, or no longer in line."""
+        shard = w.shards[s]
+        self.wake(w, s, self.here(s, op))
+        for other, outlives in shard["dead"].items():
+            if op in outlives:
+                self.put(shard, "dead", other, outlives - {op})
+                if outlives == {op}:
+                    self.put(shard, "dead", other, None)
+                    self.send(w, s, self.coordinator(other), "again", other)
+
+    def out_of_line(self, w, s, op):
+        shard = w.shards[s]
+        self.put(shard, "heard", op, None)
+        if op in shard["doubt"]:
+            self.put(shard, "doubt", op, None)
+            self.ended(w, s, op)
+
+    def prepare(self, w, s, op, limit, last):
+        """Judges this shard's sides below the limit; False: it waits (its item stays)."""
+        shard, d = w.shards[s], self.coordinator(op)
+        verdict = self.judge(w, s, op, limit)
+        kind = verdict[0]
+        if kind == "no" and verdict[3] is not None and self.listens(w, s, op, verdict[3]):
+            self.drop_part(w, s, op)
+            self.put(shard, "doubt", op, frozenset([verdict[3]]))
+            return False
+        if kind != "wait":
+            upto = limit if kind == "yes" else verdict[1]
+            behind, doubt = self.older_in_line(shard, s, op, upto)
+            if behind:
+                verdict, kind = ("wait", frozenset(behind), frozenset(doubt)), "wait"
+        if kind == "wait":
+            self.drop_part(w, s, op)
+            # What is decided ends by itself.
+            older = {o for o in verdict[1] if o < op and not self.decided(shard, o)}
+            stage, asked, votes = w.shards[d]["coord"][op] if s == d else (None, (), ())
+            alone = s == d and not any(x != s for x in asked) and not any(v[1] != "granted" for v in votes)
+            if older and not alone and self.broken != "no_die":
+                self.out_of_line(w, s, op)
+                if s == d:
+                    self.let_go(w, s, op, None)
+                else:
+                    self.put(shard, "dead", op, frozenset(older))
+                    self.send(w, s, d, "let go", op)
+                return True
+            if shard["doubt"].get(op) != verdict[2]:
+                self.put(shard, "doubt", op, verdict[2])
+            return False
+        was_listening = op in shard["heard"] and self.broken != "given_late"
+        if kind == "yes" or not was_listening:
+            self.stamp(w, op, s)
+        self.out_of_line(w, s, op)
+        facts = self.facts(shard, s, op, kind)
+        early = self.broken == "vote_undurable" if kind == "yes" else self.broken == "no_undurable"
+        if kind == "yes":
+            self.put(shard, "parts", op, (limit, limit == self.end[op]))
+            vote = (s, "yes", limit, None)
+        else:
+            _, pos, reason, _ = verdict
+            # Where this is the last word, and the identity lives elsewhere, nothing more will be asked of it (rule 10).
+            ends = last and self.home[self.events(op)[pos // 2][2]] != s
+            if ends:
+                self.drop_part(w, s, op)
+            elif self.broken == "prefix_free":
+                self.put(shard, "parts", op, (0, False))
+            else:
+                self.put(shard, "parts", op, (pos, False))
+                # Positions that a wider hold had, and this one has not.
+                self.wake(w, s, self.here(s, op))
+            vote = (s, "ended" if ends else "no", pos, reason)
+        if s == d:
+            self.voted(w, s, op, vote)
+        else:
+            self.when_durable(w, s, ("send", d, "vote", op, vote), facts, early)
+        return True
+
+    def decided(self, shard, op):
+        """Known here to be decided: it was announced."""
+        return op in shard["parts"] and op in shard.get("announced", ())
+
+    def receive(self, w, s, sender, message):
+        shard = w.shards[s]
+        kind, op = message[:2]
+        if kind == "prepare":
+            self.wait(w, s, op, "prepare", message[2:])
+        elif kind == "vote":
+            self.voted(w, s, op, message[2])
+        elif kind == "let go":
+            if shard["coord"][op][0] == "asking":
+                self.let_go(w, s, op, sender)
+        elif kind == "again":
+            self.came_back(w, s, op, ("again", sender))
+        elif kind == "released":
+            self.came_back(w, s, op, ("released", sender))
+        elif kind == "release":
+            self.let_go_here(w, s, op, *message[2:])
+        elif kind == "commit":
+            self.log(w, s, "R", op)
+            self.commit_here(w, s, op)
+        else:
+            raise Violated(f"{kind} is unknown")
+
+    def let_go_here(self, w, s, op, final, answer):
+        """The coordinator lets go; `final`: the event at fault and why, where its identity lives here (rule 10)."""
+        shard = w.shards[s]
+        shard["waiting"] = tuple(i for i in shard["waiting"] if i[:2] != (op, "prepare"))
+        shard["out"] = tuple(o for o in shard["out"] if o[1][2:4] != ("vote", op))
+        self.put(shard, "dead", op, None)
+        self.out_of_line(w, s, op)
+        d = self.coordinator(op)
+        if final:
+            self.refused(w, s, op, *final)
+            self.when_durable(w, s, ("send", d, "released", op))
+        elif answer:
+            self.send(w, s, d, "released", op)
+        self.drop_part(w, s, op)
+
+    def refused(self, w, s, op, k, reason):
+        """Makes the refusal of an event final for its identity."""
+        id = self.events(op)[k][1]
+        if reason not in NOT_FINAL and id not in w.shards[s]["ids"]:
+            self.log(w, s, "no", op, k, reason)
+            self.put(w.shards[s], "ids", id, reason)
+
+    def commit_here(self, w, s, op):
+        """Applies the sides of a decided transaction that live here."""
+        shard = w.shards[s]
+        self.book(shard, s, op)
+        self.put(shard, "lock", op, None)
+        if op in shard["parts"]:
+            self.drop_part(w, s, op)
+        else:
+            self.ended(w, s, op)
+        # What these accounts lack now is another question (rule 16).
+        for other in shard["heard"]:
+            if self.ops[other][0] == "x" and self.here(s, op) & self.here(s, other) and self.broken != "listen_once":
+                self.put(shard, "heard", other, None)
+
+    def book(self, shard, s, op):
+        for _, (kind, id, debit, _, amount, named), account in self.sides[op].get(s, ()):
+            a = list(shard["accounts"][account])
+            pending, posted = (DP, D) if account == debit else (CP, C)
+            if kind in "SVE":
+                a[pending] -= self.holds[named]
+            if kind in "TS":
+                a[posted] += amount
+            if kind == "P":
+                a[pending] += amount
+            if min(a) < 0:
+                raise Violated(f"{op} takes more from {account} than is held there: {a}")
+            self.put(shard, "accounts", account, tuple(a))
+            if account == debit:
+                if kind != "E":
+                    self.put(shard, "ids", id, "ok")
+                if kind in "PSVE":
+                    state = {"P": "open", "S": "posted", "V": "voided", "E": "expired"}[kind]
+                    self.put(shard, "pending", id if kind == "P" else named, state)
+
+    # MARK: The coordinator
+
+    def begin(self, w, s, op):
+        self.put(w.shards[s], "coord", op, ("asking", frozenset(), frozenset()))
+        self.advance(w, s, op)
+        return True
+
+    def voted(self, w, s, op, vote):
+        stage, asked, votes = w.shards[s]["coord"][op]
+        if stage == "asking":
+            votes = frozenset(v for v in votes if v[0] != vote[0]) | {vote}
+            self.put(w.shards[s], "coord", op, (stage, asked - {vote[0]}, votes))
+            self.advance(w, s, op)
+
+    def advance(self, w, s, op):
+        """Asks who has not yet said enough; decides or refuses when all have (rules 7 to 10)."""
+        shard = w.shards[s]
+        stage, asked, votes = shard["coord"][op]
+        if asked:
+            return
+        limit = min([v[2] for v in votes if v[1] in ("no", "ended")], default=self.end[op])
+        said = {v[0]: v for v in votes}
+        need = [
+            x for x in self.shards_of(op, limit)
+            if x not in said or said[x][1] in ("yes", "granted") and said[x][2] < limit
+        ]
+        if need:
+            if s in need:
+                need, last = [s], False
+            else:
+                last = len(need) == 1 or self.broken == "last_word"
+            self.put(shard, "coord", op, (stage, frozenset(need), frozenset(v for v in votes if v[0] not in need)))
+            for x in need:
+                self.ask(w, s, x, op, limit, last)
+            return
+        if limit == self.end[op]:
+            return self.decide(w, s, op)
+        first = next(v for v in votes if v[1] in ("no", "ended") and v[2] == limit)
+        order = w.order[op]
+        others = [x for x in self.shards_of(op, limit) if x != first[0]]
+        if any(order.index(x) > order.index(first[0]) for x in others) and self.broken != "ask_once":
+            # Given before a lower event was held: asked once more, by the limit that the others hold (rule 9).
+            self.put(shard, "coord", op, (stage, frozenset([first[0]]), votes - {first}))
+            later = min([v[2] for v in votes - {first} if v[1] == "no"], default=self.end[op])
+            return self.ask(w, s, first[0], op, later, False)
+        self.refuse(w, s, op, first)
+
+    def ask(self, w, s, x, op, limit, last):
+        if x == s:
+            self.wait(w, s, op, "prepare", (limit, last))
+        else:
+            self.send(w, s, x, "prepare", op, limit, last)
+
+    def decide(self, w, s, op):
+        """The record of the decision; everything that follows leaves when it is durable."""
+        shard = w.shards[s]
+        self.log(w, s, "K", op)
+        self.put(shard, "coord", op, None)
+        w.order.pop(op, None)
+        self.commit_here(w, s, op)
+        early = self.broken == "ack_early"
+        self.when_durable(w, s, ("answer", op, "ok"), early=early)
+        for x in self.shards_of(op):
+            if x != s:
+                self.when_durable(w, s, ("send", x, "commit", op), early=early)
+
+    def refuse(self, w, s, op, vote):
+        """The answer is this event; its identity is made final where it lives, before the answer leaves."""
+        shard = w.shards[s]
+        by, _, pos, reason = vote
+        k = pos // 2
+        final_at = self.home[self.events(op)[k][2]]
+        _, _, votes = shard["coord"][op]
+        w.order.pop(op, None)
+        answer = (k, reason)
+        remote = final_at != s and reason not in NOT_FINAL
+        for x, kind, _, _ in votes:
+            if x != s and kind != "ended":
+                final = (k, reason) if x == final_at and remote else None
+                # Not before what the lower events rest on here is durable.
+                length = len(shard["log"]) if final and self.broken != "final_early" else 0
+                self.when_durable(w, s, ("send", x, "release", op, final, False), length)
+        if final_at == s:
+            self.refused(w, s, op, k, reason)
+        self.put(shard, "coord", op, None)
+        self.drop_part(w, s, op)
+        if remote and self.broken != "final_unawaited":
+            self.put(shard, "coord", op, ("refused", frozenset([("released", final_at)]), answer))
+        else:
+            self.when_durable(w, s, ("answer", op, answer))
+
+    def let_go(self, w, s, op, by):
+        """Lets go of everything; begins again when all have said so, and the older one has ended."""
+        shard = w.shards[s]
+        _, asked, votes = shard["coord"][op]
+        holding = {x for x in asked} | {v[0] for v in votes if v[1] != "ended"}
+        missing = {("released", x) for x in holding if x not in (s, by)}
+        if by is not None:
+            missing.add(("again", by))
+        for x in holding - {s, by}:
+            self.send(w, s, x, "release", op, None, True)
+        w.order.pop(op, None)
+        shard["waiting"] = tuple(i for i in shard["waiting"] if i[:2] != (op, "prepare"))
+        self.out_of_line(w, s, op)
+        self.put(shard, "coord", op, ("letting go", frozenset(missing), frozenset()))
+        self.drop_part(w, s, op)
+        if not missing:
+            self.came_back(w, s, op, None)
+
+    def came_back(self, w, s, op, what):
+        stage, missing, answer = w.shards[s]["coord"][op]
+        missing -= {what}
+        self.put(w.shards[s], "coord", op, (stage, missing, answer))
+        if missing:
+            return
+        self.put(w.shards[s], "coord", op, None)
+        if stage == "refused":
+            self.when_durable(w, s, ("answer", op, answer))
+        else:
+            self.wait(w, s, op, "op")
+
+    # MARK: Reads and listening
+
+    def listens(self, w, s, op, account):
+        """True while credits of the account, decided before the first such look at it, may be unknown here."""
+        return False
+
+    def read(self, w, s, op, *found):
+        """Shows what is decided now; waits for what may have been."""
+        shard = w.shards[s]
+        account = self.ops[op][1]
+        if not found:
+            if account in shard["lock"]:
+                return False
+            decided = frozenset(
+                r[1] for peer, other in enumerate(w.shards) for r in other["log"]
+                if peer != s and r[0] == "K" and account in self.here(s, r[1]) and ("R", r[1]) not in shard["log"]
+            )
+            self.wait(w, s, op, "read", (shard["accounts"][account], decided))
+            return True
+        value, decided = found[:2]
+        if len(found) == 2:
+            if self.listens(w, s, op, account):
+                return False
+            self.put(shard, "heard", op, None)
+            pending = frozenset(o for o in shard["parts"] if account in self.here(s, o))
+            if self.broken == "read_undecided":
+                pending = frozenset()
+            decided = frozenset(o for o in decided if o in pending or ("R", o) in shard["log"])
+            self.wait(w, s, op, "read", (value, decided, pending))
+            return True
+        if found[2]:
+            return False
+        value = list(value)
+        for o in decided:
+            for _, (kind, _, debit, _, amount, named), a in self.sides[o][s]:
+                if a == account:
+                    pending, posted = (DP, D) if a == debit else (CP, C)
+                    value[pending] += (amount if kind == "P" else 0) - (self.holds[named] if kind in "SVE" else 0)
+                    value[posted] += amount if kind in "TS" else 0
+        self.when_durable(w, s, ("answer", op, tuple(value[DP:])))
+        return True
+
+    def change_status(self, w, s, op, account, exists, frozen):
+        shard = w.shards[s]
+        self.log(w, s, "status", op, account, exists, frozen)
+        self.put(shard, "accounts", account, (exists, frozen) + shard["accounts"][account][2:])
+        self.put(shard, "status", account, len(shard["log"]))
+        self.when_durable(w, s, ("answer", op, "ok"))
+        self.wake(w, s, {account})
+        return True
+
+    # MARK: Steps
+
+    def request(self, w, s, op):
+        """Handles what a client sent; False: it must wait."""
+        kind, what = self.ops[op][:2]
+        if kind == "r":
+            return self.read(w, s, op)
+        if kind == "a":
+            return self.change_status(w, s, op, what, True, False)
+        return self.begin(w, s, op)
+
+    def settle(self, w):
+        """Carries on with all that has become possible, the oldest first."""
+        again = True
+        while again:
+            again = False
+            for s in range(self.count):
+                shard = w.shards[s]
+                item = next((i for i in shard["waiting"] if i[3]), None)
+                if item is None:
+                    continue
+                again = True
+                op, kind, arguments, _ = item
+                items = list(shard["waiting"])
+                items.remove(item)
+                shard["waiting"] = tuple(items)
+                handler = {"op": self.request, "prepare": self.prepare, "read": self.read}[kind]
+                if not handler(w, s, op, *arguments):
+                    self.wait(w, s, op, kind, arguments, ready=False)
+        return w
+
+    def may_send(self, w, op):
+        after, behind = self.ops[op][2:]
+        if w.before[op] is not None or any(w.answers[u] is None for u in after):
+            return False
+        return behind is None or w.before[behind] is not None
+
+    def choices(self, w):
+        """Names of all that can happen next, crashes last."""
+        for op in range(len(self.ops)):
+            if self.may_send(w, op):
+                yield "send", op
+        for lane in w.lanes:
+            yield "lane", lane
+        for s in range(self.count):
+            shard = w.shards[s]
+            # A sync that nobody waits for makes a difference to a crash only.
+            if shard["durable"] < len(shard["log"]) and (shard["out"] or w.crashes):
+                yield "sync", s
+        if w.crashes and any(b is not None for b in w.before):
+            yield "crash", None
+
+    def take(self, w, choice):
+        """(what has happened, in words; the world after it)"""
+        what, which = choice
+        if what == "crash":
+            return "crash", self.crash(w)
+        n = w.copy()
+        if what == "send":
+            n.before[which] = frozenset(u for u, r in enumerate(w.answers) if r is not None)
+            s = self.coordinator(which)
+            self.wait(n, s, which, "op")
+            text = f"client sends {which}: {self.ops[which][1]}"
+        elif what == "lane":
+            a, b = which
+            lane = w.lanes[which]
+            n.lanes[which] = lane[1:]
+            if not n.lanes[which]:
+                del n.lanes[which]
+            self.receive(n, b, a, lane[0])
+            text = f"shard {b} receives {' '.join(map(str, lane[0]))} from {a}"
+        elif what == "sync":
+            shard = n.shards[which]
+            shard["durable"] = len(shard["log"])
+            self.release_out(n, which)
+            text = f"shard {which} syncs"
+        answered = [f"{u} is answered {r}" for u, r in enumerate(n.answers) if r is not None and w.answers[u] is None]
+        self.settle(n)
+        answered = [f"{u} is answered {r}" for u, r in enumerate(n.answers) if r is not None and w.answers[u] is None]
+        return "; ".join([text] + answered), n
+
+    def crash(self, w):
+        """Memory and what was not synced are gone; the redo; every request without an answer stays without one."""
+        n = w.copy()
+        n.crashes -= 1
+        n.lanes, n.order = {}, {}
+        for s in range(self.count):
+            log = w.shards[s]["log"][: w.shards[s]["durable"]]
+            n.shards[s] = self.empty_shard(s)
+            for record in log:
+                self.replay(n.shards[s], s, record)
+        for s in range(self.count):
+            for record in n.shards[s]["log"]:
+                if record[0] != "K":
+                    continue
+                op = record[1]
+                for peer in self.shards_of(op):
+                    other = n.shards[peer]
+                    if peer == s or (("R", op) in other["log"] and self.broken != "no_dedup"):
+                        continue
+                    for _, e, account in self.sides[op][peer]:
+                        state = other["accounts"][account]
+                        if account == e[3] and e[0] in "TPS" and (not state[EXISTS] or state[FROZEN]):
+                            raise Violated(f"the redo of {op} credits {account}, absent or frozen")
+                    self.replay(other, peer, ("R", op))
+        for shard in n.shards:
+            shard["durable"] = len(shard["log"])
+        self.check(n)
+        return n
+
+    def replay(self, shard, s, record):
+        shard["log"] += (record,)
+        kind, op = record[:2]
+        if kind == "status":
+            account, exists, frozen = record[2:]
+            self.put(shard, "accounts", account, (exists, frozen) + shard["accounts"][account][2:])
+        elif kind == "no":
+            self.put(shard, "ids", self.events(op)[record[2]][1], record[3])
+        else:
+            self.book(shard, s, op)
+
+    # MARK: Judging
+
+    def check(self, w):
+        """The logs agree and the history has an explanation; call when nothing is under way."""
+        decided = [r[1] for s in w.shards for r in s["log"] if r[0] == "K"]
+        events = [e[1] for op in decided for e in self.events(op) if e[0] != "E"]
+        if len(set(events)) != len(events):
+            raise Violated("decided twice")
+        for op in decided:
+            copies = sum(r == ("R", op) for s in w.shards for r in s["log"])
+            if copies != len(self.shards_of(op)) - 1:
+                raise Violated(f"{op} is applied {copies} times elsewhere")
+        known = {op: "ok" for op in decided}
+        for s in w.shards:
+            for r in s["log"]:
+                if r[0] == "no":
+                    known[r[1]] = r[2:]
+                elif r[0] == "status":
+                    known[r[1]] = "ok"
+        final = frozenset((n, a) for s in w.shards for n, a in s["accounts"].items())
+        for name, a in final:
+            if self.limits[name] and self.room(name, a) < 0:
+                raise Violated(f"the limit of {name} is broken: {a}")
+        for op, r in enumerate(w.answers):
+            if r is not None:
+                if op in known and known[op] != r:
+                    raise Violated(f"{op} was answered {r}, and its log says {known[op]}")
+                known[op] = r
+        question = frozenset(known.items()), tuple(w.before), final
+        if question not in self.explained:
+            self.explained[question] = self.explain(known, w.before, dict(final))
+        if not self.explained[question]:
+            raise Violated(f"no order of the requests explains the answers {dict(sorted(known.items()))}")
+
+    def explain(self, known, before, final):
+        """True when some order of the known requests gives these answers and ends in these balances."""
+
+        def place(left, accounts, pending, ids):
+            if not left:
+                return accounts == final
+            for op in left:
+                # A refusal has no effect whose order could matter.
+                if any(
+                    u in before[op] or (u == self.ops[op][3] and known[u] == known[op] == "ok") for u in left - {op}
+                ):
+                    continue
+                kind, what = self.ops[op][:2]
+                a, p, i = accounts, pending, ids
+                if kind == "x":
+                    verdict, a, p, i = evaluate(self.limits, self.holds, accounts, pending, ids, what)
+                elif kind == "r":
+                    verdict = accounts[what][DP:]
+                else:
+                    verdict, a = "ok", {**accounts, what: (True, kind == "f") + accounts[what][DP:]}
+                if verdict == known[op] and place(left - {op}, a, p, i):
+                    return True
+            return False
+
+        return place(frozenset(known), self.opening, {}, {})
+
+    def end_check(self, w):
+        self.check(w)
+        if w.crashes == self.crashes and None in w.answers:
+            raise Violated(f"no answer for {w.answers.index(None)}")
+        for s, shard in enumerate(w.shards):
+            left = [f for f in ("parts", "lock", "waiting", "doubt", "dead", "coord", "heard", "unnoted") if shard[f]]
+            if left and w.crashes == self.crashes:
+                raise Violated(f"shard {s} keeps {left}")
+
+    def explore(self):
+        """The number of states. Throws Violated with the history that goes wrong."""
+        start = self.settle(self.start())
+        # By state: the state and the step that led there first; and all states before it.
+        origin = {start.key(): (None, "")}
+        back, todo, ends = {}, [(start, start.key())], []
+
+        def story(key, last):
+            lines = [last]
+            while key is not None:
+                key, step = origin[key]
+                lines.append(step)
+            return "\n    ".join(reversed(lines[:-1]))
+
+        while todo:
+            w, key = todo.pop()
+            calm = False
+            for choice in self.choices(w):
+                try:
+                    name, n = self.take(w, choice)
+                except Violated as problem:
+                    raise Violated(f"{problem}\n    {story(key, str(choice))}") from None
+                after = n.key()
+                if choice[0] != "crash":
+                    calm = True
+                    back.setdefault(after, []).append(key)
+                if after not in origin:
+                    origin[after] = (key, name)
+                    todo.append((n, after))
+            if not calm:
+                try:
+                    self.end_check(w)
+                except Violated as problem:
+                    raise Violated(f"{problem}\n    {story(key, 'the end')}") from None
+                ends.append(key)
+        live = set()
+        while ends:
+            key = ends.pop()
+            if key not in live:
+                live.add(key)
+                ends += back.get(key, ())
+        for key in origin:
+            if key not in live:
+                raise Violated(f"no way to an end\n    {story(key, '…')}")
+        return len(origin)
+
+    def walk(self, rnd):
+        """One random history, to its end. Throws Violated with it."""
+        w, story = self.settle(self.start()), []
+        while True:
+            choices = list(self.choices(w))
+            calm = [c for c in choices if c[0] != "crash"]
+            if not calm:
+                break
+            # A crash ends most of what is interesting: rarely.
+            choice = rnd.choice(calm) if len(calm) == len(choices) or rnd.random() > 0.03 else choices[-1]
+            try:
+                name, w = self.take(w, choice)
+            except Violated as problem:
+                raise Violated("\n    ".join([str(problem)] + story + [str(choice)])) from None
+            story.append(name)
+            if len(story) > 2000:
+                raise Violated("\n    ".join(["does not end"] + story[:60]))
+        try:
+            self.end_check(w)
+        except Violated as problem:
+            raise Violated("\n    ".join([str(problem)] + story)) from None
+        return len(story)
+
+
+def run(name, broken, crashes):
+    """(what goes wrong or None, what to print)"""
+    began = time.monotonic()
+    try:
+        states = Model(CASES[name], broken, crashes).explore()
+        return None, f"{name}: {states} states, holds ({time.monotonic() - began:.1f} s)"
+    except Violated as problem:
+        return problem, f"{name}: VIOLATED: {problem}"
+
+
+def run_seeds(count, first, broken, crashes):
+    """The first seed that goes wrong, or None."""
+    steps = 0
+    for seed in range(first, first + count):
+        rnd = random.Random(seed)
+        case = random_case(rnd)
+        try:
+            steps += Model(case, broken, crashes if rnd.random() < 0.3 else 0).walk(rnd)
+        except Violated as problem:
+            return seed, f"seed {seed}: VIOLATED: {problem}\n  {case}"
+    return None, f"{count} seeds from {first}: {steps} steps, holds"
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--case", default="", help="only cases whose name holds this text")
+    parser.add_argument("--crashes", type=int, default=1)
+    parser.add_argument("--break", dest="broken", choices=RULES)
+    parser.add_argument("--canaries", action="store_true", help="break every rule in turn: each must be found")
+    parser.add_argument("--seeds", type=int, default=0, help="random histories, larger than the cases")
+    parser.add_argument("--first", type=int, default=1, help="the first seed")
+    arguments = parser.parse_args()
+    good = True
+    if arguments.seeds:
+        seed, text = run_seeds(arguments.seeds, arguments.first, arguments.broken, arguments.crashes)
+        print(text)
+        good = (seed is None) != bool(arguments.broken)
+    elif arguments.canaries:
+        for rule, names in RULES.items():
+            found = all([run(name, rule, arguments.crashes)[0] for name in names])
+            print(f"without {rule}: {'found' if found else 'NOT FOUND'}", flush=True)
+            good = good and found
+    else:
+        broken = arguments.broken
+        for name in RULES[broken] if broken else [name for name in CASES if arguments.case in name]:
+            problem, text = run(name, broken, arguments.crashes)
+            print(text, flush=True)
+            good = good and (problem is None) != bool(broken)
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
