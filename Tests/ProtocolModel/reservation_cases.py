@@ -30,6 +30,14 @@ def read(account, after=()):
     return ("r", account, tuple(after), None)
 
 
+def freeze(account, after=()):
+    return ("f", account, tuple(after), None)
+
+
+def unfreeze(account, after=()):
+    return ("u", account, tuple(after), None)
+
+
 def create(account, after=()):
     return ("a", account, tuple(after), None)
 
@@ -51,11 +59,23 @@ RULES = {
     "no_dedup": ["a vote on a fresh fact"],
     "final_unawaited": ["a remote refusal is final"],
     "final_early": ["a remote refusal on a fresh fact"],
+    "release_unnoted": [
+        "granted: read the payer", "granted: refused behind it", "granted: votes behind it", "granted: chain, and read",
+    ],
+    "unheard": ["granted: reads that cross", "granted: refusals that cross", "granted: a read across a refusal"],
+    "unheard_chain": ["granted: refusals that cross"],
+    "given_late": ["granted: a no is given when it is asked for"],
+    "listen_unheld": ["granted: a no that listens holds what is below it"],
+    "grant_stale": ["granted: taken back while others vote", "granted: taken back and given again"],
+    "grant_unstamped": ["granted: taken back and given again"],
+    "grant_undurable": ["granted: fresh account", "granted: unfreeze"],
+    "freeze_granted": ["granted: freeze"],
 }
 
+# `begins`: the steps that come first, where all of them together are too many.
 # Accounts: shard, limit ("D": debits within credits, "C": credits within debits), opening debits, credits, and perhaps
 # "absent" or "frozen". `granted`: accounts for which the others may be given a grant; `given`: they all have it when the
-# case begins, and are given no other.
+# case begins, and are given no other but `grants`; each with the shards it may be given to, () for all.
 CASES = {
     "one by one": dict(
         accounts={"a": (0, "D", 0, 2), "b": (1, "C", 0, 0), "x": (1, "", 0, 0)},
@@ -148,6 +168,115 @@ CASES = {
         accounts={"a": (0, "D", 0, 0), "b": (1, "D", 0, 0), "y": (0, "", 0, 0)},
         ops=[do(T(1, "y", "a", 1)), do(T(2, "a", "y", 1), T(3, "b", "a", 1))],
     ),
+    "granted: two to one": dict(
+        accounts={"a": (0, "D", 0, 2), "m": (1, "D", 0, 0), "x": (1, "", 0, 0)}, granted={"m": ()},
+        ops=[do(T(1, "a", "m", 1)), do(T(2, "a", "m", 2)), do(T(3, "m", "x", 1))],
+    ),
+    "granted: read the payer": dict(
+        accounts={"a": (0, "D", 0, 1), "m": (1, "", 0, 0)}, granted={"m": ()},
+        ops=[do(T(1, "a", "m", 1)), read("a"), read("m", after=[1])],
+    ),
+    "granted: read the payee": dict(
+        accounts={"a": (0, "D", 0, 1), "m": (1, "", 0, 0)}, granted={"m": ()},
+        ops=[do(T(1, "a", "m", 1)), read("m"), read("a", after=[1])],
+    ),
+    "granted: refused behind it": dict(
+        accounts={"a": (0, "D", 0, 1), "m": (1, "", 0, 0), "y": (0, "", 0, 0)}, granted={"m": ()},
+        ops=[do(T(1, "a", "m", 1)), do(T(2, "a", "y", 1)), read("m", after=[1])],
+    ),
+    "granted: votes behind it": dict(
+        accounts={"a": (0, "D", 0, 3), "m": (1, "", 0, 0), "b": (1, "C", 2, 0), "y": (0, "", 0, 0)}, granted={"m": ()},
+        ops=[
+            do(T(1, "a", "m", 1)), do(T(2, "a", "b", 2), behind=0), do(T(3, "a", "y", 2)), read("m", after=[2]),
+        ],
+        crashes=0,
+    ),
+    "granted: chain, and read": dict(
+        accounts={"a": (0, "D", 0, 2), "m": (1, "D", 0, 0), "n": (1, "", 0, 0)}, granted={"m": (), "n": ()}, given=True,
+        ops=[do(T(1, "a", "m", 1), T(2, "a", "n", 1)), read("a"), read("m", after=[1]), do(T(3, "m", "n", 1))],
+    ),
+    "granted: a chain to two shards": dict(
+        accounts={"a": (0, "D", 0, 2), "m": (1, "D", 0, 0), "n": (2, "", 0, 0)}, granted={"m": (), "n": ()}, given=True,
+        ops=[do(T(1, "a", "m", 1), T(2, "a", "n", 1)), read("m"), read("n", after=[1])],
+    ),
+    "granted: one shard votes": dict(
+        accounts={"a": (0, "D", 0, 1), "b": (1, "D", 0, 1), "m": (2, "D", 0, 0), "x": (2, "", 0, 0)}, granted={"m": ()},
+        ops=[do(T(1, "a", "m", 1), T(2, "b", "a", 1)), do(T(3, "m", "x", 1)), read("b")],
+        crashes=0,
+    ),
+    "granted: freeze": dict(
+        accounts={"a": (0, "D", 0, 2), "m": (1, "", 0, 0)}, granted={"m": ()},
+        ops=[do(T(1, "a", "m", 1)), freeze("m"), do(T(2, "a", "m", 1), after=[1])],
+    ),
+    "granted: taken back while others vote": dict(
+        accounts={"a": (0, "D", 0, 1), "b": (1, "D", 0, 1), "m": (2, "", 0, 0)}, granted={"m": ()}, given=True,
+        ops=[do(T(1, "a", "m", 1), T(2, "b", "a", 1)), freeze("m")],
+    ),
+    "granted: taken back and given again": dict(
+        accounts={"a": (0, "", 0, 0), "b": (1, "D", 0, 1), "x": (1, "", 0, 0), "m": (2, "", 0, 0)},
+        granted={"m": (0,)}, given=True, grants=1,
+        ops=[
+            do(T(1, "a", "m", 1), T(2, "b", "a", 1)), freeze("m"), do(T(3, "b", "x", 1), after=[1]),
+            do(T(4, "x", "b", 1), after=[2]), unfreeze("m", after=[3]),
+        ],
+        crashes=0,
+    ),
+    "granted: fresh account": dict(
+        accounts={"a": (0, "D", 0, 2), "m": (1, "", 0, 0, "absent")}, granted={"m": ()},
+        ops=[create("m"), do(T(1, "a", "m", 1))],
+    ),
+    "granted: unfreeze": dict(
+        accounts={"a": (0, "", 0, 0), "m": (1, "", 0, 0, "frozen")}, granted={"m": ()},
+        ops=[unfreeze("m"), do(T(1, "a", "m", 1))],
+    ),
+    "granted: reads that cross": dict(
+        accounts={"a": (0, "", 0, 0), "b": (1, "", 0, 0)}, granted={"a": (), "b": ()}, given=True,
+        ops=[do(T(1, "a", "b", 1)), do(T(2, "b", "a", 1)), read("a"), read("b")],
+        crashes=0,
+    ),
+    "granted: refusals that cross": dict(
+        accounts={"a": (0, "D", 0, 1), "b": (1, "D", 0, 1), "y": (0, "", 0, 0), "z": (1, "", 0, 0)},
+        granted={"a": (), "b": ()}, given=True,
+        ops=[
+            do(T(1, "a", "b", 1)), do(T(2, "b", "a", 1)), do(T(3, "a", "y", 1), behind=0),
+            do(T(4, "b", "z", 1), behind=1),
+        ],
+        crashes=0,
+    ),
+    "granted: a read across a refusal": dict(
+        accounts={"a": (0, "D", 0, 1), "b": (1, "", 0, 0), "y": (0, "", 0, 0)}, granted={"a": (), "b": ()}, given=True,
+        ops=[do(T(1, "a", "b", 1)), do(T(2, "b", "a", 1)), do(T(3, "a", "y", 1), behind=0), read("b")],
+        crashes=0,
+    ),
+    "granted: a no is given when it is asked for": dict(
+        accounts={
+            "y": (0, "", 0, 0), "u": (0, "", 0, 0), "p": (1, "C", 0, 0), "m": (2, "D", 0, 0),
+        },
+        granted={"m": (0,), "y": (1,)}, given=True,
+        begins=[("send", 0), ("lane", (0, 2)), ("lane", (2, 0)), ("send", 1), ("send", 3), ("send", 2)],
+        ops=[
+            do(T(1, "u", "p", 1), T(2, "m", "u", 1)), do(T(3, "y", "m", 1)), do(T(4, "p", "y", 1)), read("y"),
+        ],
+        crashes=0,
+    ),
+    "granted: debited while it listens": dict(
+        accounts={"a": (0, "", 0, 0), "m": (1, "D", 0, 1), "x": (1, "", 0, 0)}, granted={"m": ()}, given=True,
+        ops=[do(T(1, "a", "m", 1)), do(T(2, "m", "x", 2)), do(T(3, "m", "x", 1)), read("m")],
+        crashes=0,
+    ),
+    "granted: a no that listens holds what is below it": dict(
+        accounts={
+            "u": (0, "", 0, 0), "b": (1, "D", 0, 1), "x": (1, "", 0, 0),
+            "c": (2, "D", 0, 1), "m": (2, "D", 0, 0), "y": (2, "", 0, 0),
+        },
+        granted={"m": ()}, given=True,
+        ops=[
+            do(T(1, "u", "x", 1), T(2, "c", "u", 1), T(3, "b", "u", 1), T(4, "m", "u", 1)),
+            do(T(5, "c", "y", 1)), do(T(6, "b", "x", 1), after=[1]), do(T(7, "x", "b", 1), after=[2]),
+            do(T(8, "y", "c", 1), after=[3]),
+        ],
+        crashes=0,
+    ),
 }
 
 
@@ -162,6 +291,9 @@ def random_case(rnd):
     names, ops, ids = list(accounts), [], 0
     for n in range(rnd.choice((3, 4, 5))):
         after = (rnd.randrange(n),) if n and rnd.random() < 0.3 else ()
+        if rnd.random() < 0.06:
+            ops.append(rnd.choice((freeze, unfreeze))(rnd.choice(names), after))
+            continue
         if rnd.random() < 0.25:
             ops.append(read(rnd.choice(names), after))
             continue
@@ -171,4 +303,5 @@ def random_case(rnd):
             debit, credit = rnd.sample(names, 2)
             events.append(T(ids, debit, credit, rnd.choice((1, 1, 2))))
         ops.append(do(*events, after=after))
-    return dict(accounts=accounts, ops=ops)
+    granted = {name: () for name, a in accounts.items() if a[1] != "C"} if rnd.random() < 0.6 else {}
+    return dict(accounts=accounts, ops=ops, granted=granted, given=rnd.random() < 0.7)
