@@ -1,7 +1,7 @@
 """The cases of reservation_model.py, small enough for all their interleavings, and random ones beyond.
 
 An event is (kind, id, debit account, credit account, amount, pending transfer that it names). Kinds: T a transfer, P a
-pending one, S its post, V its void, E its expiry.
+pending one, S its post, V its void, E its expiry, B a transfer of what the debit account has left, at most the amount.
 """
 
 
@@ -19,6 +19,14 @@ def post(id, debit, credit, amount, pending):
 
 def void(id, debit, credit, pending):
     return ("V", id, debit, credit, 0, pending)
+
+
+def expire(debit, credit, pending):
+    return ("E", None, debit, credit, 0, pending)
+
+
+def balance(id, debit, credit, amount):
+    return ("B", id, debit, credit, amount, None)
 
 
 def do(*events, after=(), behind=None):
@@ -65,11 +73,24 @@ RULES = {
     "unheard": ["granted: reads that cross", "granted: refusals that cross", "granted: a read across a refusal"],
     "unheard_chain": ["granted: refusals that cross"],
     "given_late": ["granted: a no is given when it is asked for"],
+    "listen_once": ["granted: debited while it listens"],
     "listen_unheld": ["granted: a no that listens holds what is below it"],
     "grant_stale": ["granted: taken back while others vote", "granted: taken back and given again"],
     "grant_unstamped": ["granted: taken back and given again"],
     "grant_undurable": ["granted: fresh account", "granted: unfreeze"],
     "freeze_granted": ["granted: freeze"],
+    "hold_shared": ["a hold: posted twice", "a hold: expires while a chain posts it"],
+    "post_blind": ["a hold: posted by a chain from elsewhere"],
+    "grant_end": ["a hold: opened from elsewhere, its end granted"],
+    "grant_post": ["a hold: granted, posted from elsewhere"],
+    "identity_shared": ["an identity: sent again at once", "an identity: in two chains"],
+    "forget_ids": ["an identity: sent again at once", "an identity: in two chains"],
+    "ids_unasked": ["an identity: a part of it exists"],
+    "ids_at_once": ["an identity: a chain sent again at once"],
+    "lock_ignored": ["a lock: chains behind it"],
+    "lock_beside": ["a lock: behind what is reserved"],
+    "lock_granted": ["a lock: of a granted account"],
+    "lock_no_die": ["locks that cross"],
 }
 
 # `begins`: the steps that come first, where all of them together are too many.
@@ -260,9 +281,21 @@ CASES = {
         crashes=0,
     ),
     "granted: debited while it listens": dict(
-        accounts={"a": (0, "", 0, 0), "m": (1, "D", 0, 1), "x": (1, "", 0, 0)}, granted={"m": ()}, given=True,
-        ops=[do(T(1, "a", "m", 1)), do(T(2, "m", "x", 2)), do(T(3, "m", "x", 1)), read("m")],
+        accounts={
+            "y": (0, "", 0, 0), "w": (0, "", 0, 0), "p": (1, "C", 0, 0), "v": (1, "", 0, 0), "z": (1, "", 0, 0),
+            "m": (2, "D", 0, 1),
+        },
+        granted={"m": (0, 1), "y": (1,)}, given=True,
+        ops=[
+            do(T(1, "w", "z", 1), T(2, "m", "w", 1)), do(T(3, "v", "p", 1), T(4, "m", "v", 2)),
+            do(T(5, "y", "m", 1)), do(T(6, "p", "y", 1)), read("y"), do(T(7, "z", "m", 1)), read("z"),
+        ],
         crashes=0,
+        begins=[
+            ("send", 0), ("lane", (0, 2)), ("lane", (0, 1)), ("send", 2), ("send", 4), ("send", 3), ("send", 1),
+            ("lane", (1, 2)), ("lane", (2, 1)), ("send", 5), ("send", 6), ("lane", (2, 0)), ("lane", (1, 0)),
+            ("sync", 0), ("sync", 1), ("lane", (0, 2)),
+        ],
     ),
     "granted: a no that listens holds what is below it": dict(
         accounts={
@@ -276,6 +309,125 @@ CASES = {
             do(T(8, "y", "c", 1), after=[3]),
         ],
         crashes=0,
+    ),
+    "a hold: post and void": dict(
+        accounts={"a": (0, "D", 0, 1), "b": (1, "D", 0, 0)},
+        ops=[do(pend(1, "a", "b", 1)), do(post(2, "a", "b", 1, 1)), do(void(3, "a", "b", 1))],
+    ),
+    "a hold: post and spend": dict(
+        accounts={"a": (0, "D", 0, 1), "b": (1, "D", 0, 0), "x": (0, "", 0, 0)},
+        ops=[do(pend(1, "a", "b", 1)), do(post(2, "a", "b", 1, 1), after=[0]), do(T(3, "b", "x", 1))],
+    ),
+    "a hold: posted in part": dict(
+        accounts={"a": (0, "D", 0, 2), "b": (1, "C", 2, 0), "x": (0, "", 0, 0), "y": (1, "", 0, 0)},
+        ops=[do(pend(1, "a", "b", 2)), do(post(2, "a", "b", 1, 1)), do(T(3, "a", "x", 1)), do(T(4, "y", "b", 1))],
+        crashes=0,
+    ),
+    "a hold: posted twice": dict(
+        accounts={"a": (0, "D", 0, 1), "b": (1, "", 0, 0), "c": (2, "D", 0, 1)},
+        ops=[
+            do(pend(1, "a", "b", 1)), do(post(2, "a", "b", 1, 1), T(3, "c", "a", 1), after=[0]),
+            do(post(4, "a", "b", 1, 1), after=[0]),
+        ],
+        crashes=0,
+    ),
+    "a hold: expires while a chain posts it": dict(
+        accounts={"a": (0, "D", 0, 1), "b": (1, "", 0, 0), "x": (0, "", 0, 0)},
+        ops=[
+            do(pend(1, "a", "b", 1)), do(post(2, "a", "b", 1, 1), T(3, "b", "x", 1), after=[0]),
+            do(expire("a", "b", 1), after=[0]), read("b"),
+        ],
+        crashes=0,
+    ),
+    "a hold: opened and posted by one chain": dict(
+        accounts={"a": (0, "D", 0, 1), "b": (1, "C", 1, 0), "y": (1, "", 0, 0)},
+        ops=[do(pend(1, "a", "b", 1), post(2, "a", "b", 1, 1)), do(T(3, "y", "b", 1)), do(void(4, "a", "b", 1))],
+    ),
+    "a hold: posted by a chain from elsewhere": dict(
+        accounts={"a": (0, "D", 0, 1), "b": (1, "", 0, 0), "u": (2, "", 0, 0), "v": (2, "", 0, 0)},
+        ops=[do(pend(1, "a", "b", 1)), do(T(2, "u", "v", 1), post(3, "a", "b", 1, 1)), read("b")],
+    ),
+    "a hold: granted, posted from elsewhere": dict(
+        accounts={"a": (0, "D", 0, 1), "b": (1, "", 0, 0), "u": (2, "", 0, 0), "v": (2, "", 0, 0)},
+        granted={"b": ()}, given=True,
+        ops=[do(pend(1, "a", "b", 1)), do(T(2, "u", "v", 1), post(3, "a", "b", 1, 1)), read("b")],
+    ),
+    "a hold: opened from elsewhere, its end granted": dict(
+        accounts={"a": (0, "D", 0, 1), "b": (1, "", 0, 0), "u": (2, "", 0, 0), "v": (2, "", 0, 0)},
+        granted={"b": (0,)}, given=True,
+        ops=[do(T(1, "u", "v", 1), pend(2, "a", "b", 1)), do(expire("a", "b", 2)), read("b")],
+    ),
+    "a hold: the purchase": dict(
+        accounts={"a": (0, "D", 0, 1), "m": (1, "D", 0, 0), "f": (0, "", 0, 0), "x": (1, "", 0, 0)},
+        granted={"m": (0,), "f": (1,)}, given=True,
+        ops=[
+            do(pend(1, "a", "m", 1)), do(post(2, "a", "m", 1, 1), T(3, "m", "f", 1), after=[0]), do(T(4, "m", "x", 1)),
+            read("m"),
+        ],
+        crashes=0,
+    ),
+    "a hold: given back in time": dict(
+        accounts={"a": (0, "D", 0, 1), "m": (1, "", 0, 0), "b": (1, "D", 0, 0), "y": (0, "", 0, 0)},
+        granted={"m": (0,)}, given=True,
+        ops=[do(pend(1, "a", "m", 1)), do(expire("a", "m", 1), after=[0]), do(T(2, "a", "b", 1), after=[0]), read("m")],
+        crashes=0,
+    ),
+    "a lock: chains behind it": dict(
+        accounts={"a": (0, "D", 0, 2), "b": (1, "D", 0, 0), "y": (0, "", 0, 0), "x": (1, "", 0, 0)},
+        ops=[do(balance(1, "a", "b", 2)), do(T(2, "a", "y", 1)), do(T(3, "b", "x", 1), T(4, "x", "b", 1))],
+    ),
+    "a lock: behind what is reserved": dict(
+        accounts={"a": (0, "D", 0, 2), "b": (1, "D", 0, 0), "c": (1, "D", 0, 0)},
+        ops=[do(T(1, "a", "b", 1), T(2, "c", "a", 1)), do(balance(3, "a", "b", 2)), do(T(4, "a", "b", 1))],
+    ),
+    "a lock: of a granted account": dict(
+        accounts={
+            "a": (0, "", 0, 0), "q": (2, "D", 0, 0), "x": (2, "", 0, 0), "m": (1, "D", 0, 0), "z": (1, "", 0, 0)
+        },
+        granted={"m": (0,)}, given=True,
+        ops=[
+            do(T(1, "a", "m", 1)), do(T(2, "x", "q", 1), after=[0]),
+            do(balance(3, "z", "x", 1), T(4, "q", "x", 1), T(5, "m", "x", 1)),
+        ],
+        crashes=0,
+    ),
+    "a lock: granted to two": dict(
+        accounts={"a": (0, "D", 0, 1), "m": (1, "D", 0, 0), "x": (1, "", 0, 0), "b": (2, "", 0, 0)},
+        granted={"m": ()}, given=True,
+        ops=[do(T(1, "a", "m", 1)), do(balance(2, "m", "b", 2)), read("m")],
+        crashes=0,
+    ),
+    "locks that cross": dict(
+        accounts={"a": (0, "D", 0, 1), "b": (1, "D", 0, 1)},
+        ops=[do(balance(1, "a", "b", 1)), do(balance(2, "b", "a", 1)), do(T(3, "a", "b", 1), T(4, "b", "a", 2))],
+    ),
+    "a lock and a freeze": dict(
+        accounts={"a": (0, "D", 0, 2), "b": (1, "D", 0, 0)}, granted={"b": (0,)}, given=True,
+        ops=[do(T(1, "a", "b", 1)), do(balance(2, "a", "b", 2)), freeze("b")],
+    ),
+    "an identity: sent again at once": dict(
+        accounts={"a": (0, "D", 0, 2), "x": (1, "", 0, 0)},
+        ops=[do(T(1, "a", "x", 1)), do(T(1, "a", "x", 1)), do(T(2, "a", "x", 2))],
+    ),
+    "an identity: of a refusal": dict(
+        accounts={"a": (0, "D", 0, 0), "b": (1, "", 0, 0)},
+        ops=[do(T(1, "a", "b", 1)), do(T(2, "b", "a", 1)), do(T(1, "a", "b", 1))],
+    ),
+    "an identity: a chain sent again at once": dict(
+        accounts={"a": (0, "D", 0, 2), "b": (1, "D", 0, 2)},
+        ops=[do(T(1, "a", "b", 1), T(2, "b", "a", 1)), do(T(1, "a", "b", 1), T(2, "b", "a", 1)), do(T(3, "b", "a", 3))],
+    ),
+    "an identity: in two chains": dict(
+        accounts={"a": (0, "D", 0, 2), "b": (1, "D", 0, 2), "u": (0, "", 0, 0)},
+        ops=[do(T(1, "a", "u", 1), T(2, "b", "a", 1)), do(T(3, "a", "u", 1), T(2, "b", "a", 1))],
+    ),
+    "an identity: of the event at fault": dict(
+        accounts={"a": (0, "D", 0, 1), "b": (1, "D", 0, 0), "u": (0, "", 0, 0), "x": (1, "", 0, 0)},
+        ops=[do(T(1, "a", "u", 1), T(2, "b", "a", 1)), do(T(2, "b", "a", 1)), do(T(3, "x", "b", 1))],
+    ),
+    "an identity: a part of it exists": dict(
+        accounts={"a": (0, "D", 0, 2), "b": (1, "D", 0, 1)},
+        ops=[do(T(1, "a", "b", 1)), do(T(1, "a", "b", 1), T(2, "b", "a", 2)), do(T(2, "b", "a", 2))],
     ),
 }
 
@@ -297,11 +449,35 @@ def random_case(rnd):
         if rnd.random() < 0.25:
             ops.append(read(rnd.choice(names), after))
             continue
+        sent = [op for op in ops if op[0] == "x"]
+        if sent and rnd.random() < 0.1:
+            ops.append(("x", rnd.choice(sent)[1], after, None))
+            continue
+        pending = [e for op in sent for e in op[1] if e[0] == "P"]
+        if pending and rnd.random() < 0.15:
+            _, id, debit, credit, _, _ = rnd.choice(pending)
+            ops.append(do(expire(debit, credit, id), after=after))
+            continue
         events = []
         for _ in range(rnd.choice((1, 1, 2, 2, 3))):
             ids += 1
             debit, credit = rnd.sample(names, 2)
-            events.append(T(ids, debit, credit, rnd.choice((1, 1, 2))))
+            amount, dice = rnd.choice((1, 1, 2)), rnd.random()
+            old = [e for op in sent for e in op[1] if e[0] == "T" and e not in events]
+            if pending and dice < 0.4:
+                _, id, debit, credit, held, _ = rnd.choice(pending)
+                events.append(rnd.choice((post(ids, debit, credit, rnd.randint(1, held), id), void(ids, debit, credit, id))))
+            elif dice < 0.55:
+                events.append(pend(ids, debit, credit, amount))
+                pending = pending + events[-1:]
+            elif dice < 0.6 and old:
+                events.append(rnd.choice(old))
+            elif dice < 0.65 and not events and accounts[debit][1] == "D":
+                events.append(balance(ids, debit, credit, amount))
+            else:
+                events.append(T(ids, debit, credit, amount))
+        if events[0][0] == "B":
+            events = [e for e in events if e[0] in "BT" and (e[0] == "B" or events[0][2] not in e[2:4])]
         ops.append(do(*events, after=after))
     granted = {name: () for name, a in accounts.items() if a[1] != "C"} if rnd.random() < 0.6 else {}
     return dict(accounts=accounts, ops=ops, granted=granted, given=rnd.random() < 0.7)

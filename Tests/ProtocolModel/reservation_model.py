@@ -154,6 +154,7 @@ class Model:
             accounts={name: a for name, a in self.opening.items() if self.home[name] == i},
             status={},  # account -> length of the log that explains its existence and freezing
             pending={}, ids={}, log=(), durable=0,
+            opened={},  # pending transfer -> the shard that has coordinated it: its commits bring it to the other side
             parts={},  # op -> (positions below this are held here, all of it is: others may hope for its net)
             lock={},  # account -> op
             waiting=(),  # (op, kind, arguments, ready), the oldest first
@@ -323,7 +324,7 @@ class Model:
     def judge(self, w, s, op, limit):
         """("yes",), ("no", position, reason, account without room or None) or ("wait", holders, accounts in doubt)."""
         shard = w.shards[s]
-        holders, doubt, sums = set(), set(), {}
+        holders, doubt, sums, sure = set(), set(), {}, shard["announced"]
         for pos, e, account in self.sides[op].get(s, ()):
             if pos >= limit:
                 break
@@ -345,9 +346,10 @@ class Model:
                     fault = "nothing" if kind == "E" else found or "no pending"
             if not fault and not is_debit and kind in "TPS" and state[FROZEN]:
                 fault = "frozen"
-            if not is_debit and kind in "SVE":
+            if not is_debit and kind in "SVE" and self.home[debit] != s:
                 # What it resolves is decided, and its commit on the way (rule 8).
-                mine |= {o for o in shard["parts"] if o != op and any(x[1] == named for x in self.events(o))}
+                coming = {o for o in shard["parts"] if o != op and any(x[1] == named for x in self.events(o))}
+                mine, sure = mine | coming, sure | coming
             if not fault and self.limits[account]:
                 change = self.change(e, account)
                 sums[account] = sums.get(account, 0) + change
@@ -366,7 +368,8 @@ class Model:
                 return "no", pos, fault, lacks
             elif fault:
                 break
-        return ("wait", frozenset(holders), frozenset(doubt)) if holders else ("yes",)
+        # Those who are decided end by themselves: nobody lets go before them.
+        return ("wait", frozenset(holders - sure), frozenset(doubt)) if holders else ("yes",)
 
     def older_in_line(self, shard, s, op, limit):
         """Older ones that wait for what this one would take (rule 11); the accounts."""
@@ -395,9 +398,10 @@ class Model:
     def drop_part(self, w, s, op):
         """Nothing of the transaction is undecided here any longer."""
         shard = w.shards[s]
-        if op not in shard["parts"]:
+        if op not in shard["parts"] and op not in shard["lock"].values():
             return
         self.put(shard, "parts", op, None)
+        shard["lock"] = {a: o for a, o in shard["lock"].items() if o != op}
         shard["waiting"] = tuple(
             (o, kind, a[:2] + (a[2] - {op},), True) if kind == "read" and len(a) == 3 else (o, kind, a, ready)
             for o, kind, a, ready in shard["waiting"]
@@ -413,7 +417,10 @@ class Model:
                 self.put(shard, "dead", other, outlives - {op})
                 if outlives == {op}:
                     self.put(shard, "dead", other, None)
-                    self.send(w, s, self.coordinator(other), "again", other)
+                    if self.coordinator(other) == s:
+                        self.came_back(w, s, other, ("again", s))
+                    else:
+                        self.send(w, s, self.coordinator(other), "again", other)
 
     def out_of_line(self, w, s, op):
         shard = w.shards[s]
@@ -436,8 +443,7 @@ class Model:
                 verdict, kind = ("wait", frozenset(behind), frozenset(doubt)), "wait"
         if kind == "wait":
             self.drop_part(w, s, op)
-            # What is decided ends by itself.
-            older = {o for o in verdict[1] if o < op and not self.decided(shard, o)}
+            older = {o for o in verdict[1] if o < op}
             stage, asked, votes = w.shards[d]["coord"][op] if s == d else (None, (), ())
             alone = s == d and not any(x != s for x in asked) and not any(v[1] != "granted" for v in votes)
             if older and not alone and self.broken != "no_die":
@@ -483,17 +489,59 @@ class Model:
             self.when_durable(w, s, ("send", d, "vote", op, vote), facts, early)
         return True
 
-    def decided(self, shard, op):
-        """Known here to be decided: it was announced, and ends by itself."""
-        return op in shard["announced"]
+    def lock(self, w, s, op):
+        """Locks the transaction's accounts here, all at once, and says what they are; False: it waits (rules 19 and 20)."""
+        shard, d, accounts = w.shards[s], self.coordinator(op), self.here(s, op)
+        self.put(shard, "doubt", op, frozenset(accounts))
+        holders = {o for o in shard["parts"] if self.here(s, o) & accounts} - shard["announced"]
+        locked = {o for a, o in shard["lock"].items() if a in accounts}
+        waits = any(self.here(s, o) & accounts for o in shard["parts"]) and self.broken != "lock_beside"
+        if (waits and min(holders, default=op) < op) or min(locked, default=op) < op:
+            if self.broken != "lock_no_die":
+                self.out_of_line(w, s, op)
+                if s == d:
+                    self.let_go(w, s, op, s)
+                else:
+                    self.send(w, s, d, "let go", op)
+                self.put(shard, "dead", op, frozenset(o for o in holders | locked if o < op))
+                return True
+        free = self.broken == "lock_granted" or all([self.revoked(w, s, a) for a in sorted(accounts)])
+        if waits or locked or not free:
+            return False
+        self.out_of_line(w, s, op)
+        for a in accounts:
+            self.put(shard, "lock", a, op)
+        events = self.events(op)
+        here = [e for e in events if self.home[e[2]] == s]
+        facts = (
+            frozenset((a, shard["accounts"][a]) for a in accounts),
+            frozenset((e[5], shard["pending"][e[5]]) for e in here if e[5] in shard["pending"]),
+            frozenset((e[1], shard["ids"][e[1]]) for e in here if e[1] in shard["ids"]),
+        )
+        vote = (s, "facts", facts, None)
+        if s == d:
+            self.voted(w, s, op, vote)
+        else:
+            self.when_durable(w, s, ("send", d, "vote", op, vote))
+        return True
 
     def receive(self, w, s, sender, message):
         shard = w.shards[s]
         kind, op = message[:2]
         if kind == "prepare":
             self.wait(w, s, op, "prepare", message[2:])
+        elif kind == "lock":
+            self.wait(w, s, op, "lock")
         elif kind == "vote":
             self.voted(w, s, op, message[2])
+        elif kind == "ids":
+            self.wait(w, s, op, "ids")
+        elif kind == "ids are":
+            if not message[2] and op in shard["coord"]:
+                self.put(shard, "coord", op, None)
+                self.when_durable(w, s, ("answer", op, (0, "exists")))
+            elif op in shard["coord"]:
+                self.came_back(w, s, op, ("ids", sender))
         elif kind == "let go":
             if shard["coord"][op][0] == "asking":
                 self.let_go(w, s, op, sender)
@@ -504,8 +552,8 @@ class Model:
         elif kind == "release":
             self.let_go_here(w, s, op, *message[2:])
         elif kind == "commit":
-            self.log(w, s, "R", op)
-            self.commit_here(w, s, op)
+            self.log(w, s, "R", op, message[2])
+            self.commit_here(w, s, op, message[2])
         elif kind == "announce":
             self.put(shard, "parts", op, (self.end[op], True))
             shard["announced"] |= {op}
@@ -543,7 +591,7 @@ class Model:
     def let_go_here(self, w, s, op, final, answer):
         """The coordinator lets go; `final`: the event at fault and why, where its identity lives here (rule 10)."""
         shard = w.shards[s]
-        shard["waiting"] = tuple(i for i in shard["waiting"] if i[:2] != (op, "prepare"))
+        shard["waiting"] = tuple(i for i in shard["waiting"] if i[:2] not in ((op, "prepare"), (op, "lock")))
         shard["out"] = tuple(o for o in shard["out"] if o[1][2:4] != ("vote", op))
         self.put(shard, "dead", op, None)
         self.out_of_line(w, s, op)
@@ -562,31 +610,30 @@ class Model:
             self.log(w, s, "no", op, k, reason)
             self.put(w.shards[s], "ids", id, reason)
 
-    def commit_here(self, w, s, op):
+    def commit_here(self, w, s, op, balance=None):
         """Applies the sides of a decided transaction that live here."""
         shard = w.shards[s]
-        self.book(shard, s, op)
+        before = shard["accounts"]
+        self.book(shard, s, op, balance)
         shard["announced"] -= {op}
-        if op in shard["parts"]:
-            self.drop_part(w, s, op)
-        else:
-            self.ended(w, s, op)
+        self.drop_part(w, s, op)
+        self.wake(w, s, self.here(s, op))
         # What these accounts lack now is another question (rule 16).
         for other in shard["heard"]:
             if self.ops[other][0] == "x" and self.broken != "listen_once":
                 pos = shard["heard"][other][1]
                 lacks = next(account for at, _, account in self.sides[other][s] if at == pos)
-                if self.reserved(op, s, self.end[op]).get(lacks, (0, 0))[1] < 0:
+                if self.room(lacks, shard["accounts"][lacks]) < self.room(lacks, before[lacks]):
                     self.put(shard, "heard", other, None)
 
-    def book(self, shard, s, op):
+    def book(self, shard, s, op, balance=None):
         for _, (kind, id, debit, _, amount, named), account in self.sides[op].get(s, ()):
             a = list(shard["accounts"][account])
             pending, posted = (DP, D) if account == debit else (CP, C)
             if kind in "SVE":
                 a[pending] -= self.holds[named]
-            if kind in "TS":
-                a[posted] += amount
+            if kind in "TSB":
+                a[posted] += balance if kind == "B" else amount
             if kind == "P":
                 a[pending] += amount
             if min(a) < 0:
@@ -598,13 +645,32 @@ class Model:
                 if kind in "PSVE":
                     state = {"P": "open", "S": "posted", "V": "voided", "E": "expired"}[kind]
                     self.put(shard, "pending", id if kind == "P" else named, state)
+                    self.put(shard, "opened", id if kind == "P" else named, self.coordinator(op) if kind == "P" else None)
 
     # MARK: The coordinator
 
     def begin(self, w, s, op):
-        self.put(w.shards[s], "coord", op, ("asking", frozenset(), frozenset()))
+        shards = self.shards_of(op) if self.locks(op) else []
+        self.put(w.shards[s], "coord", op, ("asking", frozenset(shards), frozenset()))
+        for x in shards:
+            if x == s:
+                self.wait(w, s, op, "lock")
+            else:
+                self.send(w, s, x, "lock", op)
         self.advance(w, s, op)
         return True
+
+    def judge_locked(self, w, s, op, votes):
+        """Everything that the transaction rests on is known exactly."""
+        accounts, pending, ids = (dict(p for v in votes for p in v[2][i]) for i in range(3))
+        verdict, after, *_ = evaluate(self.limits, self.holds, accounts, pending, ids, self.events(op))
+        if verdict == "ok" and self.events(op)[0][1] in ids:
+            return self.refuse(w, s, op, (s, "no", 0, "exists"), "ok")
+        if verdict == "ok":
+            # Only the first event balances, and what it takes is known by now.
+            debit = self.events(op)[0][2]
+            return self.decide(w, s, op, (), after[debit][D] - accounts[debit][D])
+        self.refuse(w, s, op, (s, "no", 2 * verdict[0], verdict[1]))
 
     def voted(self, w, s, op, vote):
         stage, asked, votes = w.shards[s]["coord"][op]
@@ -619,6 +685,8 @@ class Model:
         stage, asked, votes = shard["coord"][op]
         if asked:
             return
+        if self.locks(op):
+            return self.judge_locked(w, s, op, votes)
         limit = min([v[2] for v in votes if v[1] in ("no", "ended")], default=self.end[op])
         said = {v[0]: v for v in votes}
         need = [
@@ -638,6 +706,9 @@ class Model:
         if need:
             if s in need:
                 need, last = [s], False
+            elif any(self.resolves(x, op, limit) for x in need) and self.broken != "post_blind":
+                # What a post finds is known where its hold was opened; the others are asked then (rule 8).
+                need, last = [x for x in need if self.resolves(x, op, limit)], len(need) == 1
             else:
                 last = len(need) == 1 or self.broken == "last_word"
             self.put(shard, "coord", op, (stage, frozenset(need), frozenset(v for v in votes if v[0] not in need)))
@@ -662,37 +733,52 @@ class Model:
         else:
             self.send(w, s, x, "prepare", op, limit, last)
 
+    def resolves(self, x, op, limit):
+        """The transaction posts or voids something that was opened in shard x."""
+        return any(pos % 2 == 0 and pos < limit and e[0] in "SVE" for pos, e, _ in self.sides[op][x])
+
     def granted(self, shard, x, op, limit):
         """True when nothing of the transaction in shard x, below the limit, could be refused."""
         sides = [(pos, e, a) for pos, e, a in self.sides[op][x] if pos < limit]
-        return all(pos % 2 and e[0] != "E" and a in shard["held"] for pos, e, a in sides)
+        d = self.coordinator(op)
+        mine = {e[1] for e in self.events(op) if e[0] == "P"}
 
-    def decide(self, w, s, op, granted):
+        def follows(e):
+            """The end of a hold goes the way of its beginning: else it could come before it (rule 8)."""
+            if self.broken == "grant_post" or e[0] in "TP" or e[5] in mine:
+                return True
+            return self.home[e[2]] == d and (shard["opened"].get(e[5]) == d or self.broken == "grant_end")
+
+        return all(pos % 2 and a in shard["held"] and follows(e) for pos, e, a in sides)
+
+    def decide(self, w, s, op, granted, balance=None):
         """The record of the decision; everything that follows leaves when it is durable, and noted where it was granted."""
         shard = w.shards[s]
-        self.log(w, s, "K", op)
+        self.log(w, s, "K", op, balance)
         for x in sorted(granted):
             self.send(w, s, x, "announce", op)
         if granted:
             shard["unnoted"] += ((len(shard["log"]), op, frozenset(granted)),)
         self.put(shard, "coord", op, None)
         w.order.pop(op, None)
-        self.commit_here(w, s, op)
+        self.commit_here(w, s, op, balance)
         early = self.broken == "ack_early"
         self.when_durable(w, s, ("answer", op, "ok"), early=early)
         for x in self.shards_of(op):
             if x != s:
-                self.when_durable(w, s, ("send", x, "commit", op), early=early)
+                self.when_durable(w, s, ("send", x, "commit", op, balance), early=early)
 
-    def refuse(self, w, s, op, vote):
+    def refuse(self, w, s, op, vote, answer=None):
         """The answer is this event; its identity is made final where it lives, before the answer leaves."""
         shard = w.shards[s]
         by, _, pos, reason = vote
         k = pos // 2
+        if (k, reason) == (0, "exists") and not self.locks(op):
+            return self.ask_ids(w, s, op)
         final_at = self.home[self.events(op)[k][2]]
         _, _, votes = shard["coord"][op]
         w.order.pop(op, None)
-        answer = (k, reason)
+        answer = answer or (k, reason)
         remote = final_at != s and reason not in NOT_FINAL
         for x, kind, _, _ in votes:
             if x != s and kind not in ("ended", "granted"):
@@ -709,8 +795,38 @@ class Model:
         else:
             self.when_durable(w, s, ("answer", op, answer))
 
+    def ids_exist(self, shard, s, op):
+        """Every identity of the transaction that belongs to this shard is there."""
+        sides = self.sides[op].get(s, ())
+        return all(shard["ids"].get(e[1]) == "ok" for pos, e, _ in sides if pos % 2 == 0)
+
+    def ask_ids(self, w, s, op):
+        """The first event exists: if all others do, this is a chain sent again, and nothing of it is held (rule 11)."""
+        shard = w.shards[s]
+        w.order.pop(op, None)
+        self.put(shard, "coord", op, None)
+        self.drop_part(w, s, op)
+        others = {self.home[e[2]] for e in self.events(op)} - {s}
+        if not self.ids_exist(shard, s, op):
+            self.when_durable(w, s, ("answer", op, (0, "exists")))
+        elif not others or self.broken == "ids_unasked":
+            self.when_durable(w, s, ("answer", op, "ok"))
+        else:
+            self.put(shard, "coord", op, ("ids", frozenset(("ids", x) for x in others), "ok"))
+            for x in sorted(others):
+                self.send(w, s, x, "ids", op)
+
+    def say_ids(self, w, s, op):
+        """Waits for whoever has one of these identities and is undecided; the coordinator holds nothing meanwhile."""
+        shard = w.shards[s]
+        sides = [e for pos, e, _ in self.sides[op][s] if pos % 2 == 0]
+        if any(self.busy(shard, s, op, e[1], True) for e in sides) and self.broken != "ids_at_once":
+            return False
+        self.when_durable(w, s, ("send", self.coordinator(op), "ids are", op, self.ids_exist(shard, s, op)))
+        return True
+
     def let_go(self, w, s, op, by):
-        """Lets go of everything; begins again when all have said so, and the older one has ended."""
+        """Lets go of everything; begins again when all have said so, and the older one has ended where it was met."""
         shard = w.shards[s]
         _, asked, votes = shard["coord"][op]
         holding = {x for x in asked} | {v[0] for v in votes if v[1] not in ("ended", "granted")}
@@ -720,7 +836,7 @@ class Model:
         for x in holding - {s, by}:
             self.send(w, s, x, "release", op, None, True)
         w.order.pop(op, None)
-        shard["waiting"] = tuple(i for i in shard["waiting"] if i[:2] != (op, "prepare"))
+        shard["waiting"] = tuple(i for i in shard["waiting"] if i[:2] not in ((op, "prepare"), (op, "lock")))
         self.out_of_line(w, s, op)
         self.put(shard, "coord", op, ("letting go", frozenset(missing), frozenset()))
         self.drop_part(w, s, op)
@@ -734,7 +850,7 @@ class Model:
         if missing:
             return
         self.put(w.shards[s], "coord", op, None)
-        if stage == "refused":
+        if stage in ("refused", "ids"):
             self.when_durable(w, s, ("answer", op, answer))
         else:
             self.wait(w, s, op, "op")
@@ -763,6 +879,10 @@ class Model:
                 self.send(w, s, peer, "hear", op, asked)
         return bool(shard["heard"][op][2])
 
+    @staticmethod
+    def applied(shard, op):
+        return any(r[:2] == ("R", op) for r in shard["log"])
+
     def read(self, w, s, op, *found):
         """Shows what is decided now; waits for what may have been."""
         shard = w.shards[s]
@@ -772,7 +892,7 @@ class Model:
                 return False
             decided = frozenset(
                 r[1] for peer, other in enumerate(w.shards) for r in other["log"]
-                if peer != s and r[0] == "K" and account in self.here(s, r[1]) and ("R", r[1]) not in shard["log"]
+                if peer != s and r[0] == "K" and account in self.here(s, r[1]) and not self.applied(shard, r[1])
             )
             self.wait(w, s, op, "read", (shard["accounts"][account], decided))
             return True
@@ -784,7 +904,7 @@ class Model:
             pending = frozenset(o for o in shard["parts"] if account in self.here(s, o))
             if self.broken == "read_undecided":
                 pending = frozenset()
-            decided = frozenset(o for o in decided if o in pending or ("R", o) in shard["log"])
+            decided = frozenset(o for o in decided if o in pending or self.applied(shard, o))
             self.wait(w, s, op, "read", (value, decided, pending))
             return True
         if found[2]:
@@ -857,7 +977,9 @@ class Model:
                 items = list(shard["waiting"])
                 items.remove(item)
                 shard["waiting"] = tuple(items)
-                handler = {"op": self.request, "prepare": self.prepare, "read": self.read}[kind]
+                handler = {
+                    "op": self.request, "prepare": self.prepare, "lock": self.lock, "read": self.read, "ids": self.say_ids
+                }[kind]
                 if not handler(w, s, op, *arguments):
                     self.wait(w, s, op, kind, arguments, ready=False)
         return w
@@ -940,24 +1062,32 @@ class Model:
             n.shards[s] = self.empty_shard(s)
             for record in log:
                 self.replay(n.shards[s], s, record)
-        for s in range(self.count):
-            for record in n.shards[s]["log"]:
-                if record[0] != "K":
-                    continue
-                op = record[1]
-                for peer in self.shards_of(op):
-                    other = n.shards[peer]
-                    if peer == s or (("R", op) in other["log"] and self.broken != "no_dedup"):
-                        continue
-                    for _, e, account in self.sides[op][peer]:
-                        state = other["accounts"][account]
-                        if account == e[3] and e[0] in "TPS" and (not state[EXISTS] or state[FROZEN]):
-                            raise Violated(f"the redo of {op} credits {account}, absent or frozen")
-                    self.replay(other, peer, ("R", op))
+        left = [
+            (record, peer) for shard in n.shards for record in shard["log"] if record[0] == "K"
+            for peer in self.shards_of(record[1]) if ("K", *record[1:]) not in n.shards[peer]["log"]
+        ]
+        while left:
+            # The engine goes by timestamps: no hold ends before it begins.
+            record, peer = next((r for r in left if self.may_redo(n.shards[r[1]], *r[0][1:2], r[1])), left[0])
+            left.remove((record, peer))
+            other = n.shards[peer]
+            op, redone = record[1], ("R", *record[1:])
+            if redone in other["log"] and self.broken != "no_dedup":
+                continue
+            for _, e, account in self.sides[op][peer]:
+                state = other["accounts"][account]
+                if account == e[3] and e[0] in "TPS" and (not state[EXISTS] or state[FROZEN]):
+                    raise Violated(f"the redo of {op} credits {account}, absent or frozen")
+            self.replay(other, peer, redone)
         for shard in n.shards:
             shard["durable"] = len(shard["log"])
         self.check(n)
         return n
+
+    def may_redo(self, shard, op, s):
+        """What the transaction ends here has begun here."""
+        begun = {e[1] for r in shard["log"] if r[0] in "KR" for e in self.events(r[1]) if e[0] == "P"}
+        return all(e[5] in begun | {x[1] for x in self.events(op)} for _, e, _ in self.sides[op][s] if e[0] in "SVE")
 
     def replay(self, shard, s, record):
         shard["log"] += (record,)
@@ -968,7 +1098,7 @@ class Model:
         elif kind == "no":
             self.put(shard, "ids", self.events(op)[record[2]][1], record[3])
         else:
-            self.book(shard, s, op)
+            self.book(shard, s, op, record[2])
 
     # MARK: Judging
 
@@ -979,7 +1109,7 @@ class Model:
         if len(set(events)) != len(events):
             raise Violated("decided twice")
         for op in decided:
-            copies = sum(r == ("R", op) for s in w.shards for r in s["log"])
+            copies = sum(r[:2] == ("R", op) for s in w.shards for r in s["log"])
             if copies != len(self.shards_of(op)) - 1:
                 raise Violated(f"{op} is applied {copies} times elsewhere")
         known = {op: "ok" for op in decided}
