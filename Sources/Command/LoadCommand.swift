@@ -4,6 +4,7 @@ public import ArgumentParser
 public import SuanpanLoad
 
 extension LoadProtocol: ExpressibleByArgument {}
+extension WorkloadKind: ExpressibleByArgument {}
 
 struct LoadCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -21,6 +22,12 @@ struct LoadCommand: ParsableCommand {
     var `protocol`: LoadProtocol = .native
     @Option(help: "A profile: \(Profile.standardNames.joined(separator: ", ")), or a JSON file. Options win over it.")
     var profile: String?
+    @Option(
+        help: """
+            transfer: customers pay each other; purchase: a hold each, then post and fee as one chain, or a void; settlement: \
+            one pays many. (default: transfer, or the profile's)
+            """)
+    var kind: WorkloadKind?
     @Option(help: "Accounts that take part, made and funded first. (default: 10000)")
     var accounts: Int?
     @Option(help: "Connections. (default: 1)")
@@ -29,16 +36,31 @@ struct LoadCommand: ParsableCommand {
     var batch: Int?
     @Option(help: "Requests that a connection may have outstanding. (default: 4)")
     var inFlight: Int?
-    @Option(help: "Transfers/s to offer: open loop. With --profile: its base rate.")
+    @Option(help: "Transfers/s, or purchases/s, to offer: open loop. With --profile: its base rate.")
     var rate: Double?
     @Option(help: "Seconds. (default: 10, or the profile's)")
     var duration: Double?
     @Option(help: "Transfers to send, instead of --duration.")
     var transfers: UInt64?
-    @Option(help: "Percent of the transfers that the hot accounts are credited.")
+    @Option(help: "Purchases to make, instead of --duration.")
+    var purchases: UInt64?
+    @Option(help: "Merchants of a load of purchases. (default: 50)")
+    var merchants: Int?
+    @Option(help: "Fee accounts of a load of purchases. (default: 10)")
+    var feeAccounts: Int?
+    @Option(help: "Percent of the fees that the first fee account gets; the others are dealt over all. (default: 0)")
+    var hotFeeShare: Double?
+    @Option(help: "Percent of the purchases that are voided. (default: 5)")
+    var voids: Double?
+    @Option(help: "Percent of the transfers, or purchases, that go to the hot accounts. (default: 0, of purchases 50)")
     var hotShare: Double?
-    @Option(help: "Hot accounts. (default: 5 with --hot-share)")
+    @Option(help: "Hot accounts: merchants in a load of purchases. (default: 5 with --hot-share)")
     var hotAccounts: Int?
+    @Option(
+        help: "Percent of the transfers, or purchases, that one customer pays, side by side: a pay-out. (default: 0)")
+    var hotPayerShare: Double?
+    @Option(help: "Exponent of the payers' Zipf distribution, 0 to 5; 0: all alike. (default: 0, of purchases 0.9)")
+    var zipf: Double?
     @Option(help: "Percent of the transfers whose accounts live in two shards. (default: as it comes)")
     var crossShard: Double?
     @Option(
@@ -60,6 +82,7 @@ struct LoadCommand: ParsableCommand {
         var options = LoadOptions(target: target)
         options.wire = `protocol`
         options.profile = profile
+        options.kind = kind
         options.accounts = accounts
         options.connections = connections
         options.batch = batch
@@ -67,8 +90,15 @@ struct LoadCommand: ParsableCommand {
         options.rate = rate
         options.durationSeconds = duration
         options.transfers = transfers
+        options.purchases = purchases
+        options.merchants = merchants
+        options.feeAccounts = feeAccounts
+        options.hotFeeShare = hotFeeShare
+        options.voids = voids
         options.hotShare = hotShare
         options.hotAccounts = hotAccounts
+        options.hotPayerShare = hotPayerShare
+        options.zipf = zipf
         options.crossShard = crossShard
         options.pending = pending
         options.chain = chain

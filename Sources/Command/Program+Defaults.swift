@@ -6,9 +6,10 @@ extension Program {
     private static let loadOptions = [
         "target", "protocol", "profile", "accounts", "connections", "batch", "in-flight", "rate", "hot-share",
         "hot-accounts", "cross-shard", "pending", "chain", "seed", "threads", "json", "duration", "transfers",
+        "kind", "purchases", "merchants", "fee-accounts", "hot-fee-share", "voids", "hot-payer-share", "zipf",
     ]
-    /// Two ways to say the same: one on the command line hides the other in a lower layer.
-    private static let alternatives = ["duration": "transfers", "transfers": "duration"]
+    /// Ways to say the same: one on the command line hides the others in a lower layer.
+    private static let alternatives = ["duration", "transfers", "purchases"]
 
     static func withDefaults(_ arguments: [String], environment: [String: String]? = nil) throws(Failure) -> [String] {
         guard arguments.first == "load" else { return arguments }
@@ -25,9 +26,10 @@ extension Program {
         var addedLayers: [String: Int] = [:]
         for name in loadOptions where !isGiven(name) {
             guard let setting = try settings.setting(name) else { continue }
-            if let other = alternatives[name] {
-                if isGiven(other) { continue }
-                if let layer = addedLayers[other], layer < setting.layer { continue }
+            if alternatives.contains(name) {
+                let others = alternatives.filter { $0 != name }
+                if others.contains(where: isGiven) { continue }
+                if others.contains(where: { addedLayers[$0] ?? .max < setting.layer }) { continue }
             }
             addedLayers[name] = setting.layer
             added += ["--\(name)", setting.text]

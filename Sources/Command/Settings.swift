@@ -14,7 +14,7 @@ struct Settings {
         "connections-max", "timeout", "pin", "clock", "clock-jump-max",
         "target", "protocol", "profile", "accounts", "connections", "batch", "in-flight", "rate", "duration",
         "transfers", "hot-share", "hot-accounts", "cross-shard", "pending", "chain", "seed", "threads", "json",
-        "format",
+        "format", "kind", "purchases", "merchants", "fee-accounts", "hot-fee-share", "voids", "hot-payer-share", "zipf",
     ]
     /// Never printed.
     static let secretNames: Set<String> = ["password"]

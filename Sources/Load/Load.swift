@@ -37,9 +37,10 @@ public enum Load {
         for i in 0..<plan.threads {
             var seed = plan.seed &+ UInt64(i)
             let threadSeed = Random.splitmix(&seed)
-            let workload = Workload(plan, book: book, map: map, zipf: zipf, ids: ids(i), seed: threadSeed)
+            let workload = Workload(
+                plan, book: book, map: map, zipf: zipf, ids: ids(i), seed: threadSeed, thread: i)
             let connections = share(of: plan.connections, i, plan.threads)
-            let transfers = plan.transfers.map { UInt64(share(of: Int(clamping: $0), i, plan.threads)) } ?? .max
+            let countMax = plan.countMax.map { UInt64(share(of: Int(clamping: $0), i, plan.threads)) } ?? .max
             // By connections, not by threads: each connection then carries the same.
             let schedule = plan.schedule?.scaled(Double(connections) / Double(plan.connections))
             threads.append(
@@ -47,7 +48,7 @@ public enum Load {
                     do {
                         var thread = try LoadThread(
                             plan, address: address, control: control, workload: workload, connections: connections,
-                            transfersMax: transfers)
+                            countMax: countMax)
                         thread.run(schedule, seed: threadSeed)
                     } catch {
                         let failed = ThreadResult(failure: error as? LoadError ?? .machine("\(error)"))
@@ -58,6 +59,7 @@ public enum Load {
                 })
         }
         var before = status
+        let countedAtFirst = status.transfers
         while control.ready.load(ordering: .relaxed) < plan.threads {
             if interrupts.wait(milliseconds: 2) { control.raiseStop(to: 2) }
         }
@@ -75,9 +77,31 @@ public enum Load {
         let results = control.results.withLock { $0 }
         let rows = control.rows.withLock { $0 }
         // A lost server cannot say what it used.
-        let failed = results.contains { $0.failure != nil }
-        let after: ServerStatus? = failed ? nil : try setup.status()
-        return LoadReport(plan, book, results, rows: rows, before: before, after: after)
+        if results.contains(where: { $0.failure != nil }) {
+            return LoadReport(plan, book, results, rows: rows, before: before, after: nil)
+        }
+        var report = LoadReport(plan, book, results, rows: rows, before: before, after: try setup.status())
+        if let countedAtFirst {
+            try check(&report, least: countedAtFirst + UInt64(book.customers) + report.transfers, &setup)
+        }
+        return report
+    }
+
+    /// What the server has counted; it tells so a few times a second.
+    private static let countPatienceNanoseconds: UInt64 = 2_000_000_000
+
+    /// Looks whether the server has counted what it acknowledged, the funding too; others may have sent it more.
+    private static func check(
+        _ report: inout LoadReport, least: UInt64, _ setup: inout Setup
+    ) throws(LoadError) {
+        let end = System.now + countPatienceNanoseconds
+        while let counted = try setup.status().transfers, counted < least {
+            if System.now > end {
+                report.failure = report.failure ?? .lost(counted: counted, acknowledged: least)
+                return
+            }
+            System.sleep(milliseconds: 20)
+        }
     }
 
     private static func shardMap(

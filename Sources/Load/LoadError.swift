@@ -11,6 +11,8 @@ public enum LoadError: Error, Equatable, Sendable, CustomStringConvertible {
     case server(target: String, problem: String)
     /// The machine refused what the generator itself needs.
     case machine(String)
+    /// The server acknowledged more transfers than it has.
+    case lost(counted: UInt64, acknowledged: UInt64)
     /// The run came to its end, with errors.
     case errors(count: UInt64, first: String)
 
@@ -18,7 +20,7 @@ public enum LoadError: Error, Equatable, Sendable, CustomStringConvertible {
     public var exitCode: Int32 {
         switch self {
         case .usage, .profile: 2
-        case .connect, .server, .machine, .errors: 1
+        case .connect, .server, .machine, .lost, .errors: 1
         }
     }
 
@@ -29,8 +31,11 @@ public enum LoadError: Error, Equatable, Sendable, CustomStringConvertible {
         case .connect(let target, let problem): "cannot connect to \(target): \(problem)"
         case .server(let target, let problem): "server \(target): \(problem)"
         case .machine(let text): text
+        case .lost(let counted, let acknowledged):
+            "the server counts \(counted) transfers, and acknowledged \(acknowledged) together with those that it had before: "
+                + "stop it and run `suanpan verify`"
         case .errors(let count, let first):
-            "\(counted(count, "transfer")) failed without an answer that counts; the first: \(first)"
+            "\(count) failed without an answer that counts; the first: \(first)"
         }
     }
 }

@@ -13,6 +13,8 @@ enum LoadLimits {
     static let inFlight = 1...65_536
     static let accounts = 2...100_000_000
     static let hotAccounts = 1...1_000_000
+    static let merchants = 1...1_000_000
+    static let feeAccounts = 1...1_000_000
     static let threads = 1...64
     /// Above what a machine can send; keeps arithmetic on rates exact.
     static let rateMax = 1e9
@@ -35,6 +37,8 @@ public struct LoadOptions: Sendable {
     public var target: String
     /// A standard profile's name, or a file.
     public var profile: String?
+    /// Who pays whom; the profile's field of that name.
+    public var kind: WorkloadKind?
     public var accounts: Int?
     public var connections: Int?
     public var batch: Int?
@@ -43,9 +47,19 @@ public struct LoadOptions: Sendable {
     public var rate: Double?
     public var durationSeconds: Double?
     public var transfers: UInt64?
+    /// Instead of `transfers` where the load makes purchases.
+    public var purchases: UInt64?
     /// Percents.
     public var hotShare: Double?
     public var hotAccounts: Int?
+    public var hotPayerShare: Double?
+    /// Exponent of the payers' distribution.
+    public var zipf: Double?
+    /// Of a load of purchases.
+    public var merchants: Int?
+    public var feeAccounts: Int?
+    public var hotFeeShare: Double?
+    public var voids: Double?
     public var crossShard: Double?
     public var pending: Double?
     public var chain: Int?
@@ -55,6 +69,8 @@ public struct LoadOptions: Sendable {
     public var password: String?
     /// A server that answers nothing for so long is lost.
     public var replyTimeoutSeconds = 30
+    /// A run that ends by time waits so long for the answers to what it has sent.
+    public var drainSeconds = 10
 
     public init(target: String) { self.target = target }
 
@@ -70,6 +86,8 @@ struct LoadPlan: Sendable {
     var wire: LoadProtocol
     var profileName: String?
     var kind: WorkloadKind
+    /// What a load of purchases is made of; nil: it makes transfers.
+    var sale: Sale?
     var accounts: Int
     var connections: Int
     var batch: Int
@@ -78,11 +96,14 @@ struct LoadPlan: Sendable {
     /// Nil: closed loop.
     var schedule: Schedule?
     var durationSeconds: Double?
-    var transfers: UInt64?
+    /// Transfers, or purchases, that are sent.
+    var countMax: UInt64?
     var zipf: Double
     /// 0 to 100.
     var hotShare: Double
+    /// Of the merchants, in a load of purchases.
     var hotAccounts: Int
+    var hotPayerShare: Double
     var crossShard: Double?
     var pending: Double
     /// Events that are linked into one; 1: none are.
@@ -90,6 +111,7 @@ struct LoadPlan: Sendable {
     var seed: UInt64
     var password: String?
     var replyTimeoutSeconds: Int
+    var drainSeconds: Int
 
     /// - Throws: `.usage` or `.profile`: what is wrong, and what to do.
     init(_ options: LoadOptions) throws(LoadError) {
@@ -98,18 +120,21 @@ struct LoadPlan: Sendable {
         wire = options.wire
         let profile: Profile? = if let name = options.profile { try Profile.load(name) } else { nil }
         profileName = profile?.name
-        kind = profile?.kind ?? .transfer
-        let buys = kind == .purchase
+        kind = options.kind ?? profile?.kind ?? .transfer
+        sale = try Sale(options, profile, kind)
 
         accounts = try Self.within("--accounts", options.accounts ?? profile?.accounts ?? 10_000, LoadLimits.accounts)
         connections = try Self.within(
             "--connections", options.connections ?? profile?.connections ?? 1, LoadLimits.connections)
         let open = options.rate != nil || profile != nil
-        let batchDefault = wire == .native && !open ? 8190 : 1
+        let batchDefault = wire == .native && !open && sale == nil ? 8190 : 1
         let asked = options.batch ?? (wire == .resp && profile?.batch != nil ? 1 : profile?.batch) ?? batchDefault
         batch = try Self.within("--batch", asked, LoadLimits.batch)
         if wire == .resp && batch != 1 {
             throw .usage("--batch \(batch): RESP carries one transfer per command; pipeline with --in-flight \(batch)")
+        }
+        if sale != nil && batch != 1 {
+            throw .usage("--batch \(batch): a purchase goes by itself; make more of them at once with --in-flight")
         }
         inFlight = try Self.within("--in-flight", options.inFlight ?? profile?.inFlight ?? 4, LoadLimits.inFlight)
         threads = try Self.within("--threads", options.threads ?? 1, LoadLimits.threads)
@@ -122,35 +147,29 @@ struct LoadPlan: Sendable {
                     + "\(LoadLimits.sendBytesMax >> 30) GiB of send buffers; lower one of them")
         }
 
-        hotShare = try Self.percent("--hot-share", options.hotShare ?? profile?.hotShare ?? (buys ? 50 : 0))!
-        let hotDefault = hotShare > 0 || kind == .settlement ? 5 : 0
-        hotAccounts = options.hotAccounts ?? profile?.hotAccounts ?? hotDefault
-        if hotAccounts != 0 { _ = try Self.within("--hot-accounts", hotAccounts, LoadLimits.hotAccounts) }
-        if hotShare > 0 && hotAccounts == 0 {
-            throw .usage("--hot-share \(hotShare) needs --hot-accounts of at least 1")
+        hotShare = try Self.percent("--hot-share", options.hotShare ?? profile?.hotShare ?? (sale == nil ? 0 : 50))!
+        hotAccounts = try Self.hotAccounts(options, profile, kind, sale, hotShare: hotShare)
+        try Self.checkAccounts(accounts, hotAccounts, sale, threads: threads)
+        hotPayerShare = try Self.percent("--hot-payer-share", options.hotPayerShare ?? profile?.hotPayerShare ?? 0)!
+        if hotPayerShare > 0 && kind == .settlement {
+            throw .usage("--hot-payer-share \(hotPayerShare): a settlement has one payer already; leave it out")
         }
-        if accounts < hotAccounts + 2 {
-            throw .usage(
-                "--accounts \(accounts): must be at least \(hotAccounts + 2), for \(hotAccounts) hot ones and two more")
+        zipf = options.zipf ?? profile?.zipf ?? (sale == nil ? 0 : 0.9)
+        if !LoadLimits.zipf.contains(zipf) {
+            throw .usage("--zipf \(zipf): must be \(LoadLimits.zipf.lowerBound) to \(LoadLimits.zipf.upperBound)")
         }
-        zipf = profile?.zipf ?? (buys ? 0.9 : 0)
         crossShard = try Self.percent("--cross-shard", options.crossShard)
         pending = try Self.percent("--pending", options.pending ?? 0)!
         chain = try Self.within("--chain", options.chain ?? 1, LoadLimits.chain)
         if chain > 1 && wire == .resp { throw .usage("--chain \(chain): needs --protocol native") }
+        if sale != nil && (chain > 1 || pending > 0) {
+            throw .usage("--\(chain > 1 ? "chain" : "pending"): a purchase has its hold and its chain; leave it out")
+        }
 
-        if options.durationSeconds != nil && options.transfers != nil {
-            throw .usage("--duration and --transfers exclude each other; give one")
-        }
-        if let seconds = options.durationSeconds, !(seconds > 0 && seconds <= 31 * 86_400) {
-            throw .usage("--duration \(seconds): must be above 0 and at most 31 days in seconds")
-        }
-        if options.transfers == 0 { throw .usage("--transfers 0: must be at least 1") }
+        (countMax, durationSeconds) = try Self.extent(options, sale, hasProfile: profile != nil)
         if let rate = options.rate, !(rate > 0 && rate <= LoadLimits.rateMax) {
             throw .usage("--rate \(rate): must be above 0 and at most \(Int(LoadLimits.rateMax))")
         }
-        transfers = options.transfers
-        durationSeconds = options.durationSeconds ?? (transfers == nil && profile == nil ? 10 : nil)
         schedule = try Self.schedule(options, profile, durationSeconds: durationSeconds)
 
         seed = options.seed ?? System.now
@@ -158,15 +177,68 @@ struct LoadPlan: Sendable {
         if let password, password.utf8.count > LoadLimits.passwordBytesMax {
             throw .usage("--password: longer than \(LoadLimits.passwordBytesMax) bytes")
         }
+        drainSeconds = try Self.within("drainSeconds", options.drainSeconds, LoadLimits.replyTimeoutSeconds)
         replyTimeoutSeconds = try Self.within(
             "replyTimeoutSeconds", options.replyTimeoutSeconds, LoadLimits.replyTimeoutSeconds)
     }
 
-    /// Transfers that a run sends at most, about.
-    var transfersExpected: Double {
-        if let transfers { return Double(transfers) }
+    /// Transfers, or purchases, that a run sends at most, about.
+    var countExpected: Double {
+        if let countMax { return Double(countMax) }
         // A closed loop: faster than any server is.
         return schedule?.transfers ?? (durationSeconds ?? 0) * 1e7
+    }
+
+    private static func hotAccounts(
+        _ options: LoadOptions, _ profile: Profile?, _ kind: WorkloadKind, _ sale: Sale?, hotShare: Double
+    ) throws(LoadError) -> Int {
+        let byDefault = hotShare > 0 || kind == .settlement ? 5 : 0
+        // One of few merchants is among the hot ones.
+        let count = options.hotAccounts ?? min(profile?.hotAccounts ?? byDefault, sale?.merchants ?? .max)
+        if count != 0 { _ = try within("--hot-accounts", count, LoadLimits.hotAccounts) }
+        if hotShare > 0 && count == 0 { throw .usage("--hot-share \(hotShare) needs --hot-accounts of at least 1") }
+        if let sale, count > sale.merchants {
+            throw .usage("--hot-accounts \(count): hot ones are of the \(sale.merchants) merchants; see --merchants")
+        }
+        return count
+    }
+
+    private static func checkAccounts(
+        _ accounts: Int, _ hot: Int, _ sale: Sale?, threads: Int
+    ) throws(LoadError) {
+        guard let sale else {
+            if accounts >= hot + 2 { return }
+            throw .usage("--accounts \(accounts): must be at least \(hot + 2), for \(hot) hot ones and two more")
+        }
+        // Each thread has customers of its own.
+        let customers = max(2, threads)
+        let least = sale.merchants + sale.feeAccounts + customers
+        if accounts >= least { return }
+        throw .usage(
+            "--accounts \(accounts): must be at least \(least), for \(sale.merchants) merchants, \(sale.feeAccounts) fee "
+                + "accounts and \(customers) customers")
+    }
+
+    /// How many are sent, and for how long; nil: until the other says, or the profile.
+    private static func extent(
+        _ options: LoadOptions, _ sale: Sale?, hasProfile: Bool
+    ) throws(LoadError) -> (UInt64?, Double?) {
+        let (name, other) = sale == nil ? ("--transfers", "--purchases") : ("--purchases", "--transfers")
+        let (count, wrong) =
+            sale == nil ? (options.transfers, options.purchases) : (options.purchases, options.transfers)
+        if let wrong {
+            throw .usage(
+                "\(other) \(wrong): this load makes \(sale == nil ? "transfers" : "purchases"); give \(name)"
+                    + (sale == nil ? ", or --kind purchase" : ""))
+        }
+        if options.durationSeconds != nil && count != nil {
+            throw .usage("--duration and \(name) exclude each other; give one")
+        }
+        if let seconds = options.durationSeconds, !(seconds > 0 && seconds <= 31 * 86_400) {
+            throw .usage("--duration \(seconds): must be above 0 and at most 31 days in seconds")
+        }
+        if count == 0 { throw .usage("\(name) 0: must be at least 1") }
+        return (count, options.durationSeconds ?? (count == nil && !hasProfile ? 10 : nil))
     }
 
     private static func schedule(
@@ -184,14 +256,14 @@ struct LoadPlan: Sendable {
         return options.rate.map { Schedule(rate: $0, seconds: durationSeconds ?? .infinity) }
     }
 
-    private static func within(_ option: String, _ value: Int, _ range: ClosedRange<Int>) throws(LoadError) -> Int {
+    static func within(_ option: String, _ value: Int, _ range: ClosedRange<Int>) throws(LoadError) -> Int {
         guard range.contains(value) else {
             throw .usage("\(option) \(value): must be \(range.lowerBound) to \(range.upperBound)")
         }
         return value
     }
 
-    private static func percent(_ option: String, _ value: Double?) throws(LoadError) -> Double? {
+    static func percent(_ option: String, _ value: Double?) throws(LoadError) -> Double? {
         guard let value else { return nil }
         guard value >= 0 && value <= 100 else { throw .usage("\(option) \(value): a percentage, must be 0 to 100") }
         return value

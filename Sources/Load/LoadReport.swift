@@ -3,11 +3,41 @@
 internal import FoundationEssentials
 internal import SuanpanCore
 
-/// The figures of one run. Rates are transfers/s; latencies cover answered transfers (`busy` ones not), in an open loop
-/// from the time they were due, and include those never sent, with the time they had waited.
+/// The figures of one run. Counts and rates are of `unit`: transfers, or purchases; latencies cover answered ones (`busy`
+/// ones not), in an open loop from the time they were due, and include those never sent and never answered, with
+/// the time they had waited.
 public struct LoadReport: Sendable, Encodable {
     public struct Latency: Sendable, Encodable {
         public var p50, p90, p99, p999, max: Double
+
+        init(_ latencies: Latencies) {
+            p50 = latencies.milliseconds(50)
+            p90 = latencies.milliseconds(90)
+            p99 = latencies.milliseconds(99)
+            p999 = latencies.milliseconds(99.9)
+            max = latencies.milliseconds(100)
+        }
+    }
+    /// What became of the purchases, and of what they were made.
+    public struct Purchases: Sendable, Encodable {
+        public struct Steps: Sendable, Encodable {
+            /// `post` is the chain of post and fee.
+            public var hold, post, void: Latency
+        }
+        /// Posted, and the fee taken.
+        public var paid: UInt64
+        public var voided: UInt64
+        public var merchants, feeAccounts: Int
+        public var voids, hotFeeShare: Double
+        /// Of each step, from its sending.
+        public var latencyMilliseconds: Steps
+
+        private enum CodingKeys: String, CodingKey {
+            case paid, voided, merchants, voids
+            case feeAccounts = "fee_accounts"
+            case hotFeeShare = "hot_fee_share"
+            case latencyMilliseconds = "latency_ms"
+        }
     }
     public struct Machine: Sendable, Encodable {
         public var cpu: String
@@ -54,15 +84,23 @@ public struct LoadReport: Sendable, Encodable {
         }
     }
 
+    /// `transfers` or `purchases`.
+    public var unit: String
+    /// Accepted a second.
     public var tps: Double
     public var offeredTPS: Double
     public var accepted: UInt64
+    /// Transfers that were created: of a purchase those of each of its steps.
+    public var transfers: UInt64
+    public var purchases: Purchases?
     public var exists: UInt64
     public var refused: [String: UInt64]
     public var busy: UInt64
     public var errors: UInt64
     /// Due, but still waiting for a free place when the run ended.
     public var unsent: UInt64
+    /// Sent, but still without an answer then; each may have been executed or not.
+    public var unanswered: UInt64
     public var durationSeconds: Double
     public var latencyMilliseconds: Latency
     public var loop: String
@@ -75,6 +113,8 @@ public struct LoadReport: Sendable, Encodable {
     public var funding: Funding
     public var hotShare: Double
     public var hotAccounts: Int
+    public var hotPayerShare: Double
+    public var zipf: Double
     public var crossShard: Double?
     public var durability: String?
     public var shards: Int?
@@ -91,7 +131,9 @@ public struct LoadReport: Sendable, Encodable {
 
     // `failure`, `target` and `connectionsLost` are for people: the exit code and `errors` say it to programs.
     private enum CodingKeys: String, CodingKey {
-        case tps, accepted, exists, refused, busy, errors, unsent, loop, profile, `protocol`, batch, connections
+        case unanswered, unit, tps, accepted, transfers, purchases, zipf, exists, refused, busy, errors, unsent, loop,
+            profile,
+            `protocol`, batch, connections
         case accounts, funding, durability, shards, seed, machine, version, server, generator, seconds
         case offeredTPS = "offered_tps"
         case durationSeconds = "duration_s"
@@ -99,6 +141,7 @@ public struct LoadReport: Sendable, Encodable {
         case inFlight = "in_flight"
         case hotShare = "hot_share"
         case hotAccounts = "hot_accounts"
+        case hotPayerShare = "hot_payer_share"
         case crossShard = "cross_shard"
     }
 
@@ -121,13 +164,17 @@ public struct LoadReport: Sendable, Encodable {
         let offered = sum(\.offered)
         let lastReply = Double(results.map(\.lastReply).max() ?? 0) / 1e9
         let duration = max(lastReply, 1e-9)
-        let created = codes[Int(ResultCode.created.rawValue)]
         durationSeconds = duration
-        accepted = created
+        unit = plan.sale == nil ? "transfers" : "purchases"
+        accepted = codes[Int(ResultCode.created.rawValue)]
+        purchases = plan.sale.map { Self.purchases($0, results) }
+        let created = plan.sale == nil ? accepted : sum { $0.created.reduce(0, +) }
+        transfers = created
         exists = codes[Int(ResultCode.exists.rawValue)]
         busy = codes[Int(ResultCode.busy.rawValue)]
         errors = sum(\.errors)
         unsent = sum(\.unsent)
+        unanswered = sum(\.unanswered)
         refused = [:]
         for (number, count) in codes.enumerated() where count > 0 {
             let code = ResultCode(rawValue: UInt16(number))
@@ -137,9 +184,7 @@ public struct LoadReport: Sendable, Encodable {
         tps = Double(accepted) / durationSeconds
         let scheduled = plan.schedule.map { min($0.seconds, max(duration, Double(counts.count))) } ?? duration
         offeredTPS = Double(offered) / max(scheduled, 1e-9)
-        latencyMilliseconds = Latency(
-            p50: latencies.milliseconds(50), p90: latencies.milliseconds(90), p99: latencies.milliseconds(99),
-            p999: latencies.milliseconds(99.9), max: latencies.milliseconds(100))
+        latencyMilliseconds = Latency(latencies)
         loop = plan.schedule == nil ? "closed" : "open, Poisson"
         profile = plan.profileName
         `protocol` = plan.wire.rawValue
@@ -150,6 +195,8 @@ public struct LoadReport: Sendable, Encodable {
         funding = Funding(transfers: book.customers, amount: "\(book.funding)")
         hotShare = plan.hotShare
         hotAccounts = plan.hotAccounts
+        hotPayerShare = plan.hotPayerShare
+        zipf = plan.zipf
         crossShard = plan.crossShard
         durability = before.durability
         shards = before.shards
@@ -166,7 +213,7 @@ public struct LoadReport: Sendable, Encodable {
         server = Server(
             cpuSeconds: used(\.cpuSeconds), bytesPerTransfer: created > 0 ? bytes.map { $0 / Double(created) } : nil)
         let cpu = Double(sum(\.cpuNanoseconds))
-        let sent = Double(max(1, offered - unsent))
+        let sent = Double(max(1, plan.sale == nil ? offered - unsent : created))
         generator = Generator(cpuSeconds: cpu / 1e9, cpuNanosecondsPerTransfer: cpu / sent, threads: plan.threads)
         seconds = counts.enumerated().map { i, second in
             let row = i < rows.count ? rows[i].latencies : Latencies(digits: .two)
@@ -187,6 +234,22 @@ public struct LoadReport: Sendable, Encodable {
         }
     }
 
+    private static func purchases(_ sale: Sale, _ results: [ThreadResult]) -> Purchases {
+        func latency(_ step: PurchaseStep) -> Latency {
+            var all = Latencies(digits: .three)
+            for result in results where !result.steps.isEmpty { all.add(result.steps[Int(step.rawValue)]) }
+            return Latency(all)
+        }
+        /// Purchases of which that step was done.
+        func done(_ step: PurchaseStep) -> UInt64 {
+            results.reduce(0) { $0 + $1.created[Int(step.rawValue)] } / UInt64(step.count)
+        }
+        return Purchases(
+            paid: done(.post), voided: done(.void), merchants: sale.merchants, feeAccounts: sale.feeAccounts,
+            voids: sale.voids, hotFeeShare: sale.hotFeeShare,
+            latencyMilliseconds: .init(hold: latency(.hold), post: latency(.post), void: latency(.void)))
+    }
+
     // MARK: JSON
 
     /// Ends with a line break.
@@ -203,6 +266,12 @@ public struct LoadReport: Sendable, Encodable {
 
     // MARK: Text
 
+    private static func text(_ latency: Latency) -> String {
+        func ms(_ value: Double) -> String { Format.number(value) }
+        return
+            "p50 \(ms(latency.p50))  p90 \(ms(latency.p90))  p99 \(ms(latency.p99))  p99.9 \(ms(latency.p999))  max \(ms(latency.max)) ms"
+    }
+
     public var text: String {
         var out = ""
         func line(_ name: String, _ value: String) {
@@ -217,7 +286,10 @@ public struct LoadReport: Sendable, Encodable {
             "load",
             "\(loop == "closed" ? "closed loop" : "open loop, Poisson arrivals")\(profile.map { ", profile \($0)" } ?? "")  \(counted(connections, "connection"))  batch \(batch)"
                 + "  in flight \(inFlight)  accounts \(Format.grouped(UInt64(accounts)))  seed \(seed)"
+                + (purchases.map { "  merchants \($0.merchants)  fee accounts \($0.feeAccounts)" } ?? "")
                 + (hotShare > 0 ? "  hot \(Format.number(hotShare))% to \(hotAccounts)" : "")
+                + (hotPayerShare > 0 ? "  hot payer \(Format.number(hotPayerShare))%" : "")
+                + (zipf > 0 ? "  Zipf \(Format.number(zipf))" : "")
                 + (crossShard.map { "  crossing \(Format.number($0))%" } ?? ""))
         line(
             "machine",
@@ -229,13 +301,22 @@ public struct LoadReport: Sendable, Encodable {
                 + " before it, one to each customer; not in the figures below")
         line(
             "result",
-            "\(Format.count(UInt64(tps))) transfers/s accepted of \(Format.count(UInt64(offeredTPS)))/s offered,"
+            "\(Format.count(UInt64(tps))) \(unit)/s accepted of \(Format.count(UInt64(offeredTPS)))/s offered,"
                 + " \(Format.grouped(accepted)) in \(Format.number(durationSeconds)) s")
+        if let purchases {
+            line(
+                "",
+                "\(Format.grouped(purchases.paid)) paid, with their fee, and \(Format.grouped(purchases.voided)) voided: "
+                    + "\(Format.grouped(transfers)) transfers")
+        }
         line(
             "latency",
-            "p50 \(ms(latencyMilliseconds.p50))  p90 \(ms(latencyMilliseconds.p90))  p99 \(ms(latencyMilliseconds.p99))  p99.9 \(ms(latencyMilliseconds.p999))"
-                + "  max \(ms(latencyMilliseconds.max)) ms"
-                + (loop == "closed" ? "" : ", from the time due"))
+            Self.text(latencyMilliseconds) + (loop == "closed" ? "" : ", from the time due"))
+        if let steps = purchases?.latencyMilliseconds {
+            line("  hold", Self.text(steps.hold) + ", from its sending, as the next two")
+            line("  post, fee", Self.text(steps.post))
+            line("  void", Self.text(steps.void))
+        }
         for (name, count) in refused.sorted(by: { $0.key < $1.key }) {
             line("refused", "\(Format.grouped(count)) \(name)")
         }
@@ -248,6 +329,11 @@ public struct LoadReport: Sendable, Encodable {
         }
         if unsent > 0 {
             line("unsent", "\(Format.grouped(unsent)) were due but found no free place; latency counts their waiting")
+        }
+        if unanswered > 0 {
+            line(
+                "unanswered",
+                "\(Format.grouped(unanswered)) had no answer when the run ended; latency counts their waiting")
         }
         if errors > 0 { line("errors", Format.grouped(errors)) }
         if connectionsLost > 0 { line("lost", "\(connectionsLost) of \(counted(connections, "connection"))") }

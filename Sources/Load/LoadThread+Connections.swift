@@ -76,15 +76,13 @@ extension LoadThread {
             return
         }
         connections[i].phase = .authenticating
-        let slot = i * plan.inFlight
+        let slot = nextSlot(i)
         let length =
             switch plan.wire {
             case .native: arena.build(slot, .authenticate, body: Array(password.utf8))
             case .resp: arena.build(slot, bytes: Setup.command(["AUTH", password]))
             }
-        lengths[slot] = UInt32(length)
-        connections[i].built += 1
-        markDirty(i)
+        noteBuilt(i, slot, length)
     }
 
     private mutating func receive(_ i: Int) {
@@ -102,7 +100,7 @@ extension LoadThread {
         lost += 1
         if recorder.result.firstError == nil { recorder.result.firstError = problem }
         for place in 0..<plan.inFlight where requests[i * plan.inFlight + place].count > 0 {
-            recorder.result.errors += UInt64(requests[i * plan.inFlight + place].count)
+            recorder.result.errors += plan.sale != nil ? 1 : UInt64(requests[i * plan.inFlight + place].count)
             requests[i * plan.inFlight + place].count = 0
         }
         outstanding -= connections[i].outstanding
@@ -175,6 +173,7 @@ extension LoadThread {
                 let now = lastHeard &- start
                 switch plan.wire {
                 case .native: readNative(i, unsafe Span<UInt8>(_unsafeBytes: bytes), now)
+                case .resp where plan.sale != nil: readPurchases(i, unsafe RawSpan(_unsafeBytes: bytes), now)
                 case .resp: readResp(i, unsafe RawSpan(_unsafeBytes: bytes), now)
                 }
             }
@@ -202,6 +201,10 @@ extension LoadThread {
                 connections[i].busy = 0
                 connections[i].event = 0
             case .result(let result):
+                if plan.sale != nil {
+                    purchases.answered(i, connections[i].place, result.rawCode)
+                    continue
+                }
                 recorder.count(code: result.rawCode)
                 if result.isCreated { connections[i].created += 1 }
                 if result.rawCode == ResultCode.busy.rawValue { connections[i].busy += 1 }
@@ -240,7 +243,7 @@ extension LoadThread {
         return nil
     }
 
-    private func statusText(_ header: FrameHeader) -> String {
+    func statusText(_ header: FrameHeader) -> String {
         "answered \(header.status?.name ?? "status \(header.rawStatus)")"
     }
 
@@ -249,6 +252,7 @@ extension LoadThread {
         if connections[i].phase == .authenticating {
             return authenticated(i, header.status == .ok ? nil : statusText(header))
         }
+        if plan.sale != nil { return purchaseFrameEnd(i, now) }
         let place = connections[i].place
         let request = requests[i * plan.inFlight + place]
         var pause: UInt64 = 0
@@ -283,13 +287,7 @@ extension LoadThread {
             let event = connections[i].resp.next(bytes, at: &offset)
             if case .more = event { return }
             if connections[i].phase == .authenticating {
-                var problem: String?
-                switch event {
-                case .ok: problem = nil
-                case .error(let text), .bad(let text): problem = "AUTH was answered \(text)"
-                default: problem = "AUTH was answered with what is not OK"
-                }
-                if let problem = authenticated(i, problem) { return lose(i, problem) }
+                if let problem = authenticated(i, event) { return lose(i, problem) }
                 continue
             }
             guard connections[i].outstanding > 0 else { return lose(i, "answered more than it was asked") }
@@ -307,12 +305,20 @@ extension LoadThread {
             case .error(let text):
                 recorder.result.errors += 1
                 if recorder.result.firstError == nil { recorder.result.firstError = "answered \(text)" }
-            case .ok: return lose(i, "answered OK to a transfer")
+            case .ok, .queued, .array: return lose(i, "answered \(event) to a transfer")
             case .bad(let problem): return lose(i, problem)
             case .more: return
             }
             connections[i].oldest = place + 1 == plan.inFlight ? 0 : place + 1
             give(i, back: place, now, pause: 0)
+        }
+    }
+
+    mutating func authenticated(_ i: Int, _ event: RespReplies.Event) -> String? {
+        switch event {
+        case .ok: authenticated(i, nil)
+        case .error(let text), .bad(let text): "AUTH was answered \(text)"
+        default: "AUTH was answered with what is not OK"
         }
     }
 
@@ -326,7 +332,7 @@ extension LoadThread {
     /// A request is answered: its place is free, and its connection may send again (a closed loop after `pause`; an open
     /// one does not repeat what was busy, so there is nothing to wait for).
     @inline(__always)
-    private mutating func give(_ i: Int, back place: Int, _ now: UInt64, pause: UInt64) {
+    mutating func give(_ i: Int, back place: Int, _ now: UInt64, pause: UInt64) {
         requests[i * plan.inFlight + place] = Request(next: connections[i].firstFree)
         connections[i].firstFree = place
         connections[i].outstanding -= 1

@@ -68,8 +68,10 @@ struct LoadThread: ~Copyable {
     let address: SocketAddress
     let control: RunControl
     let count: Int
-    /// Transfers that this thread may send.
-    let transfersMax: UInt64
+    /// Transfers, or purchases, that this thread may send.
+    let countMax: UInt64
+    /// Send slots of a connection: a purchase may have its second step built before the kernel is done with the first.
+    let slotsEach: Int
 
     var ring: Ring
     var buffers: ProvidedBuffers
@@ -82,7 +84,8 @@ struct LoadThread: ~Copyable {
     var dirty: Fifo<Int>
     var workload: Workload
     var reservations: Reservations
-    var recorder = Recorder()
+    var purchases: Purchases
+    var recorder: Recorder
 
     var start: UInt64 = 0
     var outstanding = 0
@@ -95,18 +98,24 @@ struct LoadThread: ~Copyable {
 
     init(
         _ plan: LoadPlan, address: SocketAddress, control: RunControl, workload: consuming Workload,
-        connections count: Int,
-        transfersMax: UInt64
+        connections count: Int, countMax: UInt64
     ) throws(LoadError) {
         self.plan = plan
         self.address = address
         self.control = control
         self.count = count
-        self.transfersMax = transfersMax
+        self.countMax = countMax
+        let buys = plan.sale != nil
+        purchases = Purchases(
+            connections: buys ? count : 1, inFlight: buys ? plan.inFlight : 1,
+            customers: buys ? workload.book.customers : 1)
         self.workload = workload
-        let slots = count * plan.inFlight
+        recorder = Recorder(buys: buys)
+        slotsEach = buys ? 2 * plan.inFlight : plan.inFlight
+        let slots = count * slotsEach
         let replyBytes =
-            plan.wire == .native ? plan.inFlight * (FrameHeader.bytes + 16 * plan.batch) : plan.inFlight * 32
+            plan.wire == .native
+            ? plan.inFlight * (FrameHeader.bytes + 16 * plan.batch) : plan.inFlight * (buys ? 128 : 32)
         let bufferBytes = min(1 << 16, max(1 << 12, replyBytes.nextPowerOfTwo))
         let bufferCount = min(1 << 12, max(64, count.nextPowerOfTwo))
         do {
@@ -118,17 +127,18 @@ struct LoadThread: ~Copyable {
         }
         let slotBytes =
             switch plan.wire {
-            case .native: SendArena.nativeSlotBytes(batch: plan.batch)
+            case .native: SendArena.nativeSlotBytes(batch: buys ? PurchaseStep.post.count : plan.batch)
+            case .resp where buys: SendArena.respPurchaseSlotBytes
             case .resp: plan.pending > 0 ? SendArena.respPendingSlotBytes : SendArena.respSlotBytes
             }
         arena = SendArena(slots: slots, slotBytes: slotBytes)
         reservations = Reservations(
             connections: count, inFlight: plan.inFlight, batch: plan.batch, isOn: plan.pending > 0)
         connections = FixedArray(count: count)
-        requests = FixedArray(count: slots)
+        requests = FixedArray(count: count * plan.inFlight)
         lengths = FixedArray(count: slots)
-        credits = Fifo(capacity: slots)
-        delayed = Fifo(capacity: slots)
+        credits = Fifo(capacity: count * plan.inFlight)
+        delayed = Fifo(capacity: count * plan.inFlight)
         dirty = Fifo(capacity: count)
         for i in 0..<count {
             connections[i] = Connection()
@@ -164,15 +174,19 @@ struct LoadThread: ~Copyable {
     @inline(never)
     private mutating func load(_ schedule: Schedule?, seed: UInt64) throws(LoadError) {
         var pace = Pace(schedule, plan: plan, seed: seed)
-        for _ in 0..<plan.inFlight { for i in 0..<count { credits.append(i) } }
+        giveCredits()
         lastHeard = start
         while true {
             var now = System.now - start
             if control.stopping == 2 { break }
-            let goesOn = pace.isOpen(now) && issued < transfersMax && control.stopping == 0
+            let goesOn = pace.isOpen(now) && issued < countMax && control.stopping == 0
             if goesOn { now = try issue(&pace, now) }
             try flush()
             if !goesOn && outstanding == 0 { break }
+            if !goesOn && pace.hasDrained(now) {
+                try expectAnswers(within: plan.drainSeconds, now)
+                break
+            }
             var patience = pace.patience(now, hasCredit: credits.count > 0 && goesOn)
             if let first = delayed.first { patience = min(patience, first.until - min(first.until, now)) }
             try wait(patience)
@@ -180,27 +194,40 @@ struct LoadThread: ~Copyable {
             now = System.now - start
             wakeDelayed(now)
             recorder.turn(now, control)
-            if outstanding > 0 && start + now > lastHeard + UInt64(plan.replyTimeoutSeconds) * 1_000_000_000 {
-                throw .server(target: plan.target, problem: "no reply for \(plan.replyTimeoutSeconds) s")
-            }
+            try expectAnswers(within: plan.replyTimeoutSeconds, now)
         }
+        leaveUnanswered()
         leaveUnsent(&pace)
+    }
+
+    private func expectAnswers(within seconds: Int, _ now: UInt64) throws(LoadError) {
+        if outstanding > 0 && start + now > lastHeard + UInt64(seconds) * 1_000_000_000 {
+            throw .server(target: plan.target, problem: "no reply for \(seconds) s")
+        }
     }
 
     /// Sends what is due while there are credits, a bounded number of requests. Returns the time afterwards.
     private mutating func issue(_ pace: inout Pace, _ time: UInt64) throws(LoadError) -> UInt64 {
         var now = time
         var rounds = 0
-        while rounds < Self.issuesPerRound && issued < transfersMax && pace.isDue(now) {
+        while rounds < Self.issuesPerRound && issued < countMax && pace.isDue(now) {
             guard let connection = credits.popFirst() else { break }
             if connections[connection].phase == .lost { continue }
-            if connections[connection].built - connections[connection].sent == plan.inFlight {
+            if connections[connection].built - connections[connection].sent == slotsEach {
                 // Its reply overtook the completion of its send: the slot is not free yet.
                 connections[connection].starved += 1
                 continue
             }
-            let count = Int(min(UInt64(plan.batch), transfersMax - issued))
+            let count = Int(min(UInt64(plan.batch), countMax - issued))
             let due = pace.take(now)
+            if plan.sale != nil {
+                if pace.isClosed { now = System.now - start }
+                beginPurchase(connection, due: pace.isClosed ? now : due, now)
+                issued += 1
+                recorder.offer(1, at: pace.isClosed ? now : due)
+                rounds += 1
+                continue
+            }
             let bytes = build(connection, count: count)
             if pace.isClosed { now = System.now - start }
             enter(connection, count: count, due: pace.isClosed ? now : due)
@@ -212,17 +239,40 @@ struct LoadThread: ~Copyable {
         return now
     }
 
+    /// As many requests as may be outstanding at once, dealt to the connections in turn.
+    private mutating func giveCredits() {
+        // A customer buys one thing after the other: no more purchases than this thread has customers.
+        var left =
+            plan.sale == nil
+            ? Int.max : (workload.book.customers + plan.threads - 1 - Int(workload.thread)) / plan.threads
+        for _ in 0..<plan.inFlight {
+            for i in 0..<count where left > 0 {
+                credits.append(i)
+                left -= 1
+            }
+        }
+    }
+
     /// What was due and never sent, by the schedule: counted, with the time it waited so far.
     private mutating func leaveUnsent(_ pace: inout Pace) {
         // A closed loop has no due times: it owes nothing.
         if pace.isClosed { return }
         let now = System.now - start
-        while issued < transfersMax, pace.isDue(now) {
+        while issued < countMax, pace.isDue(now) {
             let due = pace.take(now)
-            let count = Int(min(UInt64(plan.batch), transfersMax - issued))
+            let count = Int(min(UInt64(plan.batch), countMax - issued))
             issued += UInt64(count)
             recorder.offer(count, at: due)
             recorder.leave(count, latency: now - due)
+        }
+    }
+
+    /// What was sent and has no answer yet when the run ends: counted, with the time it waited so far.
+    private mutating func leaveUnanswered() {
+        if outstanding == 0 { return }
+        let now = System.now - start
+        for r in 0..<count * plan.inFlight where requests[r].count > 0 {
+            recorder.abandon(plan.sale == nil ? requests[r].count : 1, latency: now - min(now, requests[r].due))
         }
     }
 
@@ -230,7 +280,7 @@ struct LoadThread: ~Copyable {
 
     @inline(__always)
     private mutating func build(_ i: Int, count: Int) -> Int {
-        let slot = i * plan.inFlight + connections[i].built % plan.inFlight
+        let slot = nextSlot(i)
         let length: Int
         switch plan.wire {
         case .native:
@@ -243,10 +293,18 @@ struct LoadThread: ~Copyable {
             length = arena.buildCommand(
                 slot, from: &workload, &reservations, connection: i, place: nextPlace(i))
         }
+        noteBuilt(i, slot, length)
+        return length
+    }
+
+    @inline(__always)
+    func nextSlot(_ i: Int) -> Int { i * slotsEach + connections[i].built % slotsEach }
+
+    @inline(__always)
+    mutating func noteBuilt(_ i: Int, _ slot: Int, _ length: Int) {
         lengths[slot] = UInt32(length)
         connections[i].built += 1
         markDirty(i)
-        return length
     }
 
     /// The place of a RESP connection's next request.
@@ -289,12 +347,12 @@ struct LoadThread: ~Copyable {
     private mutating func send(_ i: Int) {
         let c = connections[i]
         if c.sending > 0 || c.built == c.sent || c.phase == .lost { return }
-        let first = c.sent % plan.inFlight
-        let base = i * plan.inFlight
+        let first = c.sent % slotsEach
+        let base = i * slotsEach
         var last = first
         var bytes = Int(lengths[base + first])
         // Slots lie in a row, so whole ones are one piece; a shorter one ends it.
-        while last + 1 < plan.inFlight, c.sent + last + 1 - first < c.built,
+        while last + 1 < slotsEach, c.sent + last + 1 - first < c.built,
             Int(lengths[base + last]) == arena.slotBytes, bytes < Self.sendBytesMax
         {
             last += 1
@@ -302,7 +360,7 @@ struct LoadThread: ~Copyable {
         }
         connections[i].sending = last - first + 1
         connections[i].sendingBytes = bytes
-        // SAFETY: the slots stay as they are until this send's completion frees them (`built − sent` ≤ inFlight).
+        // SAFETY: the slots stay as they are until this send's completion frees them (`built − sent` ≤ slotsEach).
         unsafe ring.send(c.fd, from: arena.address(base + first), length: bytes, token: token(.send, i))
         armed += 1
     }
@@ -337,11 +395,13 @@ struct Pace {
     private var nextDue: UInt64?
     /// Nanoseconds after the start at which a closed loop, or an open loop's grace, ends.
     private let end: UInt64
+    private let drain: UInt64
 
     init(_ schedule: Schedule?, plan: LoadPlan, seed: UInt64) {
         isClosed = schedule == nil
         random = Random(seed: seed ^ 0x5C4E_D01E)
         let seconds = schedule?.seconds ?? plan.durationSeconds ?? .infinity
+        drain = UInt64(plan.drainSeconds) * 1_000_000_000
         end = seconds > 1e9 ? .max : UInt64(seconds * 1e9) + (schedule == nil ? 0 : LoadThread.graceNanoseconds)
         if let schedule {
             var arrivals = Arrivals(schedule, batch: plan.batch)
@@ -349,6 +409,9 @@ struct Pace {
             self.arrivals = arrivals
         }
     }
+
+    /// A run that ends by time has waited long enough for its last answers.
+    func hasDrained(_ now: UInt64) -> Bool { end < .max && now >= end &+ drain }
 
     /// More may become due.
     func isOpen(_ now: UInt64) -> Bool { now < end && (isClosed || nextDue != nil) }

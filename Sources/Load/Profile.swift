@@ -7,7 +7,7 @@ internal import FoundationEssentials
 public enum WorkloadKind: String, CaseIterable, Sendable {
     /// Customers pay each other; hot accounts, if any, take their share.
     case transfer
-    /// As `transfer`, with Zipf-distributed buyers and a few hot merchants: the names of a sale.
+    /// Customers buy: each purchase is a hold, and then one chain that posts it and takes the merchant's fee, or a void.
     case purchase
     /// One payer without a limit pays many customers.
     case settlement
@@ -35,17 +35,24 @@ public struct Phase: Sendable, Equatable {
 public struct Profile: Sendable, Equatable {
     public var name: String
     public var kind: WorkloadKind = .transfer
-    /// Transfers/s that `times` multiplies; `--rate` replaces it.
+    /// Transfers/s, or purchases/s, that `times` multiplies; `--rate` replaces it.
     public var baseRate: Double
     public var batch: Int?
     public var connections: Int?
     public var inFlight: Int?
     public var accounts: Int?
-    /// Exponent of the buyers' Zipf distribution; 0: all alike.
+    /// Exponent of the payers' Zipf distribution; 0: all alike.
     public var zipf: Double?
-    /// Percent of the transfers that the hot accounts take.
+    /// Percent of the transfers, or purchases, that the hot accounts take.
     public var hotShare: Double?
     public var hotAccounts: Int?
+    /// Percent of them that one customer pays.
+    public var hotPayerShare: Double?
+    /// Of purchases alone.
+    public var merchants: Int?
+    public var feeAccounts: Int?
+    public var hotFeeShare: Double?
+    public var voids: Double?
     public var phases: [Phase]
 
     /// - Parameter source: Names the profile in errors: a file, or `(built in)`.
@@ -148,6 +155,8 @@ private struct Fields {
         try container.decode(T.self, forKey: Name(field))
     }
 
+    func has(_ field: String) -> Bool { container.contains(Name(field)) }
+
     func number(_ field: String, _ range: ClosedRange<Double>) throws -> Double? {
         guard let value = try container.decodeIfPresent(Double.self, forKey: Name(field)) else { return nil }
         guard range.contains(value) else {
@@ -201,7 +210,8 @@ private struct ProfileFile: Decodable {
             decoder,
             known: [
                 "name", "about", "kind", "base_rate", "batch", "connections", "in_flight", "accounts", "zipf",
-                "hot_share", "hot_accounts", "phases",
+                "hot_share", "hot_accounts", "hot_payer_share", "merchants", "fee_accounts", "hot_fee_share", "voids",
+                "phases",
             ])
         guard let baseRate = try fields.number("base_rate", 0...LoadLimits.rateMax) else {
             throw fields.bad("base_rate", "is missing")
@@ -217,6 +227,15 @@ private struct ProfileFile: Decodable {
         profile.zipf = try fields.number("zipf", LoadLimits.zipf)
         profile.hotShare = try fields.number("hot_share", 0...100)
         profile.hotAccounts = try fields.count("hot_accounts", LoadLimits.hotAccounts)
+        profile.hotPayerShare = try fields.number("hot_payer_share", 0...100)
+        profile.merchants = try fields.count("merchants", LoadLimits.merchants)
+        profile.feeAccounts = try fields.count("fee_accounts", LoadLimits.feeAccounts)
+        profile.hotFeeShare = try fields.number("hot_fee_share", 0...100)
+        profile.voids = try fields.number("voids", 0...100)
+        for name in ["merchants", "fee_accounts", "hot_fee_share", "voids"]
+        where profile.kind != .purchase && fields.has(name) {
+            throw fields.bad(name, "is of purchases; 'kind' must be purchase")
+        }
         guard !profile.phases.isEmpty else { throw fields.bad("phases", "is empty") }
         do {
             _ = try Schedule(phases: profile.phases, baseRate: profile.baseRate)

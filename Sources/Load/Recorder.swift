@@ -17,7 +17,7 @@ extension Histogram where Count == UInt64 {
     func milliseconds(_ percentile: Double) -> Double { Double(valueAtPercentile(percentile)) / 1e6 }
 }
 
-/// Transfers of one second: offered by the time they were due, the others by the time of their answer.
+/// Transfers, or purchases, of one second: offered by the time they were due, the others by the time of their answer.
 struct SecondCounts: Sendable {
     var offered: UInt64 = 0
     var accepted: UInt64 = 0
@@ -41,12 +41,17 @@ struct SecondRow: Sendable {
 struct ThreadResult: Sendable {
     var latencies = Latencies(digits: .three)
     var seconds: [SecondCounts] = []
-    /// Answers by result code; the last entry counts codes that are not known here.
+    /// Answers by result code, those to purchases by what refused them; the last entry counts codes that are not known here.
     var codes = [UInt64](repeating: 0, count: 257)
+    /// Of purchases, by step: transfers created, and latencies from the sending.
+    var created = [UInt64](repeating: 0, count: PurchaseStep.allCases.count)
+    var steps: [Latencies] = []
     var offered: UInt64 = 0
     var errors: UInt64 = 0
     /// Due, but not sent when the run ended.
     var unsent: UInt64 = 0
+    /// Sent, but not answered when the run ended.
+    var unanswered: UInt64 = 0
     var firstError: String?
     var failure: LoadError?
     /// Nanoseconds after the start of the run.
@@ -67,7 +72,11 @@ struct Recorder {
     /// Of replies read after `second` ended and before it was shared.
     private var ahead = Latencies(digits: .two)
 
-    init() { result.seconds.reserveCapacity(Self.secondsAhead) }
+    /// - Parameter buys: The load makes purchases.
+    init(buys: Bool) {
+        result.seconds.reserveCapacity(Self.secondsAhead)
+        if buys { result.steps = PurchaseStep.allCases.map { _ in Latencies(digits: .three) } }
+    }
 
     @inline(__always)
     private mutating func reach(_ second: Int) {
@@ -102,9 +111,22 @@ struct Recorder {
         if second == self.second { current.record(value, count: decided) } else { ahead.record(value, count: decided) }
     }
 
+    /// A purchase's step was decided.
+    @inline(__always)
+    mutating func answer(_ step: PurchaseStep, latency: UInt64, isCreated: Bool) {
+        result.steps[Int(step.rawValue)].record(min(latency, Self.latencyMax))
+        if isCreated { result.created[Int(step.rawValue)] += UInt64(step.count) }
+    }
+
     /// Transfers that were due and never sent: they waited at least `latency`.
     mutating func leave(_ count: Int, latency: UInt64) {
         result.unsent += UInt64(count)
+        result.latencies.record(min(latency, Self.latencyMax), count: UInt64(count))
+    }
+
+    /// Transfers, or a purchase, that were sent and not answered: they waited at least `latency`.
+    mutating func abandon(_ count: Int, latency: UInt64) {
+        result.unanswered += UInt64(count)
         result.latencies.record(min(latency, Self.latencyMax), count: UInt64(count))
     }
 

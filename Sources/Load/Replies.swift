@@ -75,13 +75,17 @@ struct NativeReplies: BitwiseCopyable {
     }
 }
 
-/// RESP replies to TRANSFER and AUTH: a timestamp as a bulk string of digits, an error, or OK.
+/// RESP replies to TRANSFER, MULTI, EXEC and AUTH: a timestamp as a bulk string of digits, an error, OK, QUEUED, or the
+/// beginning of an array of the first two.
 struct RespReplies: BitwiseCopyable {
     enum Event {
         case more
         /// The transfer was created.
         case created
         case ok
+        case queued
+        /// So many replies follow that are one.
+        case array(Int)
         /// The number of the refusal.
         case refused(UInt16)
         /// An error that is no refusal: the text.
@@ -98,6 +102,7 @@ struct RespReplies: BitwiseCopyable {
     private var isBody = false
 
     private static let bulk = UInt8(ascii: "$")
+    private static let array = UInt8(ascii: "*")
     private static let lineBytesMax = 64
     private static let codes: [String: UInt16] = Dictionary(
         uniqueKeysWithValues: ResultCode.allCases.map { ($0.upperName, $0.rawValue) })
@@ -110,7 +115,8 @@ struct RespReplies: BitwiseCopyable {
             if kind == 0 {
                 kind = byte
                 length = 0
-                guard byte == Self.bulk || byte == UInt8(ascii: "-") || byte == UInt8(ascii: "+") else {
+                guard byte == Self.bulk || byte == UInt8(ascii: "-") || byte == UInt8(ascii: "+") || byte == Self.array
+                else {
                     return .bad("sent a reply of type '\(Character(UnicodeScalar(byte)))' to a transfer")
                 }
                 continue
@@ -139,9 +145,14 @@ struct RespReplies: BitwiseCopyable {
 
     private func lineEnd() -> Event {
         if kind == Self.bulk { return .created }
-        if kind == UInt8(ascii: "+") { return .ok }
+        // "OK" and "QUEUED" come by the thousand: told apart without a String.
+        if kind == UInt8(ascii: "+") { return length == 6 ? .queued : .ok }
         // SAFETY: length is at most the line's size.
         let text = unsafe withUnsafeBytes(of: line) { unsafe String(decoding: $0[..<length], as: UTF8.self) }
+        if kind == Self.array {
+            guard let count = Int(text), count >= 0 else { return .bad("sent an array of '\(text)'") }
+            return .array(count)
+        }
         let name = text.prefix { $0 != " " }
         if let code = Self.codes[String(name)] { return .refused(code) }
         return .error(text)

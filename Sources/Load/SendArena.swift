@@ -31,7 +31,7 @@ struct SendArena: ~Copyable {
     func address(_ slot: Int) -> UnsafeRawPointer { unsafe UnsafeRawPointer(start(slot)) }
 
     @inline(__always)
-    private func start(_ slot: Int) -> UnsafeMutableRawPointer {
+    func start(_ slot: Int) -> UnsafeMutableRawPointer {
         invariant(UInt(bitPattern: slot) < UInt(bitPattern: slots), "send slot \(slot) of \(slots)")
         // SAFETY: slot < slots, so the whole slot lies in the mapping; a multiple of 64 from a page's start.
         return unsafe base + slot * slotBytes
@@ -84,7 +84,7 @@ struct SendArena: ~Copyable {
     }
 
     @inline(__always)
-    private func seal(
+    func seal(
         _ frame: UnsafeMutableRawPointer, _ operation: Operation, requestID: UInt64, count: Int, length: Int
     ) {
         var header = FrameHeader(operation.rawValue, requestID: requestID, count: count, bodyLength: length)
@@ -97,7 +97,7 @@ struct SendArena: ~Copyable {
 
     // Numbers travel in hexadecimal at full width, so that every command has the same length and is a template with
     // four numbers in it.
-    private static let command =
+    static let command =
         "\r\n$8\r\nTRANSFER\r\n$34\r\n0x00000000000000000000000000000000\r\n$34\r\n0x00000000000000000000000000000000\r\n"
         + "$34\r\n0x00000000000000000000000000000000\r\n$6\r\n0x0000\r\n$1\r\n\(AccountBook.ledger)\r\n$2\r\n\(AccountBook.code)\r\n"
     private static let template = Array(("*7" + command).utf8)
@@ -142,7 +142,7 @@ struct SendArena: ~Copyable {
     }
 
     @inline(__always)
-    private func writeHex(_ value: UInt128, digits: Int, at address: UnsafeMutableRawPointer) {
+    func writeHex(_ value: UInt128, digits: Int, at address: UnsafeMutableRawPointer) {
         var rest = value
         var i = digits - 1
         while i >= 0 {

@@ -16,6 +16,7 @@ struct ServerStatus: Sendable {
     var syncMilliseconds: Double?
     var cpuSeconds: Double?
     var journalBytes: Double?
+    var transfers: UInt64?
     /// Of the logs, while they are replayed; nil: it serves.
     var loadingPercent: Substring?
 
@@ -39,9 +40,10 @@ struct ServerStatus: Sendable {
             var syncMilliseconds: Double?
             var cpuSeconds: Double?
             var journalBytes: Double?
+            var transfers: UInt64?
 
             enum CodingKeys: String, CodingKey {
-                case version, durability, shards, salt, filesystem
+                case version, durability, shards, salt, filesystem, transfers
                 case slots = "slot_map"
                 case syncMilliseconds = "sync_ms"
                 case cpuSeconds = "cpu_s"
@@ -63,6 +65,7 @@ struct ServerStatus: Sendable {
         syncMilliseconds = reply.syncMilliseconds
         cpuSeconds = reply.cpuSeconds
         journalBytes = reply.journalBytes
+        transfers = reply.transfers
     }
 
     /// The lines of INFO: `name:value`.
@@ -80,6 +83,7 @@ struct ServerStatus: Sendable {
         syncMilliseconds = values["sync_ms"].flatMap { Double($0) }
         cpuSeconds = values["used_cpu_seconds"].flatMap { Double($0) }
         journalBytes = values["journal_bytes"].flatMap { Double($0) }
+        transfers = values["transfers"].flatMap { UInt64($0) }
         if values["loading"] == "1" { loadingPercent = values["loading_loaded_perc"]?.prefix { $0 != "." } ?? "0" }
     }
 }
@@ -181,10 +185,10 @@ struct Setup: ~Copyable {
         }
         try create(&accounts)
         var transfers: [Transfer] = []
-        for number in book.hot..<book.count {
+        for number in book.firstCustomer..<book.count {
             screen.show(
                 setup: "paying each of \(Format.grouped(UInt64(book.customers))) customers "
-                    + "\(Format.grouped(UInt64(book.funding))): \(number - book.hot) so far")
+                    + "\(Format.grouped(UInt64(book.funding))): \(number - book.firstCustomer) so far")
             transfers.append(book.fundingTransfer(UInt32(number), id: ids.next()))
             if transfers.count == Limits.eventsPerRequestMax { try create(&transfers) }
         }

@@ -3,25 +3,31 @@
 
 internal import SuanpanCore
 
-/// The load's accounts, told apart by number: the hot ones first, then the customers. Ids depend on role and number
-/// alone, so that a later run finds them again.
+/// The load's accounts, told apart by number: the hot ones first, or merchants and fee accounts, then the customers. Ids
+/// depend on role and number alone, so that a later run finds them again.
 struct AccountBook: Sendable {
     let hot: Int
+    let merchants: Int
+    let feeAccounts: Int
+    let firstCustomer: Int
     let customers: Int
     /// What each customer is given at the start of a run: more than a run can spend, a power of ten for the reader.
     let funding: UInt128
-    var count: Int { hot + customers }
+    var count: Int { firstCustomer + customers }
 
     static let ledger: UInt32 = 1
     static let code: UInt16 = 10
-    /// Amounts are drawn from 1 to this.
+    /// Amounts are drawn from 1 to this; prices, in yuan.
     static let amountMax = 128
 
     init(_ plan: LoadPlan) {
-        hot = plan.hotAccounts
-        customers = plan.accounts - plan.hotAccounts
+        hot = plan.sale == nil ? plan.hotAccounts : 0
+        merchants = plan.sale?.merchants ?? 0
+        feeAccounts = plan.sale?.feeAccounts ?? 0
+        firstCustomer = hot + merchants + feeAccounts
+        customers = plan.accounts - firstCustomer
         // Even if all of it came from one account; ten decimal digits more than enough is where it ends.
-        let spent = plan.transfersExpected * Double(Self.amountMax)
+        let spent = plan.countExpected * Double(Self.amountMax) * (plan.sale == nil ? 1 : 100)
         var funding: UInt128 = 1_000_000
         while Double(funding) < spent && funding < 1_000_000_000_000_000_000 { funding *= 10 }
         self.funding = funding
@@ -38,14 +44,18 @@ struct AccountBook: Sendable {
     @inline(__always)
     func id(_ number: UInt32) -> UInt128 {
         let n = Int(number)
-        return n < hot ? Self.id(role: 1, n) : Self.id(role: 2, n - hot)
+        if n >= firstCustomer { return Self.id(role: 2, n - firstCustomer) }
+        if n < hot { return Self.id(role: 1, n) }
+        return n < hot + merchants ? Self.id(role: 3, n - hot) : Self.id(role: 4, n - hot - merchants)
     }
 
-    /// Hot accounts have no limit; a customer must not overdraw.
+    /// Hot accounts and fee accounts have no limit; customers and merchants must not overdraw.
     func account(_ number: UInt32) -> Account {
-        Account(
+        let n = Int(number)
+        let isLimited = n >= firstCustomer || (n >= hot && n < hot + merchants)
+        return Account(
             id: AccountID(id(number)), ledger: Self.ledger, code: Self.code,
-            flags: Int(number) < hot ? [] : .debitsMustNotExceedCredits)
+            flags: isLimited ? .debitsMustNotExceedCredits : [])
     }
 
     static var bankAccount: Account { Account(id: AccountID(bank), ledger: ledger, code: code) }
@@ -96,7 +106,7 @@ struct ShardMap: Sendable {
 
     init(_ book: AccountBook, _ routing: Routing) {
         let shards = (0..<book.count).map { routing.shard(of: AccountID(book.id(UInt32($0)))).value }
-        let customers = (book.hot..<book.count).sorted { (shards[$0], $0) < (shards[$1], $1) }
+        let customers = (book.firstCustomer..<book.count).sorted { (shards[$0], $0) < (shards[$1], $1) }
         shardOf = shards
         members = customers.map { UInt32($0) }
         starts = (0...routing.shardCount).map { shard in
@@ -123,30 +133,46 @@ struct Workload: Sendable {
     /// Events of a chain; 1: no chains.
     let chain: Int
     private let kind: WorkloadKind
+    /// This thread of so many: customers who buy are dealt to them.
+    let thread: UInt32
+    let threads: UInt32
     /// Shares as thresholds of 2^32.
-    private let hotThreshold: UInt64
+    let hotThreshold: UInt64
+    private let hotPayerThreshold: UInt64
     private let crossThreshold: UInt64
     private let pendingThreshold: UInt64
-    private let map: ShardMap?
+    let hotFeeThreshold: UInt64
+    let voidThreshold: UInt64
+    /// Merchants that are hot.
+    let hotMerchants: UInt32
+    let map: ShardMap?
     private let zipf: Zipf?
     private let plain: Bool
-    private var ids: IDSource
-    private var random: Random
+    var ids: IDSource
+    var random: Random
 
     /// Draws before a constraint on shards is met by the shard's list, or given up where the list has none.
-    private static let attemptsMax = 64
+    static let attemptsMax = 64
 
-    init(_ plan: LoadPlan, book: AccountBook, map: ShardMap?, zipf: Zipf?, ids: IDSource, seed: UInt64) {
+    init(
+        _ plan: LoadPlan, book: AccountBook, map: ShardMap?, zipf: Zipf?, ids: IDSource, seed: UInt64, thread: Int
+    ) {
         func threshold(_ percent: Double) -> UInt64 { UInt64(percent / 100 * 4_294_967_296) }
         self.book = book
+        self.thread = UInt32(thread)
+        threads = UInt32(plan.threads)
         chain = plan.chain
         kind = plan.kind
         hotThreshold = threshold(plan.hotShare)
+        hotPayerThreshold = threshold(plan.hotPayerShare)
+        hotFeeThreshold = threshold(plan.sale?.hotFeeShare ?? 0)
+        voidThreshold = threshold(plan.sale?.voids ?? 0)
+        hotMerchants = UInt32(plan.hotAccounts)
         crossThreshold = threshold(plan.crossShard ?? 0)
         pendingThreshold = threshold(plan.pending)
         self.map = map
         self.zipf = zipf
-        plain = kind != .settlement && hotThreshold == 0 && map == nil && zipf == nil
+        plain = kind != .settlement && hotThreshold == 0 && hotPayerThreshold == 0 && map == nil && zipf == nil
         self.ids = ids
         random = Random(seed: seed)
     }
@@ -185,15 +211,29 @@ struct Workload: Sendable {
             // The payer is fixed, so the payee meets the constraint.
             return (0, partner(of: 0, payee: true))
         }
-        let credit: UInt32 =
-            random.next() >> 32 < hotThreshold ? random.below(UInt32(book.hot)) : uniformCustomer()
+        let isHot = random.next() >> 32 < hotThreshold
+        if isHotPayersTurn() {
+            return (hotPayer, isHot ? random.below(UInt32(book.hot)) : partner(of: hotPayer, payee: true))
+        }
+        let credit: UInt32 = isHot ? random.below(UInt32(book.hot)) : uniformCustomer()
         return (partner(of: credit, payee: false), credit)
     }
 
-    private mutating func uniformCustomer() -> UInt32 { UInt32(book.hot) &+ random.below(UInt32(book.customers)) }
+    /// The customer who pays the share of a hot payer.
+    var hotPayer: UInt32 { UInt32(book.firstCustomer) }
+    var hasHotPayer: Bool { hotPayerThreshold > 0 }
 
-    private mutating func customer(payee: Bool) -> UInt32 {
-        if let zipf, !payee { return UInt32(book.hot) &+ zipf.draw(&random) }
+    mutating func isHotPayersTurn() -> Bool { hasHotPayer && random.next() >> 32 < hotPayerThreshold }
+
+    /// Whether the next transfer goes to another shard, where `--cross-shard` is given.
+    mutating func crosses() -> Bool { random.next() >> 32 < crossThreshold }
+
+    private mutating func uniformCustomer() -> UInt32 {
+        UInt32(book.firstCustomer) &+ random.below(UInt32(book.customers))
+    }
+
+    mutating func customer(payee: Bool) -> UInt32 {
+        if let zipf, !payee { return UInt32(book.firstCustomer) &+ zipf.draw(&random) }
         return uniformCustomer()
     }
 
@@ -205,7 +245,7 @@ struct Workload: Sendable {
                 if found != other { return found }
             }
         }
-        let crosses = random.next() >> 32 < crossThreshold
+        let crosses = crosses()
         let shard = map.shardOf[Int(other)]
         for _ in 0..<Self.attemptsMax {
             let found = customer(payee: payee)

@@ -45,7 +45,7 @@ class DemoTests(unittest.TestCase):
         self.assertRegex(totals, r"debits_posted")
         text = "\n".join(lines)
         self.assertRegex(text, r"making 100,000 accounts")
-        counts = re.search(r"nothing lost +([0-9,]+) payments were acknowledged .*, ([0-9,]+) funded the customers, "
+        counts = re.search(r"nothing lost +([0-9,]+) transfers were acknowledged .*, ([0-9,]+) funded the customers, "
                            r"([0-9]+) came by hand: ([0-9,]+) are there after it", text)
         self.assertTrue(counts, text)
         acknowledged, funded, by_hand, found = (int(n.replace(",", "")) for n in counts.groups())
@@ -53,7 +53,12 @@ class DemoTests(unittest.TestCase):
         self.assertGreater(acknowledged, 0)
         self.assertRegex(text, rf"intact; 100,001 accounts, {counts.group(4)} transfers")
         self.assertRegex(text, r"books balance +debits and credits are [0-9,]{14,} each")
-        self.assertRegex(text, r"fast +up to [0-9,]+ payments a second")
+        self.assertRegex(text, r"fast +up to [0-9,]+ purchases a second")
+        paid, voided = (int(n.replace(",", "")) for n in
+                        re.search(r"purchases +([0-9,]+) paid and ([0-9,]+) voided", text).groups())
+        self.assertGreater(paid, voided)
+        self.assertEqual(3 * paid + 2 * voided, acknowledged, "each of them whole")
+        self.assertRegex(text, r"all or nothing +merchants got [0-9,]+, their fees are [0-9,]+: 3% to the fen")
 
     def typed(self, command):
         return subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout

@@ -13,6 +13,8 @@ final class FakeServer: Sendable {
         var password: String?
         /// The number (from 0) of the transfer request at which the server stops for so long, once.
         var stall: (at: Int, seconds: Double)?
+        /// Seconds that each transfer request takes.
+        var pause = 0.0
         /// From this transfer request on nothing is answered.
         var hangAt: Int?
         /// At this transfer request the connection is closed.
@@ -26,6 +28,10 @@ final class FakeServer: Sendable {
         var fullResults = false
         /// Pending transfers are created, all but every so many; else `reserved_flag`.
         var refusesPendingEvery: Int?
+        /// Every so many chains of a post and a fee are refused: the fee is at fault.
+        var refusesChainEvery = Int.max
+        /// Transfers that the server acknowledges and does not count.
+        var forgets = 0
         /// Bytes per write of a reply; 0: all at once.
         var pieces = 0
         /// Keeps ids and pairs; a throughput check does without.
@@ -49,6 +55,15 @@ final class FakeServer: Sendable {
         /// Debit accounts of the pending transfers that were created and not posted.
         var reserved: [UInt128: UInt128] = [:]
         var posted = 0
+        /// Of purchases: what was reserved for whom, by the hold's id; holds of each customer under way; the most of one.
+        var holds: [UInt128: Transfer] = [:]
+        var buying: [UInt128: Int] = [:]
+        var mostAtOnce = 0
+        var voided = 0
+        var fees: [UInt128: Int] = [:]
+        var chains = 0
+        /// All that was created, the funding too.
+        var created = 0
         var linked = 0
         var connections = 0
         var stalled = false
@@ -163,7 +178,8 @@ final class FakeServer: Sendable {
                             ends = true
                             return
                         }
-                        replies.append(reply)
+                        // A slow one answers each as it is done.
+                        if behaviour.pause > 0 { send(fd, reply) } else { replies.append(reply) }
                     default: problem("operation \(header.rawOperation)")
                     }
                 }
@@ -195,13 +211,18 @@ final class FakeServer: Sendable {
         return withUnsafeBytes(of: header) { Array($0) } + body
     }
 
+    /// What the server says that it has.
+    private var counted: Int {
+        seen.withLock { $0.created == $0.fundings ? $0.created : $0.created - behaviour.forgets }
+    }
+
     private func statusJSON() -> [UInt8] {
         let slots = (0..<Limits.slotCount).map { String($0 % behaviour.shards) }.joined(separator: ",")
         let transfers = seen.withLock { $0.transfers }
         let text = """
             {"version":"0.0-fake","durability":"sync","shards":\(behaviour.shards),\
             "salt":"0123456789abcdef0011223344556677","slot_map":[\(slots)],"filesystem":"ext4","sync_ms":0.07,\
-            "cpu_s":1.5,"journal_bytes":\(transfers * 144),"transfers":\(transfers),"accounts":1}
+            "cpu_s":1.5,"journal_bytes":\(transfers * 144),"transfers":\(counted),"accounts":1}
             """
         return Array(text.utf8)
     }
@@ -240,6 +261,7 @@ final class FakeServer: Sendable {
     private func transfers(_ header: FrameHeader, _ body: UnsafeRawBufferPointer, _ routing: Routing) -> [UInt8]? {
         let count = Int(header.count)
         if !behaviour.remembers {
+            seen.withLock { $0.created += count }
             return results(header, [EventResult](repeating: EventResult(.created), count: count))
         }
         let first = body.loadUnaligned(as: Transfer.self)
@@ -258,6 +280,7 @@ final class FakeServer: Sendable {
             {
                 Thread.sleep(forTimeInterval: stall.seconds)
             }
+            if behaviour.pause > 0 { Thread.sleep(forTimeInterval: behaviour.pause) }
             if let at = behaviour.hangAt, number >= at { while true { Thread.sleep(forTimeInterval: 10) } }
             if let at = behaviour.closeAt, number >= at { return nil }
             if let every = behaviour.busyEvery, number % every == every - 1 {
@@ -265,15 +288,63 @@ final class FakeServer: Sendable {
             }
         }
         seen.withLock { seen in
-            for i in 0..<count {
-                let t = body.loadUnaligned(fromByteOffset: i * 128, as: Transfer.self)
-                out.append(EventResult(note(t, isFunding, routing, &seen), timestamp: Timestamp(7)))
+            let events = (0..<count).map { body.loadUnaligned(fromByteOffset: $0 * 128, as: Transfer.self) }
+            if count == 2, events[0].flags == [.postPending, .linked] {
+                out = chain(events[0], events[1], routing, &seen).map { EventResult($0, timestamp: Timestamp(7)) }
+            } else {
+                out = events.map { EventResult(note($0, isFunding, routing, &seen), timestamp: Timestamp(7)) }
             }
         }
         return results(header, out)
     }
 
+    /// The second step of a purchase.
+    private func chain(_ post: Transfer, _ fee: Transfer, _ routing: Routing, _ seen: inout Seen) -> [ResultCode] {
+        seen.chains += 1
+        guard let hold = seen.holds[post.pendingID.value] else {
+            seen.problems.append("posts what is not reserved: \(post)")
+            return [.pendingTransferNotFound, .linkedEventFailed]
+        }
+        if fee.debitAccountID != hold.creditAccountID || fee.amount.value * 100 != hold.amount.value * 3 {
+            seen.problems.append("odd fee \(fee) of \(hold)")
+        }
+        if post.amount.value != .max || post.debitAccountID != hold.debitAccountID || !fee.flags.isEmpty {
+            seen.problems.append("odd chain \(post) \(fee)")
+        }
+        if seen.chains % behaviour.refusesChainEvery == 0 {
+            for id in [post.id.value, fee.id.value] where !seen.ids.insert(id).inserted {
+                seen.problems.append("id \(id) twice")
+            }
+            // The money stays reserved, and its customer goes on.
+            seen.buying[hold.debitAccountID.value, default: 0] -= 1
+            return [.linkedEventFailed, .creditAccountClosed]
+        }
+        seen.fees[fee.creditAccountID.value, default: 0] += 1
+        seen.posted += 1
+        resolve(post, &seen)
+        if note(fee, false, routing, &seen) != .created { seen.problems.append("refused \(fee)") }
+        return [.created, .created]
+    }
+
+    /// A post or void of a purchase's hold.
+    private func resolve(_ t: Transfer, _ seen: inout Seen) {
+        if !seen.ids.insert(t.id.value).inserted { seen.problems.append("id \(t.id) twice") }
+        guard let hold = seen.holds.removeValue(forKey: t.pendingID.value), hold.debitAccountID == t.debitAccountID
+        else {
+            return seen.problems.append("resolves what is not reserved: \(t)")
+        }
+        seen.reserved[t.pendingID.value] = nil
+        seen.buying[t.debitAccountID.value, default: 0] -= 1
+        seen.created += 1
+    }
+
     private func note(_ t: Transfer, _ isFunding: Bool, _ routing: Routing, _ seen: inout Seen) -> ResultCode {
+        if t.flags == .voidPending {
+            if t.amount != .zero { seen.problems.append("odd void \(t)") }
+            seen.voided += 1
+            resolve(t, &seen)
+            return .created
+        }
         if !seen.ids.insert(t.id.value).inserted { seen.problems.append("id \(t.id) twice") }
         if t.flags == .postPending {
             if t.amount.value != .max || t.creditAccountID.value != 0 || t.timeout != 0 {
@@ -283,6 +354,7 @@ final class FakeServer: Sendable {
                 seen.problems.append("posts what is not reserved: \(t)")
             }
             seen.posted += 1
+            seen.created += 1
             return .created
         }
         if t.debitAccountID == t.creditAccountID { seen.problems.append("pays itself") }
@@ -295,6 +367,7 @@ final class FakeServer: Sendable {
         }
         if isFunding {
             seen.fundings += 1
+            seen.created += 1
             return .created
         }
         if t.flags == .pending {
@@ -303,13 +376,25 @@ final class FakeServer: Sendable {
             seen.pending += 1
             if seen.pending % every == 0 { return .exceedsCredits }
             seen.reserved[t.id.value] = t.debitAccountID.value
+            seen.holds[t.id.value] = t
+            seen.created += 1
+            let buyer = t.debitAccountID.value
+            seen.buying[buyer, default: 0] += 1
+            seen.mostAtOnce = max(seen.mostAtOnce, seen.buying[buyer]!)
+            tell(t, routing, &seen)
             return .created
         }
         seen.transfers += 1
+        seen.created += 1
+        tell(t, routing, &seen)
+        return .created
+    }
+
+    /// Who pays whom, and whether it crosses.
+    private func tell(_ t: Transfer, _ routing: Routing, _ seen: inout Seen) {
         seen.debits[t.debitAccountID.value, default: 0] += 1
         seen.credits[t.creditAccountID.value, default: 0] += 1
         if routing.shard(of: t.debitAccountID) != routing.shard(of: t.creditAccountID) { seen.crossing += 1 }
-        return .created
     }
 
     // MARK: RESP
@@ -317,6 +402,7 @@ final class FakeServer: Sendable {
     private func serveResp(_ fd: CInt) {
         var buffer: [UInt8] = []
         var chunk = [UInt8](repeating: 0, count: 1 << 16)
+        var queued: [Transfer]?
         let routing = Routing(key: HashKey(Self.salt), shardCount: behaviour.shards)
         while true {
             let n = recv(fd, &chunk, chunk.count, 0)
@@ -326,7 +412,7 @@ final class FakeServer: Sendable {
             var out = ""
             while let (words, end) = command(buffer, position) {
                 position = end
-                out += answer(words, routing)
+                out += answer(words, routing, &queued)
             }
             buffer.removeFirst(position)
             send(fd, Array(out.utf8))
@@ -357,12 +443,29 @@ final class FakeServer: Sendable {
         (text.hasPrefix("0x") ? UInt128(text.dropFirst(2), radix: 16) : UInt128(text)) ?? 0
     }
 
-    private func answer(_ words: [String], _ routing: Routing) -> String {
+    private func answer(_ words: [String], _ routing: Routing, _ queued: inout [Transfer]?) -> String {
         switch words[0] {
+        case "MULTI":
+            queued = []
+            return "+OK\r\n"
+        case "EXEC":
+            let events = queued ?? []
+            queued = nil
+            guard events.count == 2 else { return "-EXECABORT\r\n" }
+            if isBusy() { return "-BUSY retry after 5 ms\r\n" }
+            let codes = seen.withLock { chain(events[0], events[1], routing, &$0) }
+            return "*2\r\n" + codes.map { $0 == .created ? "$1\r\n7\r\n" : "-\($0.upperName) no\r\n" }.joined()
+        case "TRANSFER.VOID":
+            let code = seen.withLock { note(resolution(words, .voidPending), false, routing, &$0) }
+            return code == .created ? "$1\r\n7\r\n" : "-\(code.upperName) no\r\n"
+        case "TRANSFER.POST" where queued != nil:
+            queued?.append(resolution(words, .postPending))
+            return "+QUEUED\r\n"
         case "AUTH": return words[1] == behaviour.password ? "+OK\r\n" : "-WRONGPASS no\r\n"
         case "INFO":
             let text =
                 "# Server\r\nversion:0.0-fake\r\ndurability:sync\r\nshards:\(behaviour.shards)\r\n"
+                + "transfers:\(counted)\r\n"
                 + "salt:0123456789abcdef0011223344556677\r\n"
             return "$\(text.utf8.count)\r\n\(text)\r\n"
         case "ACCOUNT.CREATE":
@@ -376,23 +479,34 @@ final class FakeServer: Sendable {
                 credit: AccountID(number(words[3])),
                 amount: Amount(number(words[4])), ledger: UInt32(words[5])!, code: UInt16(words[6])!,
                 flags: words.count > 7 ? .pending : [], timeout: words.count > 8 ? UInt32(words[8])! : 0)
-            let isFunding = t.debitAccountID.value == Self.bank
-            let busy = behaviour.busyEvery.map { every in
-                seen.withLock { seen in
-                    if !isFunding { seen.transferRequests += 1 }
-                    return !isFunding && seen.transferRequests % every == 0
-                }
+            if queued != nil {
+                queued?.append(t)
+                return "+QUEUED\r\n"
             }
-            if busy == true { return "-BUSY retry after 5 ms\r\n" }
+            let isFunding = t.debitAccountID.value == Self.bank
+            if !isFunding && isBusy() { return "-BUSY retry after 5 ms\r\n" }
             let code = seen.withLock { note(t, isFunding, routing, &$0) }
             return code == .created ? "$1\r\n7\r\n" : "-\(code.upperName) no\r\n"
         case "TRANSFER.POST":
-            let t = Transfer(
-                id: TransferID(number(words[1])), debit: AccountID(number(words[2])), credit: AccountID(0),
-                amount: Amount(.max), ledger: 0, code: 0, flags: .postPending, pendingID: TransferID(number(words[3])))
-            let code = seen.withLock { note(t, false, routing, &$0) }
+            let code = seen.withLock { note(resolution(words, .postPending), false, routing, &$0) }
             return code == .created ? "$1\r\n7\r\n" : "-\(code.upperName) no\r\n"
         default: return "-ERR unknown command\r\n"
+        }
+    }
+
+    private func resolution(_ words: [String], _ flag: TransferFlags) -> Transfer {
+        Transfer(
+            id: TransferID(number(words[1])), debit: AccountID(number(words[2])), credit: AccountID(0),
+            amount: flag == .postPending ? Amount(.max) : .zero, ledger: 0, code: 0, flags: flag,
+            pendingID: TransferID(number(words[3])))
+    }
+
+    /// The turn of a request that is answered `busy`.
+    private func isBusy() -> Bool {
+        guard let every = behaviour.busyEvery else { return false }
+        return seen.withLock { seen in
+            seen.transferRequests += 1
+            return seen.transferRequests % every == 0
         }
     }
 }

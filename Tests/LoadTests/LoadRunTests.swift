@@ -10,7 +10,7 @@ import Synchronization
 import Testing
 
 /// Runs a load against a fake server and hands both sides' view to `check`.
-private func withRun(
+func withRun(
     _ behaviour: FakeServer.Behaviour = .init(), resp: Bool = false, _ change: (inout LoadOptions) -> Void,
     check: (LoadReport, FakeServer.Seen) throws -> Void
 ) throws {
@@ -310,6 +310,25 @@ private func withRun(
         } check: { _, seen in
             let busiest = seen.credits.values.sorted(by: >).prefix(4)
             #expect((4_700...5_300).contains(busiest.reduce(0, +)) && busiest.allSatisfy { $0 > 1_000 })
+        }
+    }
+
+    /// A pay-out: one customer pays, plain and in chains.
+    @Test func aHotPayerPaysItsShare() throws {
+        for (chain, cross) in [(1, nil), (2, nil), (1, 100.0)] {
+            try withRun {
+                $0.transfers = 10_000
+                $0.hotPayerShare = 90
+                $0.chain = chain
+                $0.crossShard = cross
+            } check: { report, seen in
+                let payers = seen.debits.values.sorted(by: >)
+                #expect(
+                    (8_800...9_200).contains(payers[0]) && payers[1] < 100
+                        && seen.credits.count > 150 / (cross == nil ? 1 : 3))
+                #expect(cross == nil || seen.crossing == 10_000)
+                #expect(report.hotPayerShare == 90 && report.failure == nil)
+            }
         }
     }
 

@@ -21,6 +21,8 @@ struct ProfileTests {
         let step = schedule.pieces[1]
         #expect(step.seconds == 1 && abs(step.to / step.from - 100) < 1e-9, "100 times within one second")
         #expect(sale.hotShare == 50 && sale.kind == .purchase && sale.zipf! > 0)
+        #expect(
+            sale.merchants! > sale.hotAccounts! && sale.feeAccounts! > 0 && sale.voids! > 0 && sale.hotPayerShare! > 0)
         let settlement = try Profile.load("settlement")
         #expect(settlement.kind == .settlement && settlement.batch == 8190)
     }
@@ -60,6 +62,22 @@ struct ProfileTests {
             (
                 #"{"name":"x","base_rate":1,"phases":[{"name":"a","seconds":1,"times":1,"ramp":"jump"}]}"#,
                 "profile sale.json: field 'phases[0].ramp' is 'jump', must be one of step, linear, exponential"
+            ),
+            (
+                #"{"name":"x","base_rate":1,"kind":"purchase","voids":101,"phases":[{"name":"a","seconds":1,"times":1}]}"#,
+                "profile sale.json: field 'voids' is 101.0, must be 0.0 to 100.0"
+            ),
+            (
+                #"{"name":"x","base_rate":1,"kind":"purchase","merchants":0,"phases":[{"name":"a","seconds":1,"times":1}]}"#,
+                "profile sale.json: field 'merchants' is 0, must be 1 to 1000000"
+            ),
+            (
+                #"{"name":"x","base_rate":1,"hot_payer_share":-1,"phases":[{"name":"a","seconds":1,"times":1}]}"#,
+                "profile sale.json: field 'hot_payer_share' is -1.0, must be 0.0 to 100.0"
+            ),
+            (
+                #"{"name":"x","base_rate":1,"fee_accounts":3,"phases":[{"name":"a","seconds":1,"times":1}]}"#,
+                "profile sale.json: field 'fee_accounts' is of purchases; 'kind' must be purchase"
             ),
             (
                 #"{"name":"x","base_rate":0,"phases":[{"name":"a","seconds":1,"times":1}]}"#,
@@ -106,6 +124,62 @@ struct ProfileTests {
         #expect(message { $0.rate = 0 }.hasPrefix("--rate 0"))
         #expect(message { $0.threads = 2 }.hasPrefix("--threads 2"))
         #expect(message { $0.password = String(repeating: "x", count: 200) }.hasPrefix("--password"))
+    }
+
+    @Test func optionsOfPurchasesAreChecked() {
+        func message(_ kind: WorkloadKind, _ change: (inout LoadOptions) -> Void) -> String {
+            var options = LoadOptions(target: "127.0.0.1:1")
+            options.kind = kind
+            change(&options)
+            do {
+                _ = try LoadPlan(options)
+                return "none"
+            } catch {
+                #expect(error.exitCode == 2)
+                return error.description
+            }
+        }
+        #expect(message(.purchase) { _ in } == "none")
+        #expect(message(.purchase) { $0.merchants = 0 } == "--merchants 0: must be 1 to 1000000")
+        #expect(message(.purchase) { $0.feeAccounts = 0 } == "--fee-accounts 0: must be 1 to 1000000")
+        #expect(message(.purchase) { $0.voids = 101 }.hasPrefix("--voids 101"))
+        #expect(message(.purchase) { $0.hotFeeShare = -1 }.hasPrefix("--hot-fee-share -1"))
+        #expect(message(.purchase) { $0.hotPayerShare = 101 }.hasPrefix("--hot-payer-share 101"))
+        #expect(message(.purchase) { $0.zipf = 6 } == "--zipf 6.0: must be 0.0 to 5.0")
+        #expect(message(.purchase) { $0.zipf = .nan }.hasPrefix("--zipf nan"))
+        #expect(message(.purchase) { $0.merchants = 1 } == "none", "one merchant is the hot one")
+        #expect(
+            message(.purchase) {
+                $0.merchants = 3; $0.hotAccounts = 4
+            } == "--hot-accounts 4: hot ones are of the 3 merchants; see --merchants")
+        #expect(
+            message(.purchase) { $0.accounts = 61 }
+                == "--accounts 61: must be at least 62, for 50 merchants, 10 fee accounts and 2 customers")
+        #expect(message(.purchase) { $0.batch = 2 }.hasPrefix("--batch 2: a purchase goes by itself"))
+        #expect(message(.purchase) { $0.chain = 2 }.hasPrefix("--chain: a purchase has its hold and its chain"))
+        #expect(message(.purchase) { $0.pending = 1 }.hasPrefix("--pending: a purchase has its hold and its chain"))
+        #expect(
+            message(.purchase) { $0.transfers = 5 } == "--transfers 5: this load makes purchases; give --purchases")
+        #expect(
+            message(.purchase) {
+                $0.purchases = 5; $0.durationSeconds = 1
+            } == "--duration and --purchases exclude each other; give one")
+        #expect(
+            message(.transfer) { $0.purchases = 5 }
+                == "--purchases 5: this load makes transfers; give --transfers, or --kind purchase")
+        #expect(
+            message(.transfer) { $0.voids = 5 }
+                == "--voids: is of purchases, and this load makes none; give --kind purchase too")
+        #expect(message(.settlement) { $0.hotPayerShare = 5 }.hasPrefix("--hot-payer-share 5.0: a settlement"))
+        // The profile's kind counts, and an option wins over it.
+        let sale = message(.transfer) {
+            $0.kind = nil; $0.profile = "flash-sale"; $0.accounts = 100; $0.merchants = 2
+        }
+        #expect(sale == "none")
+        #expect(
+            message(.transfer) {
+                $0.profile = "flash-sale"; $0.merchants = 2
+            }.hasPrefix("--merchants: is of purchases"))
     }
 
     /// Due times: as many per second as the integral of the rate says, in order, none missing at a phase's border.

@@ -50,7 +50,7 @@ struct SetupTests {
         #expect(try funding() == 1_000_000_000_000_000_000)
         options.transfers = nil
         options.profile = "flash-sale"
-        #expect(try funding() == 100_000_000)
+        #expect(try funding() == 10_000_000_000, "prices are in fen")
         options.profile = nil
         options.rate = 1_000
         options.durationSeconds = 60
