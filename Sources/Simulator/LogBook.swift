@@ -150,7 +150,8 @@ struct LogBook {
         return accounts
     }
 
-    /// In the order of their timestamps: unique, and none breaks a limit.
+    /// In the order of their timestamps: unique, and none breaks a limit. What has expired, or is to, holds nothing from its
+    /// deadline on, whenever that was recorded.
     func checkTimestamps() throws {
         enum Deed {
             case transfer(Transfer)
@@ -158,29 +159,45 @@ struct LogBook {
             case account(Account)
         }
         var deeds: [(Timestamp, Deed)] = transfers.values.map { ($0.timestamp, .transfer($0.transfer)) }
-        deeds += expiries.map { ($0.value, .expiry($0.key)) }
         deeds += accounts.values.map { ($0.timestamp, .account($0)) }
-        deeds.sort { $0.0 < $1.0 }
-        var seen: Set<Timestamp> = Set(freezes.map(\.timestamp))
-        if seen.count != freezes.count { throw Failure(description: "two freezes have one timestamp") }
+        for identity in Set(expiries.keys).union(self.open.keys) {
+            guard let held = transfers[identity]?.transfer, held.deadline != 0 else { continue }
+            if let recorded = expiries[identity], recorded.nanoseconds < held.deadline {
+                throw Failure(description: "transfer \(identity.id.value) has expired too early")
+            }
+            deeds.append((Timestamp(held.deadline), .expiry(identity)))
+        }
+        deeds.sort {
+            if $0.0 != $1.0 { return $0.0 < $1.0 }
+            if case .expiry = $0.1 { return true }
+            return false
+        }
+        var seen: Set<Timestamp> = []
+        for timestamp in freezes.map(\.timestamp) + expiries.values where !seen.insert(timestamp).inserted {
+            throw Failure(description: "two have the timestamp \(timestamp.nanoseconds)")
+        }
         var state: [AccountID: Account] = [:]
         var open: [Identity: Transfer] = [:]
         for (timestamp, deed) in deeds {
-            if !seen.insert(timestamp).inserted {
-                throw Failure(description: "two have the timestamp \(timestamp.nanoseconds)")
-            }
-            var t: Transfer
+            let t: Transfer
             switch deed {
             case .account(let a):
+                if !seen.insert(timestamp).inserted {
+                    throw Failure(description: "two have the timestamp \(timestamp.nanoseconds)")
+                }
                 state[a.id] = a
                 continue
             case .expiry(let identity):
-                guard let held = open.removeValue(forKey: identity), held.deadline <= timestamp.nanoseconds else {
-                    throw Failure(description: "transfer \(identity.id.value) has expired too early")
+                guard let held = open.removeValue(forKey: identity) else {
+                    throw Failure(description: "transfer \(identity.id.value) is over before it is there")
                 }
-                t = held
-                t.flags = .voidPending
+                state[held.debitAccountID]?.debitsPending.value -= held.amount.value
+                state[held.creditAccountID]?.creditsPending.value -= held.amount.value
+                continue
             case .transfer(let accepted):
+                if !seen.insert(timestamp).inserted {
+                    throw Failure(description: "two have the timestamp \(timestamp.nanoseconds)")
+                }
                 t = accepted
                 if t.flags.resolves {
                     guard let held = open.removeValue(forKey: t.pendingIdentity) else {
@@ -189,11 +206,6 @@ struct LogBook {
                     state[held.debitAccountID]?.debitsPending.value -= held.amount.value
                     state[held.creditAccountID]?.creditsPending.value -= held.amount.value
                 }
-            }
-            if case .expiry = deed {
-                state[t.debitAccountID]?.debitsPending.value -= t.amount.value
-                state[t.creditAccountID]?.creditsPending.value -= t.amount.value
-                continue
             }
             if t.flags.contains(.voidPending) { continue }
             if t.flags.contains(.pending) {

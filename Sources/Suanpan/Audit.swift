@@ -13,6 +13,8 @@ struct Audit: ~Copyable, RecordVisitor {
 
     private let segmentBytes: UInt64
     private var reader: RecordReader
+    /// The latest timestamp of a record: what was due by then held nothing.
+    private var latest = Timestamp.zero
     /// Of the chain under way, which is applied when it is whole: its transfers so far.
     private var chain: [Identity] = []
 
@@ -32,6 +34,7 @@ struct Audit: ~Copyable, RecordVisitor {
 
     mutating func visit(_ record: LogRecord, lsn: LSN, position: LogPosition) throws(JournalError) {
         let t = record.body
+        latest = max(latest, record.timestamp)
         switch record.kind {
         case .transfer, .decision, .refusal:
             try expect(
@@ -92,10 +95,17 @@ struct Audit: ~Copyable, RecordVisitor {
         return overflow || sum > limit.value
     }
 
-    /// An account whose balances pass its limit, as text.
-    func brokenLimit() -> String? {
+    /// Applies a record that the next start appends. Returns what is wrong with it, or nil.
+    mutating func redo(_ record: LogRecord) -> String? {
+        latest = max(latest, record.timestamp)
+        return replay.apply(record, lsn: .zero, position: LogPosition(0))
+    }
+
+    /// An account whose balances pass its limit, as text. What was due at the end holds nothing, though its expiry is perhaps
+    /// not recorded: others may have used the room.
+    mutating func brokenLimit() -> String? {
         for i in 0..<replay.ledger.accountCount {
-            let a = replay.ledger.account(AccountIndex(i))
+            let a = replay.ledger.account(AccountIndex(i), at: latest)
             if a.flags.contains(.debitsMustNotExceedCredits)
                 && Self.isSum(a.debitsPending, a.debitsPosted, above: a.creditsPosted)
             {

@@ -79,7 +79,7 @@ final class OfflineBooks {
                     pairs: facts.map(\.pairs), decisions: facts.map(\.decisions))
             } catch { throw .journal(error) }
             for record in shard.redone {
-                if let wrong = shard.audit.replay.apply(record, lsn: .zero, position: LogPosition(0)) {
+                if let wrong = shard.audit.redo(record) {
                     throw .unsound("shard \(i), redo of decision \(record.sequence): \(wrong)")
                 }
             }
