@@ -92,6 +92,15 @@ public struct ChainView: ~Copyable {
         return false
     }
 
+    /// Its amounts are too small to bring an account near to the end of its balances that is far from it.
+    public var isModest: Bool {
+        for i in 0..<eventCount {
+            let t = events[i].asked
+            if !t.flags.resolves && !t.flags.balances && t.amount.value >> 120 != 0 { return false }
+        }
+        return true
+    }
+
     /// Events that open a pending transfer.
     public var opens: Int {
         var opens = 0

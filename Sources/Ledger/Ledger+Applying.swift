@@ -86,7 +86,9 @@ extension Ledger {
                 state = .open
                 let hash = identityHash(t.debitAccountID, t.id)
                 let pending = PendingTransfer(t, debit: debit, credit: credit, position: position)
-                guard pendingTable.open(hash, pending) != nil else { stop("out of memory: pending transfers") }
+                guard pendingTable.open(hash, pending, now: t.timestamp) != nil else {
+                    stop("out of memory: pending transfers")
+                }
             }
         }
         if debit != nil && !isExpiry {
@@ -149,9 +151,11 @@ extension Ledger {
     /// The shard's own word on a pending transfer: its slot that is resolving it, plus 1; 0: none.
     @inlinable public mutating func setBusy(_ i: PendingIndex, _ value: UInt32) { pendingTable.setBusy(i, value) }
 
-    /// See `PendingTable.nextExpired`.
+    /// See `PendingTable.turn`.
     @inline(__always)
-    public mutating func nextExpired(now: Timestamp) -> PendingIndex? { pendingTable.nextExpired(now: now) }
+    public mutating func turn(now: Timestamp) { pendingTable.turn(now: now) }
+    /// See `PendingTable.nextExpired`.
+    public var nextExpired: PendingIndex? { pendingTable.nextExpired }
     /// See `PendingTable.take`.
     public mutating func take(_ i: PendingIndex) { pendingTable.take(i) }
     /// See `PendingTable.giveBack`.

@@ -3,11 +3,11 @@
 public import SuanpanCore
 
 extension Ledger {
-    /// What of an account is still held by what is due at a time.
-    /// - Complexity: O(1) where nothing is held there, or nothing due in this shard; else what is due of the account.
-    public mutating func due(of index: AccountIndex, by now: Timestamp) -> DueSides {
-        if holdsNothing(index) { return [] }
-        return pendingTable.due(of: index, by: now)
+    /// See `PendingTable.isHeldByDue`.
+    /// - Complexity: O(1) where nothing is held there, or nothing due in this shard.
+    public mutating func isHeldByDue(_ index: AccountIndex, _ sides: DueSides, by now: Timestamp) -> Bool {
+        if sides.isEmpty || holdsNothing(index) { return false }
+        return pendingTable.isHeldByDue(index, sides, by: now)
     }
 
     /// True while neither side of the account comes near to its end.
@@ -23,15 +23,13 @@ extension Ledger {
     }
 
     /// See `PendingTable.waitingDue`.
-    public func waitingDue(
-        of index: AccountIndex, _ sides: DueSides, by now: Timestamp, where isMeant: (AccountID) -> Bool = { _ in true }
-    ) -> PendingIndex? {
-        pendingTable.waitingDue(of: index, sides, by: now, where: isMeant)
+    public func waitingDue(of index: AccountIndex, _ sides: DueSides, by now: Timestamp) -> PendingIndex? {
+        pendingTable.waitingDue(of: index, sides, by: now)
     }
 
-    /// See `PendingTable.forEachDueElsewhere`.
-    public func forEachDueElsewhere(of index: AccountIndex, _ body: (AccountID) -> Void) {
-        pendingTable.forEachDueElsewhere(of: index, body)
+    /// See `PendingTable.forSomeDueElsewhere`.
+    public func forSomeDueElsewhere(of index: AccountIndex, _ body: (AccountID) -> Void) {
+        pendingTable.forSomeDueElsewhere(of: index, body)
     }
 
     /// The record as of a time.
@@ -41,14 +39,20 @@ extension Ledger {
         return account
     }
 
-    /// The debit side refuses for this reason even as of a time, when nothing that is due then holds anything: no expiry can
-    /// help the transfer.
-    public mutating func refusesWithoutDue(
-        _ index: AccountIndex, _ t: borrowing Transfer, _ code: ResultCode, expectedCredits: UInt128, at now: Timestamp
-    ) -> Bool {
-        let effect = t.flags.isPlain ? Effect.plain(t.amount) : Effect(debitOf: t)
-        let bounds = UndecidedBounds(added: 0, otherPosted: expectedCredits)
-        return account(index, at: now).debitRefusal(t.ledger, effect, bounds, now: now) == code
+    /// The debit side's refusal, or `.created`, as of a time.
+    @inline(never)
+    public mutating func debitRefusal(
+        _ index: AccountIndex, _ ledger: UInt32, _ e: Effect, _ bounds: UndecidedBounds, at now: Timestamp
+    ) -> ResultCode {
+        account(index, at: now).debitRefusal(ledger, e, bounds, now: now)
+    }
+
+    /// The credit side's.
+    @inline(never)
+    public mutating func creditRefusal(
+        _ index: AccountIndex, _ ledger: UInt32, _ e: Effect, _ bounds: UndecidedBounds, at now: Timestamp
+    ) -> ResultCode {
+        account(index, at: now).creditRefusal(ledger, e, bounds)
     }
 
     /// The running totals of this shard's ledgers as of a time, in order of first use.
@@ -81,11 +85,12 @@ extension Ledger {
 }
 
 extension ResultCode {
-    /// The sides of the account that this refusal rests on: with less held there it might not be one.
+    /// The sides of the account that this refusal rests on: what is due there must have expired before it is sure. Not a
+    /// limit's, which is told as of a time.
     public var dueSides: DueSides {
         switch self {
-        case .exceedsCredits, .overflowsDebitsPending, .overflowsDebits: .debits
-        case .exceedsDebits, .overflowsCreditsPending, .overflowsCredits: .credits
+        case .overflowsDebitsPending, .overflowsDebits: .debits
+        case .overflowsCreditsPending, .overflowsCredits: .credits
         case .debitAccountClosed, .creditAccountClosed: .closing
         default: []
         }

@@ -1,31 +1,13 @@
-// When open pending transfers are due. A hashed timing wheel (Varghese and Lauck 1987) has a list of them for each 2 ms,
-// modulo its size, linked through the entries. Those whose time has come are taken off it and found by either account:
-// whoever asks for an account as of a time learns in O(1) whether something holds money there that is due, and each of
-// it. It reads no clock.
+// Open pending transfers whose time has come: taken off the wheel (`ExpiryWheel`) and found by either account, so that
+// whoever asks for an account as of a time learns what is due there without looking at what is not. It reads no clock.
 //
 //     wheel ──due──► waiting ──nextExpired──► taken ──resolved──► gone      where the debit account lives
 //                └──────────────────────────► taken ──resolved──► gone      where only the credit account does
+//
+// Of the account that was asked for lately the sums are kept (`DueSums`): a storm on one account costs each of its holds
+// once, however often it is asked for.
 
 public import SuanpanCore
-
-struct ExpiryWheel: ~Copyable {
-    /// By tick modulo their number: the first entry due then, plus 1.
-    var heads = FixedArray<UInt32>(count: ExpiryWheel.tickCount)
-    /// The tick that was looked at last. What was due before it has been taken off.
-    var hand: UInt64 = 0
-    /// The earliest deadline in the hand's list; only a look at the list knows better.
-    var soonest = UInt64.max
-    var armedCount = 0
-
-    /// 2.1 ms: some hundred entries at a hundred thousand a second.
-    static var tickShift: UInt64 { 21 }
-    /// A turn takes four and a half minutes; later ones stay in their list for as many turns as they must.
-    static var tickCount: Int { 1 << 17 }
-    /// Ticks of a second: as far as `PendingTable.nextLook` looks ahead.
-    static var ticksAhead: UInt64 { 477 }
-
-    static func place(_ tick: UInt64) -> Int { Int(truncatingIfNeeded: tick) & (tickCount - 1) }
-}
 
 /// What is due and open, linked through the entries.
 struct DueTransfers: ~Copyable {
@@ -38,15 +20,21 @@ struct DueTransfers: ~Copyable {
     /// The others: somebody expires them, here or where the debit account lives.
     var taken = List()
     var count = 0
-    /// By account, modulo their number: the first entry, plus 1, of those whose debit account it is, or credit account.
+    /// The latest deadline among all that became due since there were none.
+    var latest: UInt64 = 0
+    var sums = DueSums()
+    /// By account, modulo their number: the first of the accounts' leaders, plus 1, on either side. An account's leader is
+    /// the first entry of its list; `previous` of a leader is the next account's, and marked.
     var byDebit = FixedArray<UInt32>(count: DueTransfers.bucketCount)
     var byCredit = FixedArray<UInt32>(count: DueTransfers.bucketCount)
 
-    static var bucketCount: Int { 1 << 14 }
+    static var bucketCount: Int { 1 << 16 }
     static func bucket(_ account: AccountIndex) -> Int { account.index & (bucketCount - 1) }
     /// In an entry's `listed`.
     static var isWaiting: UInt32 { .max }
     static var isTaken: UInt32 { .max - 1 }
+    /// In `DueLinks.previous`.
+    static var isLeader: UInt32 { 1 << 31 }
 }
 
 /// Which of an account's balances what is due still holds.
@@ -59,118 +47,57 @@ struct DueTransfers: ~Copyable {
     @inlinable public static var closing: DueSides { DueSides(rawValue: 4) }
 }
 
+/// The account on whose list an entry stands.
+enum DueSide: CaseIterable {
+    case debit
+    case credit
+}
+
 extension PendingTable {
+    /// Entries that one turn of the loop may take off the wheel, or move on it.
+    private static var entriesPerTurn: Int { 512 }
+    /// 2.1 ms: the loop expires what is due in steps of it, some together.
+    static var tickShift: UInt64 { 21 }
+
     // MARK: The wheel
-
-    mutating func arm(_ i: PendingIndex) {
-        let deadline = entries[i.index].deadline
-        let tick = max(deadline >> ExpiryWheel.tickShift, wheel.hand)
-        if tick == wheel.hand { wheel.soonest = min(wheel.soonest, deadline) }
-        let at = ExpiryWheel.place(tick)
-        let head = wheel.heads[at]
-        entries[i.index].listed = UInt32(at) + 1
-        entries[i.index].previous = 0
-        entries[i.index].next = head
-        if head != 0 { entries[Int(head - 1)].previous = i.value + 1 }
-        wheel.heads[at] = i.value + 1
-        wheel.armedCount += 1
-    }
-
-    private mutating func disarm(_ i: PendingIndex) {
-        let next = entries[i.index].next
-        let previous = entries[i.index].previous
-        if next != 0 { entries[Int(next - 1)].previous = previous }
-        if previous != 0 {
-            entries[Int(previous - 1)].next = next
-        } else {
-            wheel.heads[Int(entries[i.index].listed - 1)] = next
-        }
-        wheel.armedCount -= 1
-    }
 
     /// Something may have become due since `collectDue`.
     @inline(__always)
-    private func mayCollect(_ now: UInt64) -> Bool {
-        wheel.armedCount > 0 && (now >> ExpiryWheel.tickShift > wheel.hand || now >= wheel.soonest)
-    }
+    private func mayCollect(_ now: UInt64) -> Bool { wheel.bound <= now }
 
     /// Takes everything off the wheel that is due at `now`.
-    /// - Complexity: O(1) for each beside the ticks passed, at most a turn of the wheel, and those of later turns that are
-    ///   met, once a turn each; and the entries of the current tick, when one of them is due.
     private mutating func collectDue(_ now: UInt64) {
-        let current = now >> ExpiryWheel.tickShift
-        if current > wheel.hand {
-            let turn = UInt64(ExpiryWheel.tickCount)
-            if current - wheel.hand >= turn { wheel.hand = current - turn + 1 }
-            while wheel.hand < current {
-                _ = collect(at: ExpiryWheel.place(wheel.hand), now)
-                wheel.hand += 1
-            }
-            wheel.soonest = 0
-        }
-        if now >= wheel.soonest { wheel.soonest = collect(at: ExpiryWheel.place(wheel.hand), now) }
+        var all = Int.max
+        collectDue(now, budget: &all)
     }
 
-    /// Takes what is due out of one list. Returns the earliest deadline of those that stay.
-    private mutating func collect(at place: Int, _ now: UInt64) -> UInt64 {
-        var soonest = UInt64.max
-        var link = wheel.heads[place]
-        while link != 0 {
-            let i = PendingIndex(link - 1)
-            link = entries[i.index].next
-            let deadline = entries[i.index].deadline
-            guard deadline <= now else {
-                soonest = min(soonest, deadline)
-                continue
-            }
-            disarm(i)
-            becomeDue(i)
-        }
-        return soonest
+    private mutating func collectDue(_ now: UInt64, budget: inout Int) {
+        while let i = wheel.next(dueAt: now, &entries, budget: &budget) { becomeDue(i) }
     }
 
     // MARK: What is due
 
     private mutating func becomeDue(_ i: PendingIndex) {
+        if due.count == 0 { due.latest = 0 }
         due.count += 1
-        if let debit = entries[i.index].debitIndex {
-            let head = due.byDebit[DueTransfers.bucket(debit)]
-            entries[i.index].ofDebit.next = head
-            entries[i.index].ofDebit.previous = 0
-            if head != 0 { entries[Int(head - 1)].ofDebit.previous = i.value + 1 }
-            due.byDebit[DueTransfers.bucket(debit)] = i.value + 1
-        }
-        if let credit = entries[i.index].creditIndex {
-            let head = due.byCredit[DueTransfers.bucket(credit)]
-            entries[i.index].ofCredit.next = head
-            entries[i.index].ofCredit.previous = 0
-            if head != 0 { entries[Int(head - 1)].ofCredit.previous = i.value + 1 }
-            due.byCredit[DueTransfers.bucket(credit)] = i.value + 1
+        due.latest = max(due.latest, entries[i.index].deadline)
+        for side in DueSide.allCases {
+            guard let account = account(i, side) else { continue }
+            joinAccount(i, account, side)
+            due.sums.add(entries[i.index], account, side)
         }
         append(i, isWaiting: entries[i.index].debitIndex != nil)
     }
 
     /// Takes an entry that is resolved out of wherever its deadline has brought it.
     mutating func forgetDeadline(_ i: PendingIndex) {
-        let p = entries[i.index]
-        guard p.listed >= DueTransfers.isTaken else { return disarm(i) }
+        guard entries[i.index].listed >= DueTransfers.isTaken else { return wheel.remove(i, &entries) }
         due.count -= 1
         removeFromList(i)
-        if let debit = p.debitIndex {
-            if p.ofDebit.next != 0 { entries[Int(p.ofDebit.next - 1)].ofDebit.previous = p.ofDebit.previous }
-            if p.ofDebit.previous != 0 {
-                entries[Int(p.ofDebit.previous - 1)].ofDebit.next = p.ofDebit.next
-            } else {
-                due.byDebit[DueTransfers.bucket(debit)] = p.ofDebit.next
-            }
-        }
-        if let credit = p.creditIndex {
-            if p.ofCredit.next != 0 { entries[Int(p.ofCredit.next - 1)].ofCredit.previous = p.ofCredit.previous }
-            if p.ofCredit.previous != 0 {
-                entries[Int(p.ofCredit.previous - 1)].ofCredit.next = p.ofCredit.next
-            } else {
-                due.byCredit[DueTransfers.bucket(credit)] = p.ofCredit.next
-            }
+        for side in DueSide.allCases {
+            guard let account = account(i, side) else { continue }
+            leaveAccount(i, account, side)
+            due.sums.remove(entries[i.index], account, side)
         }
     }
 
@@ -198,19 +125,25 @@ extension PendingTable {
 
     // MARK: Expiring
 
-    /// The transfer that has been due for longest, of those that this shard must expire; nil: none. Stays the next one until
-    /// it is taken or resolved. One that has become due within this tick may be missed: it is found by its account.
+    /// Takes what is due off the wheel, and brings nearer what is due soon, as far as one turn of the loop may take. Of what
+    /// has become due within this tick, or with very many others, some may be left: it is found by its account.
+    /// - Complexity: O(1) amortised for each transfer, and bounded.
     @inline(__always)
-    public mutating func nextExpired(now: Timestamp) -> PendingIndex? {
-        if now.nanoseconds >> ExpiryWheel.tickShift > wheel.hand { turn(now.nanoseconds) }
-        return due.waiting.head == 0 ? nil : PendingIndex(due.waiting.head - 1)
+    public mutating func turn(now: Timestamp) {
+        if now.nanoseconds >> Self.tickShift != lastTurn { turnWheel(now.nanoseconds) }
     }
 
-    private mutating func turn(_ now: UInt64) {
-        if wheel.armedCount > 0 { return collectDue(now) }
-        wheel.hand = now >> ExpiryWheel.tickShift
-        wheel.soonest = .max
+    private mutating func turnWheel(_ now: UInt64) {
+        var budget = Self.entriesPerTurn
+        collectDue(now, budget: &budget)
+        wheel.prepare(&entries, budget: &budget)
+        isTurning = budget == 0
+        if !isTurning { lastTurn = now >> Self.tickShift }
     }
+
+    /// The transfer that has been due for longest, of those that this shard must expire and that have been taken off the
+    /// wheel; nil: none. Stays the next one until it is taken or resolved.
+    public var nextExpired: PendingIndex? { due.waiting.head == 0 ? nil : PendingIndex(due.waiting.head - 1) }
 
     /// Somebody expires it now.
     public mutating func take(_ i: PendingIndex) {
@@ -232,115 +165,190 @@ extension PendingTable {
         return next == 0 ? nil : PendingIndex(next - 1)
     }
 
-    /// The time from which `nextExpired` may have something; nil: nothing will expire.
-    /// - Complexity: a look at the lists of one second.
+    /// The time of the next turn that may do something; nil: nothing will expire.
     public var nextLook: Timestamp? {
-        if due.waiting.head != 0 { return .zero }
-        if wheel.armedCount == 0 { return nil }
-        var tick = wheel.hand
-        while tick < wheel.hand &+ ExpiryWheel.ticksAhead && wheel.heads[ExpiryWheel.place(tick)] == 0 { tick &+= 1 }
-        return Timestamp((tick &+ 1) << ExpiryWheel.tickShift)
+        if due.waiting.head != 0 || isTurning { return .zero }
+        if wheel.count == 0 { return nil }
+        return Timestamp((max(wheel.bound, wheel.hand) >> Self.tickShift &+ 1) << Self.tickShift)
     }
 
-    // MARK: One account
+    // MARK: One account's list
 
-    /// What of an account is still held, at a time, by what is due then.
-    /// - Complexity: O(1) where nothing is due in this shard, else what is due of the account.
-    @inline(__always)
-    mutating func due(of account: AccountIndex, by now: Timestamp) -> DueSides {
-        if due.count == 0 && !mayCollect(now.nanoseconds) { return [] }
-        return findDue(account, now.nanoseconds)
+    private func account(_ i: PendingIndex, _ side: DueSide) -> AccountIndex? {
+        side == .debit ? entries[i.index].debitIndex : entries[i.index].creditIndex
     }
 
-    @inline(never)
-    private mutating func findDue(_ account: AccountIndex, _ now: UInt64) -> DueSides {
-        if mayCollect(now) { collectDue(now) }
-        var sides: DueSides = []
-        forEachDue(of: account, by: now) { p, side in
-            sides.formUnion(Self.holds(p, side))
-        }
-        return sides
+    private func links(_ i: Int, _ side: DueSide) -> DueLinks {
+        side == .debit ? entries[i].ofDebit : entries[i].ofCredit
     }
 
-    /// Calls `body` for what is due of an account, once for each side, which is `debits` or `credits`.
-    private func forEachDue(of account: AccountIndex, by now: UInt64, _ body: (PendingTransfer, DueSides) -> Void) {
-        var link = due.byDebit[DueTransfers.bucket(account)]
-        while link != 0 {
-            let i = Int(link - 1)
-            if entries[i].debitIndex == account && entries[i].deadline <= now { body(entries[i], .debits) }
-            link = entries[i].ofDebit.next
+    private mutating func setLinks(_ i: Int, _ side: DueSide, _ new: DueLinks) {
+        if side == .debit { entries[i].ofDebit = new } else { entries[i].ofCredit = new }
+    }
+
+    private mutating func setNext(_ i: Int, _ side: DueSide, _ next: UInt32) {
+        if side == .debit { entries[i].ofDebit.next = next } else { entries[i].ofCredit.next = next }
+    }
+
+    private mutating func setPrevious(_ i: Int, _ side: DueSide, _ previous: UInt32) {
+        if side == .debit { entries[i].ofDebit.previous = previous } else { entries[i].ofCredit.previous = previous }
+    }
+
+    private func firstLeader(_ bucket: Int, _ side: DueSide) -> UInt32 {
+        side == .debit ? due.byDebit[bucket] : due.byCredit[bucket]
+    }
+
+    /// The first entry of an account's list, plus 1; 0: it has none.
+    private func leader(_ account: AccountIndex, _ side: DueSide) -> UInt32 {
+        var link = firstLeader(DueTransfers.bucket(account), side)
+        while link != 0, self.account(PendingIndex(link - 1), side) != account {
+            link = links(Int(link - 1), side).previous & ~DueTransfers.isLeader
         }
-        link = due.byCredit[DueTransfers.bucket(account)]
-        while link != 0 {
-            let i = Int(link - 1)
-            if entries[i].creditIndex == account && entries[i].deadline <= now { body(entries[i], .credits) }
-            link = entries[i].ofCredit.next
+        return link
+    }
+
+    /// Puts another entry, or none, in the place of a leader among its bucket's.
+    private mutating func replaceLeader(_ old: UInt32, _ bucket: Int, _ side: DueSide, by new: UInt32) {
+        var link = firstLeader(bucket, side)
+        if link == old {
+            if side == .debit { due.byDebit[bucket] = new } else { due.byCredit[bucket] = new }
+            return
+        }
+        while links(Int(link - 1), side).previous & ~DueTransfers.isLeader != old {
+            link = links(Int(link - 1), side).previous & ~DueTransfers.isLeader
+        }
+        setPrevious(Int(link - 1), side, new | DueTransfers.isLeader)
+    }
+
+    /// Adds an entry behind the leader; one that closes the account becomes that. (An account that is closed gets no other.)
+    private mutating func joinAccount(_ i: PendingIndex, _ account: AccountIndex, _ side: DueSide) {
+        let bucket = DueTransfers.bucket(account)
+        let own = i.value + 1
+        let leader = leader(account, side)
+        if leader == 0 {
+            let others = firstLeader(bucket, side)
+            setLinks(i.index, side, DueLinks(next: 0, previous: others | DueTransfers.isLeader))
+            if side == .debit { due.byDebit[bucket] = own } else { due.byCredit[bucket] = own }
+            return
+        }
+        let first = links(Int(leader - 1), side)
+        if Self.holds(entries[i.index], side).contains(.closing) {
+            replaceLeader(leader, bucket, side, by: own)
+            setLinks(i.index, side, DueLinks(next: leader, previous: first.previous))
+            setPrevious(Int(leader - 1), side, own)
+        } else {
+            setLinks(i.index, side, DueLinks(next: first.next, previous: leader))
+            if first.next != 0 { setPrevious(Int(first.next - 1), side, own) }
+            setNext(Int(leader - 1), side, own)
         }
     }
 
-    /// A transfer that is due and holds something of the account on these sides, of those that this shard must expire and
-    /// nobody has taken; nil: none.
-    /// - Parameter isMeant: Of its credit account.
-    func waitingDue(
-        of account: AccountIndex, _ sides: DueSides, by now: Timestamp, where isMeant: (AccountID) -> Bool
-    ) -> PendingIndex? {
-        var link = due.byDebit[DueTransfers.bucket(account)]
-        while link != 0 {
-            let i = Int(link - 1)
-            if entries[i].debitIndex == account && isWaiting(i, .debits, sides, now)
-                && isMeant(entries[i].creditAccountID)
-            {
-                return PendingIndex(link - 1)
-            }
-            link = entries[i].ofDebit.next
+    private mutating func leaveAccount(_ i: PendingIndex, _ account: AccountIndex, _ side: DueSide) {
+        let own = links(i.index, side)
+        if own.previous & DueTransfers.isLeader == 0 {
+            setNext(Int(own.previous - 1), side, own.next)
+            if own.next != 0 { setPrevious(Int(own.next - 1), side, own.previous) }
+            return
         }
-        link = due.byCredit[DueTransfers.bucket(account)]
+        let bucket = DueTransfers.bucket(account)
+        if own.next != 0 {
+            replaceLeader(i.value + 1, bucket, side, by: own.next)
+            setPrevious(Int(own.next - 1), side, own.previous)
+        } else {
+            replaceLeader(i.value + 1, bucket, side, by: own.previous & ~DueTransfers.isLeader)
+        }
+    }
+
+    /// The first entry of an account's list for which `body` is true; nil: there is none.
+    private func first(of account: AccountIndex, _ side: DueSide, where body: (Int) -> Bool) -> PendingIndex? {
+        var link = leader(account, side)
         while link != 0 {
             let i = Int(link - 1)
-            if entries[i].creditIndex == account && isWaiting(i, .credits, sides, now)
-                && isMeant(entries[i].creditAccountID)
-            {
-                return PendingIndex(link - 1)
-            }
-            link = entries[i].ofCredit.next
+            if body(i) { return PendingIndex(link - 1) }
+            link = links(i, side).next
         }
         return nil
     }
 
-    private func isWaiting(_ i: Int, _ side: DueSides, _ sides: DueSides, _ now: Timestamp) -> Bool {
-        entries[i].listed == DueTransfers.isWaiting && entries[i].deadline <= now.nanoseconds
-            && !Self.holds(entries[i], side).isDisjoint(with: sides)
+    // MARK: One account
+
+    /// The first transfer for which `isMeant` is true of those that are due at a time and hold something of the account on
+    /// these sides; nil: none.
+    /// - Complexity: what is due of the account; O(1) where only `closing` is asked for.
+    private func firstDue(
+        of account: AccountIndex, _ sides: DueSides, by now: Timestamp, where isMeant: (PendingTransfer) -> Bool
+    ) -> PendingIndex? {
+        for side in DueSide.allCases where !sides.isDisjoint(with: [side == .debit ? .debits : .credits, .closing]) {
+            var isOver = false
+            let found = first(of: account, side) { i in
+                let held = Self.holds(entries[i], side)
+                // What closes stands first.
+                isOver = sides == .closing && !held.contains(.closing)
+                return isOver
+                    || (entries[i].deadline <= now.nanoseconds && !held.isDisjoint(with: sides) && isMeant(entries[i]))
+            }
+            if let found, !isOver { return found }
+        }
+        return nil
+    }
+
+    /// Something that is due at a time holds something of the account on these sides.
+    /// - Complexity: O(1) where nothing is due in this shard; else as `firstDue`.
+    mutating func isHeldByDue(_ account: AccountIndex, _ sides: DueSides, by now: Timestamp) -> Bool {
+        if mayCollect(now.nanoseconds) { collectDue(now.nanoseconds) }
+        if due.count == 0 { return false }
+        return firstDue(of: account, sides, by: now) { _ in true } != nil
+    }
+
+    /// Such a transfer, of those that this shard must expire and nobody has taken; nil: none.
+    func waitingDue(of account: AccountIndex, _ sides: DueSides, by now: Timestamp) -> PendingIndex? {
+        firstDue(of: account, sides, by: now) { $0.listed == DueTransfers.isWaiting }
     }
 
     /// What a transfer does to one of its accounts.
-    private static func holds(_ p: PendingTransfer, _ side: DueSides) -> DueSides {
-        var sides: DueSides = p.amount.value == 0 ? [] : side
-        if p.flags.contains(side == .debits ? .closingDebit : .closingCredit) { sides.insert(.closing) }
+    static func holds(_ p: PendingTransfer, _ side: DueSide) -> DueSides {
+        var sides: DueSides = p.amount.value == 0 ? [] : side == .debit ? .debits : .credits
+        if p.flags.contains(side == .debit ? .closingDebit : .closingCredit) { sides.insert(.closing) }
         return sides
     }
 
-    /// Calls `body` with the debit account of each transfer that is due of a credit account here and that another shard must
-    /// expire.
-    func forEachDueElsewhere(of account: AccountIndex, _ body: (AccountID) -> Void) {
-        var link = due.byCredit[DueTransfers.bucket(account)]
-        while link != 0 {
-            let i = Int(link - 1)
-            if entries[i].creditIndex == account && entries[i].debitIndex == nil { body(entries[i].debitAccountID) }
-            link = entries[i].ofCredit.next
+    /// Calls `body` with the debit accounts of some transfers that are due of a credit account here and that another shard
+    /// must expire.
+    /// - Complexity: O(1).
+    func forSomeDueElsewhere(of account: AccountIndex, _ body: (AccountID) -> Void) {
+        var left = Self.lookedAtElsewhere
+        _ = first(of: account, .credit) { i in
+            if entries[i].debitIndex == nil { body(entries[i].debitAccountID) }
+            left -= 1
+            return left == 0
         }
     }
 
+    private static var lookedAtElsewhere: Int { 64 }
+
     /// Takes out of an account's record what is due at a time: it holds nothing, and keeps nothing closed.
+    /// - Complexity: O(1) where nothing is due in this shard, or the account's sums are kept; else what is due of the account.
     mutating func removeDue(_ record: inout Account, _ account: AccountIndex, at now: Timestamp) {
-        if due.count == 0 && !mayCollect(now.nanoseconds) { return }
         if mayCollect(now.nanoseconds) { collectDue(now.nanoseconds) }
-        var clean = record
-        forEachDue(of: account, by: now.nanoseconds) { p, side in
-            if side == .debits { clean.debitsPending.value &-= p.amount.value }
-            if side == .credits { clean.creditsPending.value &-= p.amount.value }
-            if Self.holds(p, side).contains(.closing) { clean.flags.remove(.closed) }
+        if due.count == 0 { return }
+        let sum = sum(of: account, by: now.nanoseconds)
+        record.debitsPending.value &-= sum.debits
+        record.creditsPending.value &-= sum.credits
+        if sum.closing > 0 { record.flags.remove(.closed) }
+    }
+
+    private mutating func sum(of account: AccountIndex, by now: UInt64) -> DueSums.Sum {
+        let isAll = due.latest <= now
+        if isAll, let known = due.sums[account] { return known }
+        var sum = DueSums.Sum(account)
+        for side in DueSide.allCases {
+            _ = first(of: account, side) { i in
+                if entries[i].deadline <= now { sum.add(entries[i], side) }
+                return false
+            }
         }
-        record = clean
+        if isAll { due.sums.keep(sum) }
+        return sum
     }
 
     /// Calls `body` for everything that is due at a time, and open.

@@ -15,7 +15,10 @@ public import SuanpanCore
 @frozen public struct DueLinks: BitwiseCopyable, Sendable {
     @usableFromInline var next: UInt32 = 0
     @usableFromInline var previous: UInt32 = 0
-    @inlinable init() {}
+    @inlinable init(next: UInt32 = 0, previous: UInt32 = 0) {
+        self.next = next
+        self.previous = previous
+    }
 }
 
 /// An open pending transfer: two cache lines.
@@ -42,7 +45,7 @@ public import SuanpanCore
     /// Links of that list, plus 1; of a free entry, `next` links the free ones.
     @usableFromInline var next: UInt32
     @usableFromInline var previous: UInt32
-    /// When it is due: links among what is due of its debit account, plus 1; and of its credit account.
+    /// When it is due: links among what is due of its debit account, plus 1; and of its credit account. See `DueTransfers`.
     @usableFromInline var ofDebit = DueLinks()
     @usableFromInline var ofCredit = DueLinks()
 
@@ -94,11 +97,15 @@ public struct PendingTable: ~Copyable {
     var wheel = ExpiryWheel()
     /// What is due, and open.
     var due = DueTransfers()
+    /// The tick up to which the wheel has been turned; and whether the last turn left something to do.
+    var lastTurn: UInt64 = 0
+    var isTurning = false
 
     /// - Parameter bytesMax: Bound of entries and index together.
     public init(bytesMax: Int) {
         let entryBytes = MemoryLayout<PendingTransfer>.stride + 32
-        let capacity = min(Int(UInt32.max) - 1, max(1 << 12, bytesMax / entryBytes))
+        // A link has a bit to spare.
+        let capacity = min(Int(Int32.max) - 1, max(1 << 12, bytesMax / entryBytes))
         entries = ChunkedArray(capacity: capacity, chunkShift: 12)
         index = HashIndex(partBits: bytesMax < 64 << 20 ? 2 : 8, bytesMax: max(1 << 20, bytesMax / 4))
     }
@@ -150,9 +157,10 @@ public struct PendingTable: ~Copyable {
     }
 
     /// Adds an open transfer; one with a deadline goes onto the wheel.
+    /// - Parameter now: Its timestamp.
     /// - Complexity: O(1) amortised; allocates when the table grows by a chunk or a part of the index.
     /// - Returns: nil when the machine gave no memory (nothing changed).
-    mutating func open(_ identityHash: UInt64, _ p: PendingTransfer) -> PendingIndex? {
+    mutating func open(_ identityHash: UInt64, _ p: PendingTransfer, now: Timestamp) -> PendingIndex? {
         let i: Int
         if freeHead != 0 {
             i = Int(freeHead - 1)
@@ -169,7 +177,7 @@ public struct PendingTable: ~Copyable {
         }
         openCount += 1
         let added = PendingIndex(UInt32(i))
-        if p.deadline != 0 { arm(added) }
+        if p.deadline != 0 { wheel.insert(added, &entries, now: now.nanoseconds) }
         return added
     }
 

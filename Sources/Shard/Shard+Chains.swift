@@ -96,11 +96,12 @@ extension Shard {
             guard t.flags.resolves else { continue }
             scratch.setPending(i, try pendingFact(t))
         }
-        // What is due has expired before this.
-        let balances = scratch.balances
+        let time = clock.upcoming
+        let isModest = scratch.isModest
         for place in 0..<scratch.accountCount {
             guard let index = ledger.find(scratch.account(place).id) else { continue }
-            if case .waits = expireDue(index, sidesThatMatter(index, balances: balances)) { return false }
+            let sides = sidesThatMatter(index, isModest: isModest)
+            if case .waits = expireDue(index, sides, by: time) { return false }
         }
         // What expired has used room of the log.
         guard canReceive else { return false }
@@ -115,7 +116,7 @@ extension Shard {
             }
             if !isFree(index) || (mayBreakPromises && !isUnpromised(index)) { return false }
             if mayMissCredits(index) { mayMiss = true }
-            scratch.setAccount(place, ledger.account(index), index: index)
+            scratch.setAccount(place, accountForChain(index, isModest: isModest, at: time), index: index)
         }
         // What is due has expired before this.
         for i in 0..<scratch.count where scratch[i].pending.state == .open {
@@ -129,7 +130,7 @@ extension Shard {
             scratch.setPending(i, try pendingFact(scratch[i].asked))
             for place in 0..<scratch.accountCount {
                 if let index = ledger.find(scratch.account(place).id) {
-                    scratch.setAccount(place, ledger.account(index), index: index)
+                    scratch.setAccount(place, accountForChain(index, isModest: isModest, at: time), index: index)
                 }
             }
         }

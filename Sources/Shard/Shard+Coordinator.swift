@@ -383,16 +383,19 @@ extension Shard {
             return true
         }
         let now = Timestamp(clock.now)
-        let worst = ledger.debitRefusal(
-            debit, t, reservedDebits: undecided[entry].reservedDebits, expectedCredits: 0, now: now)
+        let reserved = undecided[entry].reservedDebits
+        var worst = ledger.debitRefusal(debit, t, reservedDebits: reserved, expectedCredits: 0, now: now)
+        if worst != .created {
+            worst = debitRefusal(worst, withoutDueOf: debit, t, reservedDebits: reserved, expectedCredits: 0)
+        }
         if worst != .created {
             // All undecided credits count, later ones too: each may be decided already, and something seen here, or by a
             // client, may have followed from it. They end, and what they bring stays, so this waits but a little longer.
-            let best = ledger.debitRefusal(
-                debit, t, reservedDebits: 0, expectedCredits: undecided[entry].reservedCredits, now: now)
+            let expected = undecided[entry].reservedCredits
+            var best = ledger.debitRefusal(debit, t, reservedDebits: 0, expectedCredits: expected, now: now)
+            best = debitRefusal(best, withoutDueOf: debit, t, reservedDebits: 0, expectedCredits: expected)
             if best == worst {
-                let expected = undecided[entry].reservedCredits
-                switch expireDue(debitOf: t, debit, worst, expectedCredits: expected) {
+                switch expireDue(debit, worst.dueSides, by: Timestamp(slots[i].age)) {
                 case .nothing: break
                 case .expired: return true
                 case .waits: return false
@@ -410,7 +413,7 @@ extension Shard {
         if slots[i].peer == id && undecided[entry].openHead == 0 {
             verdict = creditVerdict(t, hashed(t))
             if case .refused(let code) = verdict {
-                switch expireDue(creditOf: t, hashed(t), code) {
+                switch expireDue(creditOf: t, hashed(t), code, by: Timestamp(slots[i].age)) {
                 case .nothing: break
                 case .expired: return true
                 case .waits: verdict = .undecided

@@ -1,12 +1,16 @@
 // Expiry of pending transfers, by the debit account's shard. What is due counts as over from that moment on, wherever it is
 // asked for, though its expiry is recorded a little later, and may have to wait for others:
 //
-//     a read, a cut       as of a time T: leaves out what is due at T (`Ledger.account(_:at:)`)
-//     a refusal           that rests on what is due lets that expire first, and looks again
-//     a chain             likewise, before it says what it has found on an account where that could matter
+//     a read, a cut, a limit   as of a time T: leave out what is due at T (`Ledger.account(_:at:)`)
+//     closed, overflow         what was due when the transfer came expires first; then it is looked at again
 //
-// A transfer that is accepted asks for nothing of this: less money held would not have changed it. What must wait for an
-// expiry holds nothing meanwhile, as the expiry is younger and waits for whoever holds something.
+// A limit needs no expiry, as nothing can bring back what is due at T. Only a post could, and each is judged by a clock that
+// is past T: the debit account's shard has looked at T, or the credit account's has and says so in its vote (an account that
+// limits its credits promises none, so that every post asks it). Whatever was judged before still holds the account.
+//
+// The other two do, as the account's record carries them: it would open for whatever else has closed it meanwhile, or lose a
+// carry. They wait for nothing that became due after they came, or they could wait for ever. What must wait for an expiry
+// holds nothing meanwhile, as the expiry is younger and waits for whoever holds something.
 
 public import SuanpanCore
 internal import SuanpanJournal
@@ -50,7 +54,8 @@ extension Shard {
     /// Expires what is due, some at a time. What lacks room is first in the next turn: all that it lacks comes back soon.
     mutating func expire() {
         var left = Self.expiriesPerStep
-        while left > 0, let due = ledger.nextExpired(now: Timestamp(clock.now)), mayExpire {
+        ledger.turn(now: Timestamp(clock.now))
+        while left > 0, let due = ledger.nextExpired, mayExpire {
             left -= 1
             if expireAtOnce(due) { continue }
             let peer = routing.shard(of: ledger.pending(due).creditAccountID)
@@ -157,75 +162,114 @@ extension Shard {
         return ledger.pending(left).busy - 1
     }
 
+    // MARK: Limits
+
+    /// The debit side's refusal as of now, given that by the account's record: where that is its limit, what is due is left
+    /// out. `created`: the clock has passed what was left out.
+    /// - Parameter e: Of the transfer on the account.
+    @inline(never)
+    mutating func debitRefusal(
+        _ code: ResultCode, withoutDueOf debit: AccountIndex, _ ledger: UInt32, _ e: Effect, _ bounds: UndecidedBounds
+    ) -> ResultCode {
+        guard code == .exceedsCredits, !isFaulty(.holdPastDeadline) else { return code }
+        let time = clock.upcoming
+        let result = self.ledger.debitRefusal(debit, ledger, e, bounds, at: time)
+        if result == .created { clock.observe(time.nanoseconds) }
+        return result
+    }
+
+    /// The same for the credit side.
+    @inline(never)
+    mutating func creditRefusal(
+        _ code: ResultCode, withoutDueOf credit: AccountIndex, _ ledger: UInt32, _ e: Effect, _ bounds: UndecidedBounds
+    ) -> ResultCode {
+        guard code == .exceedsDebits, !isFaulty(.holdPastDeadline) else { return code }
+        let time = clock.upcoming
+        let result = self.ledger.creditRefusal(credit, ledger, e, bounds, at: time)
+        if result == .created { clock.observe(time.nanoseconds) }
+        return result
+    }
+
+    /// Likewise of a transfer that is plain or pending.
+    mutating func debitRefusal(
+        _ code: ResultCode, withoutDueOf debit: AccountIndex, _ t: borrowing Transfer, reservedDebits: UInt128,
+        expectedCredits: UInt128
+    ) -> ResultCode {
+        let bounds = UndecidedBounds(added: reservedDebits, otherPosted: expectedCredits)
+        return debitRefusal(code, withoutDueOf: debit, t.ledger, Effect(debitOf: t), bounds)
+    }
+
+    mutating func creditRefusal(
+        _ code: ResultCode, withoutDueOf credit: AccountIndex, _ t: borrowing Transfer, reservedCredits: UInt128,
+        expectedDebits: UInt128
+    ) -> ResultCode {
+        let bounds = UndecidedBounds(added: reservedCredits, otherPosted: expectedDebits)
+        return creditRefusal(code, withoutDueOf: credit, t.ledger, Effect(creditOf: t), bounds)
+    }
+
     // MARK: Before something is refused
 
     /// Expires what is due of an account on some of its sides. Call it before a refusal that rests on them: one for good must
-    /// not rest on what is over by its timestamp.
+    /// not rest on what was over when it was asked for.
+    /// - Parameter time: When that was. What became due later is not waited for.
     /// - Complexity: O(1) where nothing is due in this shard; else what is due of the account.
-    mutating func expireDue(_ account: AccountIndex, _ sides: DueSides) -> DueOutcome {
+    mutating func expireDue(_ account: AccountIndex, _ sides: DueSides, by time: Timestamp) -> DueOutcome {
         if sides.isEmpty || isFaulty(.holdPastDeadline) { return .nothing }
-        let now = clock.upcoming
-        if ledger.due(of: account, by: now).isDisjoint(with: sides) { return .nothing }
+        guard ledger.isHeldByDue(account, sides, by: time) else { return .nothing }
         var left = Self.expiriesPerStep
-        while let due = ledger.waitingDue(of: account, sides, by: now) {
+        while let due = ledger.waitingDue(of: account, sides, by: time) {
             guard left > 0, mayExpire else { return .waits }
             left -= 1
             if expireAtOnce(due) { continue }
             let peer = routing.shard(of: ledger.pending(due).creditAccountID)
-            let isBegun = beginExpiry(due) { shard, _ in
-                shard.ledger.waitingDue(of: account, sides, by: now) {
-                    peer != shard.id && shard.routing.shard(of: $0) == peer
-                }
-            }
+            let isBegun = beginExpiry(due) { shard, next in shard.waiting(from: next, creditedBy: peer) }
             guard isBegun else { return .waits }
         }
-        if ledger.due(of: account, by: now).isDisjoint(with: sides) { return .expired }
+        guard ledger.isHeldByDue(account, sides, by: time) else { return .expired }
         hurryExpiries(account)
         return .waits
-    }
-
-    /// The same before a plain or pending transfer is refused by its debit account. What fails without all that is due, too,
-    /// waits for nothing: where holds come due all the time it would wait for ever, and all behind it.
-    mutating func expireDue(
-        debitOf t: borrowing Transfer, _ debit: AccountIndex, _ code: ResultCode, expectedCredits: UInt128
-    ) -> DueOutcome {
-        let sides = code.dueSides
-        if sides.isEmpty || isFaulty(.holdPastDeadline) { return .nothing }
-        let now = clock.upcoming
-        if ledger.due(of: debit, by: now).isDisjoint(with: sides) { return .nothing }
-        if ledger.refusesWithoutDue(debit, t, code, expectedCredits: expectedCredits, at: now) { return .nothing }
-        return expireDue(debit, sides)
     }
 
     /// Wakes the shards that must expire what is due of a credit account here: their clocks may not have come so far.
     private mutating func hurryExpiries(_ account: AccountIndex) {
         var shards: UInt64 = 0
-        ledger.forEachDueElsewhere(of: account) { shards |= 1 << UInt64(routing.shard(of: $0).value) }
+        ledger.forSomeDueElsewhere(of: account) { shards |= 1 << UInt64(routing.shard(of: $0).value) }
         for p in 0..<shardCount where shards >> UInt64(p) & 1 == 1 { ask(p, upTo: clock.now) }
     }
 
-    /// The sides of an account whose holds can make a difference to a chain.
-    /// - Parameter balances: Some event takes what an account has left.
-    func sidesThatMatter(_ account: AccountIndex, balances: Bool) -> DueSides {
-        let flags = ledger.flags(account)
-        var sides: DueSides = balances || !ledger.isFarFromOverflow(account) ? [.debits, .credits] : []
-        if flags.contains(.debitsMustNotExceedCredits) { sides.insert(.debits) }
-        if flags.contains(.creditsMustNotExceedDebits) { sides.insert(.credits) }
-        if flags.contains(.closed) { sides.insert(.closing) }
+    // MARK: Chains
+
+    /// The sides of an account on which what is due must have expired before a chain is judged.
+    func sidesThatMatter(_ account: AccountIndex, isModest: Bool) -> DueSides {
+        var sides: DueSides = isModest && ledger.isFarFromOverflow(account) ? [] : [.debits, .credits]
+        if ledger.flags(account).contains(.closed) { sides.insert(.closing) }
         return sides
     }
 
-    /// An account of a chain, here, on which what is due could make a difference to it; it is being expired.
-    mutating func accountHeldByDue(_ chain: ChainReference) -> (AccountIndex, DueSides)? {
+    /// An account of a chain, here, on which what was due when it came could make a difference to it; it is being expired.
+    mutating func accountHeldByDue(_ p: Int, _ chain: ChainReference) -> (AccountIndex, DueSides)? {
         // An expiry, or a freeze.
         if chain.view[0].asked.id.isZero { return nil }
-        let balances = chain.view.balances
+        let isModest = chain.view.isModest
+        let time = Timestamp(participants[p].age)
         for place in 0..<chain.view.accountCount {
             guard let account = accountHere(chain, place) else { continue }
-            let sides = sidesThatMatter(account, balances: balances)
-            if case .waits = expireDue(account, sides) { return (account, sides) }
+            let sides = sidesThatMatter(account, isModest: isModest)
+            if case .waits = expireDue(account, sides, by: time) { return (account, sides) }
         }
         return nil
+    }
+
+    /// An account as a chain finds it: what is due holds nothing. What that keeps closed, or near to the end of its balances,
+    /// is as it stands: `accountHeldByDue` has seen to it.
+    /// - Parameter time: The chain's timestamps are later.
+    mutating func accountForChain(_ account: AccountIndex, isModest: Bool, at time: Timestamp) -> Account {
+        if !isModest || !ledger.isFarFromOverflow(account) || isFaulty(.holdPastDeadline) {
+            return ledger.account(account)
+        }
+        var record = ledger.account(account, at: time)
+        record.flags = ledger.flags(account)
+        return record
     }
 
     // MARK: Before something is shown

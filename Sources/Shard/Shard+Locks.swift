@@ -95,7 +95,7 @@ extension Shard {
             if u != 0 && isTaken(Int(u - 1), for: p, besideCredits: besideCredits) { isFree = false }
         }
         if !isFree && participants[p].state == .lockWaiting { return markCreated(p, chain, besideCredits) }
-        if isFree, let (account, sides) = accountHeldByDue(chain) {
+        if isFree, let (account, sides) = accountHeldByDue(p, chain) {
             if participants[p].state == .lockWaiting { unmark(p) }
             return die(p, undecidedEntry(account), barrier: order + 1, awaiting: sides)
         }
@@ -153,11 +153,15 @@ extension Shard {
                 return journal.end(error)
             }
         }
+        let isModest = chain.view.isModest
+        let time = clock.upcoming
+        clock.observe(time.nanoseconds)
         for place in 0..<chain.view.accountCount {
             let account = chain.view.account(place).id
             guard routing.shard(of: account) == id else { continue }
             if let index = ledger.find(account) {
-                chain.view.setAccount(place, ledger.account(index), index: index)
+                let record = accountForChain(index, isModest: isModest, at: time)
+                chain.view.setAccount(place, record, index: index)
             } else {
                 chain.view.setAbsent(place)
                 holds.append(Hold(id: account, participant: p, kind: .absent))
@@ -191,7 +195,7 @@ extension Shard {
     // MARK: Letting go
 
     /// Tells the coordinator to let go, and to begin again when what has become undecided on the account before `barrier`
-    /// has ended, and nothing is due on the sides `awaited`.
+    /// has ended, and nothing that was due when it came holds the sides `awaited`.
     mutating func die(_ p: Int, _ entry: Int, barrier: UInt64, awaiting awaited: DueSides = []) {
         participants[p].barrier = barrier
         participants[p].awaited = awaited

@@ -70,16 +70,22 @@ extension Shard {
         }
         let reserved = u == 0 ? 0 : undecided[Int(u - 1)].reservedCredits
         let queued = u != 0 && undecided[Int(u - 1)].waitList.head != 0
-        let worst = ledger.creditRefusal(credit, transfer.value, reservedCredits: reserved, expectedDebits: 0)
+        var worst = ledger.creditRefusal(credit, transfer.value, reservedCredits: reserved, expectedDebits: 0)
+        if worst != .created {
+            worst = creditRefusal(
+                worst, withoutDueOf: credit, transfer.value, reservedCredits: reserved, expectedDebits: 0)
+        }
         if worst == .created && !queued {
             // A credit uses none of the account's balances unless they limit it.
             let limited = flags.contains(.creditsMustNotExceedDebits)
             return voteYes(p, limited ? journal.appended : opened)
         }
         let expected = u == 0 ? 0 : undecided[Int(u - 1)].reservedDebits
-        let best = ledger.creditRefusal(credit, transfer.value, reservedCredits: 0, expectedDebits: expected)
+        var best = ledger.creditRefusal(credit, transfer.value, reservedCredits: 0, expectedDebits: expected)
+        best = creditRefusal(
+            best, withoutDueOf: credit, transfer.value, reservedCredits: 0, expectedDebits: expected)
         if best == worst && best != .created {
-            switch expireDue(credit, best.dueSides) {
+            switch expireDue(credit, best.dueSides, by: Timestamp(participants[p].age)) {
             case .nothing: return voteNo(p, best, journal.appended)
             case .expired: return judge(p, transfer, credit)
             case .waits: return die(p, undecidedEntry(credit), barrier: order + 1, awaiting: best.dueSides)
@@ -296,8 +302,8 @@ extension Shard {
         let t = participants[p].transfer.value
         let account = participants[p].account
         let passed = barrierPassed(entry, participants[p].barrier)
-        let worst = ledger.creditRefusal(
-            account, t, reservedCredits: undecided[entry].reservedCredits, expectedDebits: 0)
+        let (worst, best) = creditRefusals(
+            account, t, entry, expectedDebits: passed ? 0 : undecided[entry].reservedDebits)
         if worst == .created {
             Self.remove(p, from: &undecided[entry].waitList, in: &participants)
             if t.flags.contains(.pending) && !hasRoomForPending(1) {
@@ -307,10 +313,8 @@ extension Shard {
             voteYes(p, journal.appended)
             return true
         }
-        let best = ledger.creditRefusal(
-            account, t, reservedCredits: 0, expectedDebits: passed ? 0 : undecided[entry].reservedDebits)
         if best == worst {
-            let outcome = expireDue(account, best.dueSides)
+            let outcome = expireDue(account, best.dueSides, by: Timestamp(participants[p].age))
             if case .expired = outcome { return true }
             Self.remove(p, from: &undecided[entry].waitList, in: &participants)
             if case .waits = outcome {
@@ -327,18 +331,13 @@ extension Shard {
     /// Tells the participants that had to let go to begin again, where what they met has ended.
     mutating func wakeDying(_ entry: Int) {
         var link = undecided[entry].dyingList.head
-        // By the time that `expireDue` goes by: by an earlier one they would be woken to wait again, for ever.
-        var due: DueSides?
         while link != 0 {
             let p = Int(link - 1)
             link = participants[p].next
             guard barrierPassed(entry, participants[p].barrier) else { continue }
-            let awaited = participants[p].awaited
-            if !awaited.isEmpty {
-                let sides = due ?? ledger.due(of: undecided[entry].account, by: clock.upcoming)
-                due = sides
-                if !sides.isDisjoint(with: awaited) { continue }
-            }
+            // By the time that `expireDue` goes by: by another one they would be woken to wait again, for ever.
+            let time = Timestamp(participants[p].age)
+            if ledger.isHeldByDue(undecided[entry].account, participants[p].awaited, by: time) { continue }
             Self.remove(p, from: &undecided[entry].dyingList, in: &participants)
             participants[p].state = .free
             answer(p, .again)

@@ -65,9 +65,12 @@ extension Shard {
         let final = t.completed(by: fact)
         let effect = Effect(debitOf: final, held: fact.amount, heldFlags: fact.flags)
         code = ledger.debitRefusal(debit, final, effect, .none, now: now)
+        if code != .created { code = debitRefusal(code, withoutDueOf: debit, final.ledger, effect, .none) }
         if code != .created {
             // An account closed by what is due is open.
-            if case .nothing = expireDue(debit, code.dueSides) { return .answered(refuse(t, found.identityHash, code)) }
+            if case .nothing = expireDue(debit, code.dueSides, by: clock.upcoming) {
+                return .answered(refuse(t, found.identityHash, code))
+            }
             return try admitAsChain(t, origin)
         }
         // 7
@@ -86,8 +89,9 @@ extension Shard {
         if c != 0 && undecided[Int(c - 1)].lock | undecided[Int(c - 1)].mark != 0 { return try admitAsChain(t, origin) }
         let creditEffect = Effect(creditOf: final, held: fact.amount, heldFlags: fact.flags)
         code = ledger.creditRefusal(credit, final, creditEffect, .none)
+        if code != .created { code = creditRefusal(code, withoutDueOf: credit, final.ledger, creditEffect, .none) }
         if code != .created {
-            if case .nothing = expireDue(credit, code.dueSides) {
+            if case .nothing = expireDue(credit, code.dueSides, by: clock.upcoming) {
                 return .answered(refuse(t, found.identityHash, code))
             }
             return try admitAsChain(t, origin)

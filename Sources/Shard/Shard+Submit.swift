@@ -87,11 +87,16 @@ extension Shard {
             hasOpen = undecided[entry].openHead != 0
         }
         let now = Timestamp(clock.now)
-        let worst = ledger.debitRefusal(debit, t, reservedDebits: reservedDebits, expectedCredits: 0, now: now)
+        var worst = ledger.debitRefusal(debit, t, reservedDebits: reservedDebits, expectedCredits: 0, now: now)
         if worst != .created {
-            let best = ledger.debitRefusal(debit, t, reservedDebits: 0, expectedCredits: reservedCredits, now: now)
+            worst = debitRefusal(
+                worst, withoutDueOf: debit, t, reservedDebits: reservedDebits, expectedCredits: 0)
+        }
+        if worst != .created {
+            var best = ledger.debitRefusal(debit, t, reservedDebits: 0, expectedCredits: reservedCredits, now: now)
+            best = debitRefusal(best, withoutDueOf: debit, t, reservedDebits: 0, expectedCredits: reservedCredits)
             if best == worst {
-                switch expireDue(debitOf: t, debit, worst, expectedCredits: reservedCredits) {
+                switch expireDue(debit, worst.dueSides, by: clock.upcoming) {
                 case .nothing: break
                 case .expired: return try admit(t, origin, found)
                 case .waits: return park(t, origin, hash, debit, peer)
@@ -116,7 +121,7 @@ extension Shard {
         }
         switch creditVerdict(t, found) {
         case .refused(let code):
-            switch expireDue(creditOf: t, found, code) {
+            switch expireDue(creditOf: t, found, code, by: clock.upcoming) {
             case .nothing: return .answered(refuse(t, hash, code))
             case .expired: return try admit(t, origin, found)
             case .waits: return open(t, origin, hash, debit, peer)
@@ -271,29 +276,47 @@ extension Shard {
 
     /// Group 7 for a transfer whose credit account lives here too.
     @inline(__always)
-    func creditVerdict(_ t: borrowing Transfer, _ found: Staged) -> CreditVerdict {
+    mutating func creditVerdict(_ t: borrowing Transfer, _ found: Staged) -> CreditVerdict {
         guard let credit = find(t.creditAccountID, hash: found.creditHash, guess: found.credit) else {
             return isBeingCreated(t.creditAccountID) ? .undecided : .refused(.creditAccountNotFound)
         }
         let u = ledger.undecided(credit)
         if u == 0 {
-            let code = ledger.creditRefusal(credit, t, reservedCredits: 0, expectedDebits: 0)
+            var code = ledger.creditRefusal(credit, t, reservedCredits: 0, expectedDebits: 0)
+            if code == .created { return .accepted(credit) }
+            code = creditRefusal(code, withoutDueOf: credit, t, reservedCredits: 0, expectedDebits: 0)
             return code == .created ? .accepted(credit) : .refused(code)
         }
         let entry = Int(u - 1)
         if undecided[entry].lock | undecided[entry].mark != 0 { return .undecided }
-        let worst = ledger.creditRefusal(
-            credit, t, reservedCredits: undecided[entry].reservedCredits, expectedDebits: 0)
+        let (worst, best) = creditRefusals(credit, t, entry, expectedDebits: undecided[entry].reservedDebits)
         if worst == .created && undecided[entry].waitList.head == 0 { return .accepted(credit) }
-        let best = ledger.creditRefusal(
-            credit, t, reservedCredits: 0, expectedDebits: undecided[entry].reservedDebits)
         return best == worst && best != .created ? .refused(best) : .undecided
     }
 
+    /// A credit's refusal in the worst case and in the best of what is undecided on its account; `created`: it passes.
+    /// - Parameter expectedDebits: Of the best case.
+    mutating func creditRefusals(
+        _ credit: AccountIndex, _ t: borrowing Transfer, _ entry: Int, expectedDebits: UInt128
+    ) -> (worst: ResultCode, best: ResultCode) {
+        let reserved = undecided[entry].reservedCredits
+        var worst = ledger.creditRefusal(credit, t, reservedCredits: reserved, expectedDebits: 0)
+        if worst == .created { return (.created, .created) }
+        worst = creditRefusal(worst, withoutDueOf: credit, t, reservedCredits: reserved, expectedDebits: 0)
+        if worst == .created { return (.created, .created) }
+        let best = ledger.creditRefusal(credit, t, reservedCredits: 0, expectedDebits: expectedDebits)
+        return (
+            worst,
+            creditRefusal(best, withoutDueOf: credit, t, reservedCredits: 0, expectedDebits: expectedDebits)
+        )
+    }
+
     /// Expires what is due of a credit account here, before a refusal that may rest on it.
-    mutating func expireDue(creditOf t: borrowing Transfer, _ found: Staged, _ code: ResultCode) -> DueOutcome {
+    mutating func expireDue(
+        creditOf t: borrowing Transfer, _ found: Staged, _ code: ResultCode, by time: Timestamp
+    ) -> DueOutcome {
         guard let credit = find(t.creditAccountID, hash: found.creditHash, guess: found.credit) else { return .nothing }
-        return expireDue(credit, code.dueSides)
+        return expireDue(credit, code.dueSides, by: time)
     }
 
     /// Records and applies a transfer within this shard.

@@ -142,7 +142,7 @@ struct Participant: BitwiseCopyable {
     var isExpected: Bool
     /// Of a chain that holds its accounts: pending transfers that it may open.
     var opens: UInt8
-    /// Of one that let go: what must not be held by anything due before it begins again.
+    /// Of one that let go: what must not be held by anything that was due at its age before it begins again.
     var awaited: DueSides
 }
 

@@ -50,7 +50,8 @@ private final class Bench {
         for i in 0..<2 { if let fact = ledger.openPendingFact(view[i].asked) { view.setPending(i, fact) } }
         apply()
         time += 100_000_000
-        while let i = ledger.nextExpired(now: Timestamp(time)) {
+        ledger.turn(now: Timestamp(time))
+        while let i = ledger.nextExpired {
             let p = ledger.pending(i)
             let record = LogRecord(expiryOf: p.transfer, kind: .transfer, timestamp: Timestamp(time))
             ledger.apply(record, debit: p.debitIndex, credit: p.creditIndex, position: UInt64(nextID))

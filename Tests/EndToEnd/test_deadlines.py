@@ -128,6 +128,30 @@ class DeadlineTests(unittest.TestCase):
                 self.created(account_id, shops[1], 1)
                 self.assertEqual(self.client.lookup_accounts([account_id])[0]["flags"], 0)
 
+    def test_a_kill_before_the_expiries_are_recorded(self):
+        """Room of two thousand holds is used at their deadline, before their expiries are in the log: that breaks no limit."""
+        holds = 2000
+        server = Server(shards=3, options=["--segment", "1MiB"])
+        self.addCleanup(server.close)
+        self.client = native.Client(*server.native)
+        self.addCleanup(self.client.close)
+        banks, buyers, shops = self.accounts(0, LIMITED, 0)
+        self.created(banks[0], buyers[0], holds)
+        got = self.client.create_transfers([
+            dict(transfer(self.id(), buyers[0], shops[1], 1), flags=native.PENDING, timeout=1)
+            for _ in range(holds)])
+        self.assertEqual(codes(got), [native.CREATED] * holds)
+        self.pass_deadline(max(timestamp for _, timestamp, _ in got))
+        self.created(buyers[0], shops[2], holds)
+        server.kill()
+        found = server.verify()
+        self.assertEqual(found.returncode, 0, found.stderr)
+        server.start()
+        self.client = native.Client(*server.native)
+        self.addCleanup(self.client.close)
+        self.assertEqual(self.move(buyers[0], shops[0], 1)[0], native.EXCEEDS_CREDITS)
+        self.assertEqual(self.shown(buyers[0], shops[1]), [(0, 0)] * 2)
+
     def test_commands_find_it_over_too(self):
         banks, buyers, shops = self.accounts(0, LIMITED, 0)
         resp = Resp(self.server.resp)

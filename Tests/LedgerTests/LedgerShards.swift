@@ -236,7 +236,8 @@ final class LedgerShards {
     func expireDue(now: UInt64) -> [(AccountID, TransferID)] {
         var expired: [(AccountID, TransferID)] = []
         for shard in shards {
-            while let i = shard.ledger.nextExpired(now: Timestamp(now)) {
+            shard.ledger.turn(now: Timestamp(now))
+            while let i = shard.ledger.nextExpired {
                 let p = shard.ledger.pending(i)
                 expire(p, now)
                 expired.append((p.debitAccountID, p.id))

@@ -284,6 +284,96 @@ import Testing
         #expect(stage.nodes[0].shard.ledger.openPendingCount == 0 && stage.nodes[1].shard.ledger.openPendingCount == 0)
     }
 
+    /// Holds of one account come due all the time, faster than their expiries can be recorded over two shards: who asks for
+    /// the room of the first gets it in a few steps, and needs not wait for one moment without any.
+    @Test(arguments: 0..<5) func whoAsksWhileHoldsComeDueIsAnswered(kind: Int) throws {
+        let stage = try stage()
+        let holds: UInt128 = 40
+        let isCredit = kind < 3
+        let a = try stage.account(on: 0, isCredit ? [] : .debitsMustNotExceedCredits, credits: isCredit ? 0 : holds)
+        let c = try stage.account(on: 1, isCredit ? .creditsMustNotExceedDebits : [], debits: isCredit ? holds : 0)
+        let (near, far) = (try stage.account(on: 1), try stage.account(on: 2))
+        for k in 1...holds {
+            var t = stage.transfer(a, c, 1)
+            t.flags = .pending
+            t.timeout = UInt32(k)
+            stage.ask(.transfer(t))
+        }
+        try stage.finish()
+        stage.wait(seconds: 1)
+        var t = stage.transfer(isCredit ? far : a, isCredit ? c : far, 1)
+        var events = [t]
+        switch kind {
+        case 1, 3:
+            t.flags = .linked
+            events = [t, stage.transfer(near, far, 1)]
+        case 2, 4:
+            t.flags = isCredit ? .balancingCredit : .balancingDebit
+            events = [t]
+        default: break
+        }
+        let asked = stage.ask(.transfers(events))
+        // In each step another hold becomes due, and each message goes one way.
+        var steps = 0
+        while stage.code(asked) == nil && steps < 30 {
+            steps += 1
+            stage.wait(seconds: 1)
+            stage.ask(.lookupAccount(near))
+            for i in stage.nodes.indices {
+                for j in stage.nodes.indices where i != j { try stage.deliver(j, i) }
+                try stage.sync(i)
+            }
+        }
+        #expect(stage.code(asked) == .created && steps < 10, "kind \(kind): \(steps) steps")
+        let (debit, credit) = (stage.ask(.lookupAccount(a)), stage.ask(.lookupAccount(c)))
+        stage.wait(seconds: Int(holds))
+        for _ in 0..<4 { try stage.finish() }
+        #expect(stage.balances(isCredit ? credit : debit) == (isCredit ? [holds, 1] : [1, holds]))
+        #expect(stage.isQuiet)
+    }
+
+    /// An account that is closed by one of many that are due is open once that one has expired.
+    @Test func whatClosesAnAccountGoesFirst() throws {
+        let stage = try stage()
+        let a = try stage.account(on: 0)
+        let b = try stage.account(on: 1)
+        let other = try stage.account(on: 2)
+        for k in 0..<300 {
+            var t = stage.transfer(a, b, 1)
+            t.flags = .pending
+            t.timeout = 1
+            stage.ask(.transfer(t))
+            if k % 100 == 99 { try stage.finish() }
+        }
+        try hold(stage, a, b, 1, .closingDebit)
+        stage.wait(seconds: 1)
+        let paid = stage.ask(.transfer(stage.transfer(a, other, 1)))
+        try stage.finish()
+        #expect(stage.code(paid) == .created)
+        for _ in 0..<8 { try stage.finish() }
+        #expect(stage.isQuiet && stage.nodes[0].shard.ledger.openPendingCount == 0)
+    }
+
+    /// A post of another hold of the account, which holds more than it has while an expiry is not recorded.
+    @Test(arguments: [0, 1]) func aPostPassesWhileAnExpiryIsNotRecorded(creditShard: Int) throws {
+        let stage = try stage()
+        let a = try stage.account(on: 0, .debitsMustNotExceedCredits, credits: 10)
+        let (b, near) = (try stage.account(on: 1), try stage.account(on: creditShard))
+        var kept = stage.transfer(a, near, 5)
+        kept.flags = .pending
+        stage.ask(.transfer(kept))
+        try hold(stage, a, b, 5)
+        let paid = stage.ask(.transfer(stage.transfer(a, near, 5)))
+        var post = stage.transfer(a, near, 5)
+        post.flags = .postPending
+        post.pendingID = kept.id
+        let posted = stage.ask(.transfer(post))
+        let hopeless = stage.ask(.transfer(stage.transfer(a, near, 1)))
+        try stage.finish()
+        #expect([paid, posted, hopeless].map { stage.code($0) } == [.created, .created, .exceedsCredits])
+        #expect(stage.isQuiet)
+    }
+
     /// The only credit with the peer is taken by what then waits for an expiry that needs one too: it has one of its own.
     @Test func whoWaitsForAnExpiryLeavesItRoom() throws {
         let stage = try stage(bounds: ShardBounds(slots: 8, openPerPeer: 1, redoPerPeer: 64))
