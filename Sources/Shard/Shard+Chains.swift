@@ -97,6 +97,8 @@ extension Shard {
             scratch.setPending(i, try pendingFact(t))
         }
         let time = clock.upcoming
+        // What is left out by that time is expired by all that follows.
+        clock.observe(time.nanoseconds)
         let isModest = scratch.isModest
         for place in 0..<scratch.accountCount {
             guard let index = ledger.find(scratch.account(place).id) else { continue }
