@@ -18,6 +18,8 @@ public import SuanpanCore
     public var known: EventResult
     /// Of a post or void: what is known of the transfer it names. One that is opened in the chain itself is not meant.
     public var pending: PendingFact
+    /// The same as its coordinator knew it before it asked the shards concerned, where it was open: theirs to read.
+    public var given: PendingFact
     /// After the evaluation.
     public var result: EventResult
     /// Places of its accounts. The credit account of a post or void that leaves it out has one once `pending` is set, or
@@ -54,6 +56,8 @@ public struct ChainView: ~Copyable {
     @usableFromInline var placeCount = 0
     /// The events are accounts to be created, seen as transfers; `AccountChain` judges them.
     public private(set) var isOfAccounts = false
+    /// The shards concerned may reserve what it needs: see `give`.
+    public internal(set) var mayReserve = false
 
     static var noPlace: UInt16 { .max }
 
@@ -134,6 +138,7 @@ public struct ChainView: ~Copyable {
         events[i].final = t
         events[i].known = EventResult(.created)
         events[i].pending = PendingFact(.notFound)
+        events[i].given = PendingFact(.notFound)
         events[i].result = EventResult(.created)
         events[i].debitPlace = place(of: isOfAccounts ? AccountID(t.id.value) : t.debitAccountID)
         let hasCredit = !isOfAccounts && !t.creditAccountID.isZero

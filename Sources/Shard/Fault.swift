@@ -32,6 +32,12 @@ public enum Fault: UInt8, CaseIterable, Sendable {
     case forgetOpenIDs
     /// A chain's accounts are free once its shard has voted.
     case unlockBeforeCommit
+    /// A chain reserves nothing of what it needs.
+    case reserveNothing
+    /// An id that a reserved chain is deciding is not looked for.
+    case forgetChainIDs
+    /// A read does not wait for chains that have reserved.
+    case readReserved
     /// An expiry does not ask who holds its accounts.
     case expireWithoutLock
     /// Of a committed chain only the first leg is applied.

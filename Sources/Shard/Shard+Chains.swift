@@ -77,7 +77,8 @@ extension Shard {
         if u == 0 { return true }
         let entry = Int(u - 1)
         return undecided[entry].openHead | undecided[entry].parkedHead | undecided[entry].lock | undecided[entry].mark
-            | undecided[entry].creditList.head | undecided[entry].waitList.head == 0
+            | undecided[entry].creditList.head | undecided[entry].waitList.head | undecided[entry].reservations.head
+            == 0
     }
 
     // MARK: At once
@@ -200,7 +201,8 @@ extension Shard {
             for i in 0..<scratch.count { chain.view.add(scratch[i].asked) }
         }
         // A post or void of a transfer that is open here: its credit account is known.
-        for i in 0..<chain.view.count where kind == .transfers && chain.view[i].asked.flags.resolves {
+        let resolves = kind == .transfers || isExpiry
+        for i in 0..<chain.view.count where resolves && chain.view[i].asked.flags.resolves {
             if let fact = ledger.openPendingFact(chain.view[i].asked) { chain.view.setPending(i, fact) }
         }
         chains[c] = Chain(
@@ -288,6 +290,7 @@ extension Shard {
         chains[c].state = .locking
         chains[c].outstanding = 0
         chains[c].lacksRoom = false
+        chainPool[c].view.give(mayReserve: chains[c].kind == .transfers || chains[c].kind == .expiry)
         eachSlot(c) { shard, slot in
             shard.slots[Int(slot)].state = .preparing
             shard.chains[c].outstanding += 1
@@ -390,7 +393,7 @@ extension Shard {
             return letGo(c, .ending)
         case .expiry:
             chains[c].isAnswered = true
-            for i in 0..<chain.view.count where chain.view[i].pending.state != .open {
+            for i in 0..<chain.view.count where ledger.openPendingFact(chain.view[i].asked) == nil {
                 giveBackExpiries(c)
                 return letGo(c, .ending)
             }

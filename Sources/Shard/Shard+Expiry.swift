@@ -158,8 +158,10 @@ extension Shard {
         if ledger.pending(due).busy == 0 && !expireAtOnce(due) && !(mayExpire && beginExpiry(due, { _, _ in nil })) {
             return nil
         }
-        guard let left = ledger.findPending(debit, named), ledger.pending(left).busy != 0 else { return nil }
-        return ledger.pending(left).busy - 1
+        guard let left = ledger.findPending(debit, named) else { return nil }
+        let busy = ledger.pending(left).busy
+        // A reserved chain ends first, and then its hold is looked at again.
+        return busy == 0 || busy == PendingTransfer.isReserved ? nil : busy - 1
     }
 
     // MARK: Limits

@@ -34,6 +34,7 @@ extension Shard {
             let debit = chain.view[i].asked.debitAccountID
             if isHeld(debit) { return dieBehindHold(p) }
         }
+        if reserve(p, chain) { return }
         let besideCredits = goesBesideCredits(chain)
         for place in 0..<chain.view.accountCount {
             guard let account = accountHere(chain, place) else {
@@ -71,6 +72,7 @@ extension Shard {
     /// Something on the account stands before the participant's lock.
     private func isTaken(_ entry: Int, for p: Int, besideCredits: Bool) -> Bool {
         if undecided[entry].openHead | undecided[entry].waitList.head != 0 { return true }
+        if undecided[entry].reservations.head != 0 { return true }
         if !besideCredits && undecided[entry].creditList.head != 0 { return true }
         if undecided[entry].lock != 0 { return true }
         let mark = undecided[entry].mark
@@ -235,7 +237,9 @@ extension Shard {
         }
     }
 
-    private mutating func unlock(_ p: Int) {
+    /// Lets go of everything that the chain holds here.
+    private mutating func letGo(_ p: Int) {
+        if participants[p].state == .chainReserved { return endReservations(p) }
         freeAccounts(p)
         pendingsUnderWay -= Int(participants[p].opens)
         participants[p].opens = 0
@@ -278,14 +282,14 @@ extension Shard {
         let peer = ShardID(message.from)
         let chain = reference(p)
         switch participants[p].state {
-        case .locked:
+        case .locked, .chainReserved:
             if let code = ResultCode(rawValue: message.rawCode), code != .created {
                 let t = chain.view[Int(message.index)].asked
                 _ = refuse(t, ledger.identityHash(t.debitAccountID, t.id), code)
-                unlock(p)
+                letGo(p)
                 return releaseQueue.append(DelayedRelease(slot: message.slot, peer: peer, lsn: journal.appended))
             }
-            unlock(p)
+            letGo(p)
         case .lockWaiting:
             unmark(p)
             participants[p].state = .free
@@ -315,6 +319,8 @@ extension Shard {
         peers[from].applied = message.sequence
         let chain = reference(p)
         let isInCut = isInCut(time: message.time, message.sequence, from: from)
+        let isReserved = participants[p].state == .chainReserved
+        if isReserved { showToReads(reserved: p, time: message.time, adding: false) }
         var last = 0
         for i in 0..<chain.view.count where isHere(chain, i) { last = i }
         let kind: RecordKind = chain.view.count == 1 ? .credit : .leg
@@ -323,9 +329,10 @@ extension Shard {
             if i == last { record.flags.remove(.chainContinues) } else { record.flags.insert(.chainContinues) }
             apply(record, isInCut: isInCut)
         }
+        if isReserved { showToReads(reserved: p, time: message.time, adding: true) }
         peers[from].appliedLSN = journal.appended.value
         failpoint(.credited)
-        unlock(p)
+        letGo(p)
     }
 
     private func isHere(_ chain: ChainReference, _ i: Int) -> Bool {

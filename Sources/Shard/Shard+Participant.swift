@@ -115,6 +115,7 @@ extension Shard {
         participants[p].voteSent = false
         participants[p].recordFlags = []
         participants[p].opens = 0
+        participants[p].reservations = 0
         participants[p].chain = 0
         participants[p].awaited = []
         return p
@@ -145,7 +146,7 @@ extension Shard {
         case .dyingBehindHold:
             forgetHeldBack(p)
             participants[p].state = .free
-        case .locked, .lockWaiting, .dyingBehindSlot: return releaseChain(message, p)
+        case .chainReserved, .locked, .lockWaiting, .dyingBehindSlot: return releaseChain(message, p)
         }
         if participants[p].state != .free {
             participants[p].state = .free
@@ -158,7 +159,7 @@ extension Shard {
     mutating func commit(_ message: Message) {
         let from = Int(message.from)
         let p = Int(message.slot) + from * slotCount
-        if participants[p].state == .locked { return commitChain(message, p) }
+        if participants[p].chain != 0 { return commitChain(message, p) }
         clock.observe(message.time)
         commit(p, message.sequence, from)
     }
@@ -265,7 +266,7 @@ extension Shard {
             // Let go in the meantime, and perhaps in use again: nothing to say.
             let isCurrent =
                 participants[p].state == .reserved || participants[p].state == .refusing
-                || participants[p].state == .locked
+                || participants[p].state == .locked || participants[p].state == .chainReserved
             guard isCurrent, participants[p].order == v.order else { continue }
             sendVote(p, v.rawCode)
         }
@@ -291,6 +292,12 @@ extension Shard {
                 if participants[Int(link - 1)].age < age { return true }
                 link = participants[Int(link - 1)].next
             }
+        }
+        link = undecided[entry].reservations.head
+        while link != 0 {
+            let reservation = reservations[link]
+            if participants[Int(reservation.participant)].age < age { return true }
+            link = reservation.next
         }
         return false
     }

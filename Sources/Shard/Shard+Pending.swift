@@ -54,6 +54,11 @@ extension Shard {
             let before = undecided[entry].openHead | undecided[entry].parkedHead
             if before | undecided[entry].lock | undecided[entry].mark != 0 { return try admitAsChain(t, origin) }
         }
+        if u != 0, let held = ledger.findPending(t.debitAccountID, t.pendingID),
+            ledger.pending(held).busy == PendingTransfer.isReserved
+        {
+            return try admitAsChain(t, origin)
+        }
         let hash = found.pendingHash != 0 ? found.pendingHash : ledger.identityHash(t.debitAccountID, t.pendingID)
         guard let fact = ledger.openPendingFact(t, hash: hash), !fact.isExpired(at: now), !fact.flags.closes else {
             return try admitAsChain(t, origin)
@@ -102,7 +107,7 @@ extension Shard {
     }
 
     /// The way of a chain, for one event.
-    private mutating func admitAsChain(_ t: borrowing Transfer, _ origin: Origin) throws(JournalError) -> Submission {
+    mutating func admitAsChain(_ t: borrowing Transfer, _ origin: Origin) throws(JournalError) -> Submission {
         scratch.begin()
         scratch.add(copy t)
         return try submitScratch(1, origin)

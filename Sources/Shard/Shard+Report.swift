@@ -22,7 +22,8 @@ extension Shard {
             lines.append(
                 "account \(ledger.account(u.account).id.value): open \(u.openHead), parked \(u.parkedHead), "
                     + "credits \(u.creditList.head), waiting \(u.waitList.head), dying \(u.dyingList.head), "
-                    + "lock \(u.lock), mark \(u.mark), reads \(u.readHead), standing \(ledger.standing(u.account))")
+                    + "reserved \(u.reservations.head), lock \(u.lock), mark \(u.mark), reads \(u.readHead), standing \(ledger.standing(u.account))"
+            )
         }
         return lines.map { "\n    " + $0 }.joined()
     }

@@ -133,6 +133,8 @@ extension Shard {
         if open != 0 && slots[Int(open - 1)].order < barrier { return false }
         let credit = undecided[entry].creditList.head
         if credit != 0 && participants[Int(credit - 1)].order < barrier { return false }
+        let reserved = undecided[entry].reservations.head
+        if reserved != 0 && reservations[reserved].order < barrier { return false }
         let lock = undecided[entry].lock
         if lock != 0 && participants[Int(lock - 1)].order < barrier { return false }
         let mark = undecided[entry].mark
@@ -193,6 +195,12 @@ extension Shard {
             }
             let credit = undecided[entry].creditList.head
             if credit != 0 && participants[Int(credit - 1)].order < readGroups[entry].barrier { return }
+            let reserved = undecided[entry].reservations.head
+            if reserved != 0 && reservations[reserved].order < readGroups[entry].barrier
+                && !isFaulty(.readReserved)
+            {
+                return
+            }
             var waiter: UInt32
             repeat {
                 waiter = undecided[entry].readHead
@@ -230,7 +238,7 @@ extension Shard {
         guard undecided[entry].openHead == 0, undecided[entry].parkedHead == 0,
             undecided[entry].creditList.head == 0, undecided[entry].waitList.head == 0,
             undecided[entry].dyingList.head == 0, undecided[entry].readHead == 0, !undecided[entry].isDirty,
-            undecided[entry].lock | undecided[entry].mark == 0
+            undecided[entry].lock | undecided[entry].mark | undecided[entry].reservations.head == 0
         else { return }
         invariant(
             undecided[entry].reservedDebits == 0 && undecided[entry].reservedCredits == 0,

@@ -52,6 +52,8 @@ extension Shard {
             wait(for: .slot(slot), .transfer, t, origin)
             return .deferred
         }
+        // A chain is deciding it: that ends first.
+        if chainIdentities.contains(hash), !isFaulty(.forgetChainIDs) { return try admitAsChain(t, origin) }
         do throws(JournalError) {
             if let known = try rememberedAnswer(hash, t, waits: false) { return .answered(known) }
         } catch {
@@ -189,7 +191,8 @@ extension Shard {
             return .deferred
         }
         let isLocked = undecided[entry].lock != 0
-        if undecided[entry].creditList.head == 0 && !isLocked && !mayMiss { return .found(shown(index)) }
+        let isReserved = undecided[entry].reservations.head != 0 && !isFaulty(.readReserved)
+        if undecided[entry].creditList.head == 0 && !isReserved && !isLocked && !mayMiss { return .found(shown(index)) }
         let waiter = makeWaiter(.accountRead, Self.readKey(account), origin)
         appendRead(entry, waiter)
         if undecided[entry].readGroupTail == 0 && !isLocked {
@@ -214,10 +217,12 @@ extension Shard {
             let u = ledger.undecided(index)
             if u != 0 && undecided[Int(u - 1)].lock != 0 { return true }
         }
-        guard openIdentityCount > 0 else { return false }
+        guard openIdentityCount > 0 || chainIdentities.count > 0 else { return false }
+        let hash = ledger.identityHash(debit, id)
+        if chainIdentities.contains(hash) { return true }
         var key = Self.readKey(debit)
         key.id = id
-        return openSlot(ledger.identityHash(debit, id), key) != nil
+        return openSlot(hash, key) != nil
     }
 
     /// A look-up's key: an account, seen as the debit account of a transfer.

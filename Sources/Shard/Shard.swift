@@ -41,6 +41,8 @@ public struct ShardStatistics: BitwiseCopyable, Sendable {
     public var announced: UInt64 = 0
     public var announcedPending: UInt64 = 0
     public var revocations: UInt64 = 0
+    /// Votes on chains by reservation.
+    public var reserved: UInt64 = 0
     public var waits: UInt64 = 0
     public var restarts: UInt64 = 0
     public var redone: UInt64 = 0
@@ -167,6 +169,10 @@ public struct Shard: ~Copyable {
     /// By entry.
     var readGroups: FixedArray<ReadGroup>
     var freeUndecided: FreeList
+    /// What chains have reserved, and the identities that they are deciding: see `Shard+Reserving`.
+    var reservations: ReservationTable
+    var chainIdentities: ChainIdentities
+    var reserving = Reserving()
     var waiters: FixedArray<Waiter>
     var freeWaiters: FreeList
     /// The place of the last reservation.
@@ -316,6 +322,8 @@ public struct Shard: ~Copyable {
         undecided = FixedArray(count: entries)
         readGroups = FixedArray(count: entries)
         freeUndecided = FreeList(count: entries)
+        reservations = ReservationTable(count: entries)
+        chainIdentities = ChainIdentities(count: 1 << 13)
         standingVotes = StandingVotes(count: bounds.standingVotes)
         pairPlaces = places
         decidedSlots = FixedArray(count: places.perPeer * count)

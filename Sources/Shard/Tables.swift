@@ -110,6 +110,8 @@ enum ParticipantState: UInt8, BitwiseCopyable {
     case dying
 
     // Of a chain. What it is about is its accounts here, all of them.
+    /// Has reserved what it needs of its accounts; the vote waits for what it read to be durable, or has been sent.
+    case chainReserved
     /// Holds its accounts alone; the vote waits for what it read to be durable, or has been sent.
     case locked
     /// Waits for younger ones on its accounts, marked there: those that come later queue behind it.
@@ -142,6 +144,8 @@ struct Participant: BitwiseCopyable {
     var isExpected: Bool
     /// Of a chain that holds its accounts: pending transfers that it may open.
     var opens: UInt8
+    /// Of a chain that has reserved: the first of its reservations, plus 1.
+    var reservations: UInt32
     /// Of one that let go: what must not be held by anything that was due at its age before it begins again.
     var awaited: DueSides
 }
@@ -158,6 +162,8 @@ struct UndecidedAccount: BitwiseCopyable {
     var reservedDebits: UInt128
     var reservedCredits: UInt128
     var account: AccountIndex
+    /// What chains have reserved.
+    var reservations: ReservationList
     /// Slots that hold a debit, in the order of reservation.
     var openHead: UInt32
     var openTail: UInt32

@@ -14,6 +14,7 @@
         case unlockBeforeCommit, expireWithoutLock, applyChainInPart
         case keepStandingVotes, keepPromises
         case holdPastDeadline
+        case reserveNothing, forgetChainIDs, readReserved
         case cutThoughLate, cutWithoutLanes, cutWithLaterCommits, cutBeforeDurable
         // Rules of what surrounds it.
         case answerAtOnceBeforeDurable, skipRedo, redoAgain, ignoreFailedWrite
@@ -52,6 +53,16 @@
                 options.visitsMax = 50
             case .unlockBeforeCommit, .applyChainInPart, .expireWithoutLock, .holdPastDeadline:
                 options.isPlain = false
+            case .reserveNothing, .forgetChainIDs, .readReserved:
+                options.isPlain = false
+                options.isContended = false
+                options.isSelling = true
+                options.isSteady = false
+                options.isBulk = false
+                options.isLaneSlow = false
+                options.crashes = 0
+                options.eventsMax = 100
+                options.looks = self == .readReserved ? 40 : 0
             case .keepStandingVotes, .keepPromises:
                 options.isPlain = false
                 options.isContended = false

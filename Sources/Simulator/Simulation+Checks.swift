@@ -106,6 +106,7 @@ extension Simulation {
         coverage.crossings += Int(s.crossings)
         coverage.announced += Int(s.announced)
         coverage.announcedPending += Int(s.announcedPending)
+        coverage.reserved += Int(s.reserved)
         coverage.revocations += Int(s.revocations)
         coverage.waits += Int(s.waits)
         coverage.restarts += Int(s.restarts)

@@ -42,6 +42,8 @@ struct SimulationOptions {
     var isPlain: Bool?
     /// Nearly all are plain credits to accounts that take any.
     var isSteady: Bool?
+    /// Chains, many of them about the same few accounts.
+    var isSelling: Bool?
     /// Long chains and requests.
     var isBulk: Bool?
     /// Percent of questions that look at accounts.
@@ -200,6 +202,7 @@ final class Simulation {
         workload.isContended = options.isContended ?? (contended && !steady)
         workload.isPlain = options.isPlain ?? plain
         // Canaries, which choose whether it is steady, are seen by seeds without.
+        workload.isSelling = options.isSelling ?? (options.seed % 5 == 3 && !workload.isPlain && !steady)
         workload.isReserving = steady && options.isSteady == nil && !workload.isPlain && options.seed & 1 == 0
         workload.hasWhales = dice.chance(15) && !workload.isContended && !steady
         workload.hot = dice.between(0, 80)

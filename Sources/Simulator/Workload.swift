@@ -14,6 +14,8 @@ struct Workload {
     var isSteady = false
     /// Of these, a good part pending, and posted or voided.
     var isReserving = false
+    /// A sale: holds, and chains that post one and take a fee, or pass money on; many of them about the same few accounts.
+    var isSelling = false
     /// Chains of accounts are created too.
     var chainsAccounts = false
     /// Percent of choices that fall on the first two accounts.
@@ -48,15 +50,7 @@ struct Workload {
         for i in 0..<count {
             // The first two live apart, where there is more than one shard.
             let shard = i < 2 || isSteady ? i % routing.shardCount : dice.below(routing.shardCount)
-            let flags: AccountFlags =
-                switch isContended ? dice.between(6, 16) : dice.below(limits) {
-                case 0..<8: []
-                case 8..<(isContended ? 10 : 13): .debitsMustNotExceedCredits
-                case 8..<17: .creditsMustNotExceedDebits
-                case 17: .closed
-                case 18: .debitsFrozen
-                default: .creditsFrozen
-                }
+            let flags = isSelling ? sellersFlags(&dice) : flags(&dice, limits)
             var account = Account(
                 id: accountID(shard), ledger: !isContended && !isSteady && !isBulk && dice.chance(6) ? 2 : 1, code: 1,
                 flags: flags, userData64: UInt64(dice.below(2)))
@@ -68,12 +62,28 @@ struct Workload {
         while routing.shard(of: bank.id).index != 0 { bank.id.value += 1 }
     }
 
+    private func flags(_ dice: inout Dice, _ limits: Int) -> AccountFlags {
+        switch isContended ? dice.between(6, 16) : dice.below(limits) {
+        case 0..<8: []
+        case 8..<(isContended ? 10 : 13): .debitsMustNotExceedCredits
+        case 8..<17: .creditsMustNotExceedDebits
+        case 17: .closed
+        case 18: .debitsFrozen
+        default: .creditsFrozen
+        }
+    }
+
+    private func sellersFlags(_ dice: inout Dice) -> AccountFlags {
+        dice.pick([[], .debitsMustNotExceedCredits, .debitsMustNotExceedCredits, .creditsMustNotExceedDebits])
+    }
+
     // MARK: Questions
 
     mutating func question(_ dice: inout Dice) -> Question {
         if chainsAccounts && dice.chance(4) { return .accounts(accountChain(&dice)) }
         if dice.chance(looks) { return dice.chance(70) ? .lookupAccount(someAccount(&dice)) : cut(&dice) }
         if dice.chance(freezes) { return freeze(&dice) }
+        if isSelling && dice.chance(80) { return .transfers(dice.chance(65) ? sale(&dice) : [hold(&dice)]) }
         if isSteady && dice.chance(88) { return .transfers(transfers(&dice, debit: nil)) }
         switch dice.below(100) {
         case 0..<(isContended ? 85 : 55): return .transfers(transfers(&dice, debit: nil))
@@ -239,6 +249,70 @@ struct Workload {
             t.amount = dice.chance(85) ? Amount(held.amount.value / UInt128(dice.between(1, 2))) : Amount(9)
         }
         if dice.chance(3) { t.debitAccountID = someAccount(&dice) }
+        return t
+    }
+
+    /// A transfer of a sale, often pending, now and then the same again.
+    private mutating func hold(_ dice: inout Dice) -> Transfer {
+        if !used.isEmpty && dice.chance(12) {
+            let again = dice.pick(Array(used.suffix(6)))
+            return dice.chance(70) ? again : changed(&dice, again)
+        }
+        var t = transfer(pool[0].id, pool[0].id, UInt128(dice.pick([1, 2, 3, 5])))
+        t.debitAccountID = someAccount(&dice, isSound: true)
+        repeat { t.creditAccountID = dice.pick(pool).id } while t.creditAccountID == t.debitAccountID
+        if dice.chance(60) {
+            t.flags = .pending
+            t.timeout = dice.pick([0, 0, 0, 1])
+            reserved.append(t)
+        }
+        used.append(t)
+        return t
+    }
+
+    /// A chain of a sale: a hold is posted, or voided, and a fee taken; or money goes on, or comes back.
+    private mutating func sale(_ dice: inout Dice) -> [Transfer] {
+        if !usedChains.isEmpty && dice.chance(8) { return dice.pick(usedChains) }
+        var chain: [Transfer] = []
+        if !reserved.isEmpty && dice.chance(60) {
+            let held = dice.pick(Array(reserved.suffix(8)))
+            chain.append(dice.chance(90) ? resolvingSoundly(&dice, held) : resolving(&dice, held))
+            chain.append(passingOn(&dice, held.creditAccountID))
+        } else {
+            for _ in 0..<dice.pick([2, 2, 3, 4]) {
+                let from = chain.last.map { dice.chance(60) ? $0.creditAccountID : $0.debitAccountID }
+                chain.append(passingOn(&dice, from ?? someAccount(&dice, isSound: true)))
+            }
+            // One of its ids was seen before, or is another's.
+            if !used.isEmpty && dice.chance(6) { chain[dice.below(chain.count)].id = dice.pick(used).id }
+        }
+        for k in chain.indices.dropLast() { chain[k].flags.insert(.linked) }
+        for t in chain where dice.chance(30) {
+            used.append(t)
+            used[used.count - 1].flags.remove(.linked)
+        }
+        usedChains.append(chain)
+        return chain
+    }
+
+    private mutating func passingOn(_ dice: inout Dice, _ from: AccountID) -> Transfer {
+        var t = transfer(from, from, UInt128(dice.pick([1, 1, 2, 3])))
+        repeat { t.creditAccountID = dice.pick(pool).id } while t.creditAccountID == from
+        if dice.chance(10) {
+            t.flags = .pending
+            reserved.append(t)
+        }
+        return t
+    }
+
+    private mutating func resolvingSoundly(_ dice: inout Dice, _ held: Transfer) -> Transfer {
+        var t = transfer(held.debitAccountID, held.creditAccountID, .max)
+        if dice.chance(50) { t.creditAccountID = AccountID(0) }
+        t.pendingID = held.id
+        t.flags = dice.chance(75) ? .postPending : .voidPending
+        t.ledger = 0
+        t.code = 0
+        if dice.chance(30) { t.amount = Amount(held.amount.value / UInt128(dice.between(1, 2))) }
         return t
     }
 

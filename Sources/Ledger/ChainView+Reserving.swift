@@ -1,0 +1,40 @@
+// Which chains may be reserved, and what their events do: from what the coordinator has written before it asked, so that
+// every shard can judge its own accounts alone.
+
+public import SuanpanCore
+
+extension ChainView {
+    /// Says that the shards are about to be asked: what is known of the transfers that are posted or voided is given to all.
+    /// - Parameter mayReserve: False for what must have its accounts alone, whatever its events.
+    public mutating func give(mayReserve: Bool) {
+        self.mayReserve = mayReserve && !isOfAccounts
+        guard self.mayReserve else { return }
+        for i in 0..<eventCount where !isReservable(i) { self.mayReserve = false }
+    }
+
+    /// An event whose effects are known before any shard has looked.
+    private mutating func isReservable(_ i: Int) -> Bool {
+        let t = events[i].asked
+        if t.flags.balances || t.flags.closes { return false }
+        // Only the last event of a view can be one that its own fields refuse; an expiry has no id.
+        if i + 1 == eventCount && !t.id.isZero && t.refusalByRequest() != .created { return false }
+        guard t.flags.resolves else { return true }
+        if events[i].pending.state == .open { events[i].given = events[i].pending }
+        let isKnown = events[i].given.state == .open && events[i].creditPlace != Self.noPlace
+        return isKnown && !events[i].given.flags.closes && openedInChain(i) == nil
+    }
+
+    /// What an event of a chain that may be reserved does on its two sides, once it is accepted; nil: it will not be, by what
+    /// was known when the shards were asked.
+    public func effects(_ i: Int, now: Timestamp) -> (ledger: UInt32, debit: Effect, credit: Effect)? {
+        let t = events[i].asked
+        guard t.flags.resolves else { return (t.ledger, Effect(debitOf: t), Effect(creditOf: t)) }
+        let held = events[i].given
+        if !t.id.isZero && t.pendingRefusal(held, now: now) != .created { return nil }
+        let final = t.completed(by: held)
+        return (
+            final.ledger, Effect(debitOf: final, held: held.amount, heldFlags: held.flags),
+            Effect(creditOf: final, held: held.amount, heldFlags: held.flags)
+        )
+    }
+}
