@@ -59,12 +59,12 @@ public enum Load {
                 })
         }
         var before = status
-        let countedAtFirst = status.transfers
+        let funded = (status.transfers ?? 0) + UInt64(book.customers)
         while control.ready.load(ordering: .relaxed) < plan.threads {
             if interrupts.wait(milliseconds: 2) { control.raiseStop(to: 2) }
         }
         if control.stopping == 0 {
-            before = try setup.status()
+            before = try setup.status(counting: funded)
             control.startAt.store(System.now + 2_000_000, ordering: .relaxed)
         }
         while control.results.withLock({ $0.count }) < plan.threads {
@@ -80,28 +80,14 @@ public enum Load {
         if results.contains(where: { $0.failure != nil }) {
             return LoadReport(plan, book, results, rows: rows, before: before, after: nil)
         }
-        var report = LoadReport(plan, book, results, rows: rows, before: before, after: try setup.status())
-        if let countedAtFirst {
-            try check(&report, least: countedAtFirst + UInt64(book.customers) + report.transfers, &setup)
+        // Others may have sent it more.
+        let least = funded + results.reduce(0) { $0 + $1.transfersCreated }
+        let after = try setup.status(counting: least)
+        var report = LoadReport(plan, book, results, rows: rows, before: before, after: after)
+        if let counted = after.transfers, counted < least {
+            report.failure = report.failure ?? .lost(counted: counted, acknowledged: least)
         }
         return report
-    }
-
-    /// What the server has counted; it tells so a few times a second.
-    private static let countPatienceNanoseconds: UInt64 = 2_000_000_000
-
-    /// Looks whether the server has counted what it acknowledged, the funding too; others may have sent it more.
-    private static func check(
-        _ report: inout LoadReport, least: UInt64, _ setup: inout Setup
-    ) throws(LoadError) {
-        let end = System.now + countPatienceNanoseconds
-        while let counted = try setup.status().transfers, counted < least {
-            if System.now > end {
-                report.failure = report.failure ?? .lost(counted: counted, acknowledged: least)
-                return
-            }
-            System.sleep(milliseconds: 20)
-        }
     }
 
     private static func shardMap(

@@ -168,7 +168,7 @@ public struct LoadReport: Sendable, Encodable {
         unit = plan.sale == nil ? "transfers" : "purchases"
         accepted = codes[Int(ResultCode.created.rawValue)]
         purchases = plan.sale.map { Self.purchases($0, results) }
-        let created = plan.sale == nil ? accepted : sum { $0.created.reduce(0, +) }
+        let created = sum(\.transfersCreated)
         transfers = created
         exists = codes[Int(ResultCode.exists.rawValue)]
         busy = codes[Int(ResultCode.busy.rawValue)]

@@ -46,6 +46,8 @@ struct ThreadResult: Sendable {
     /// Of purchases, by step: transfers created, and latencies from the sending.
     var created = [UInt64](repeating: 0, count: PurchaseStep.allCases.count)
     var steps: [Latencies] = []
+    /// Transfers that were created.
+    var transfersCreated: UInt64 { steps.isEmpty ? codes[Int(ResultCode.created.rawValue)] : created.reduce(0, +) }
     var offered: UInt64 = 0
     var errors: UInt64 = 0
     /// Due, but not sent when the run ended.

@@ -152,6 +152,21 @@ struct Setup: ~Copyable {
         }
     }
 
+    /// A core publishes what it has counted and used a few times a second, and before it sleeps: soon after the last reply.
+    private static let publishMilliseconds: UInt32 = 20
+    private static let countPatienceNanoseconds: UInt64 = 2_000_000_000
+
+    /// What the server is when it has counted that many transfers, and used what they took; or after a while, if it
+    /// counts less or nothing.
+    mutating func status(counting least: UInt64) throws(LoadError) -> ServerStatus {
+        let end = System.now + Self.countPatienceNanoseconds
+        while true {
+            System.sleep(milliseconds: Self.publishMilliseconds)
+            let found = try status()
+            if found.transfers ?? least >= least || System.now > end { return found }
+        }
+    }
+
     /// The status, or nil and what a server says that is starting.
     private mutating func statusNative() throws(LoadError) -> (ServerStatus?, String) {
         let reply = try ask(.status, body: [], count: 0)
