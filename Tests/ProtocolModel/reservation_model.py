@@ -218,7 +218,7 @@ class Model:
         self.release_out(w, s)
 
     def release_out(self, w, s):
-        """Lets go of what the durable log explains, up to the first decision that some peer has not noted (rule 17)."""
+        """Lets go of what the durable log explains, up to the first decision that some peer has not noted (rule 19)."""
         shard = w.shards[s]
         until = shard["durable"]
         if shard["unnoted"] and self.broken != "release_unnoted":
@@ -240,7 +240,7 @@ class Model:
         w.shards[s]["waiting"] = tuple(sorted(items, key=lambda i: i[0]))
 
     def wake(self, w, s, accounts):
-        """Something has ended on these accounts: whoever waits there is looked at again (rule 12)."""
+        """Something has ended on these accounts: whoever waits there is looked at again (rule 14)."""
         shard = w.shards[s]
         if self.broken == "no_wake":
             return
@@ -372,7 +372,7 @@ class Model:
         return ("wait", frozenset(holders - sure), frozenset(doubt)) if holders else ("yes",)
 
     def older_in_line(self, shard, s, op, limit):
-        """Older ones that wait for what this one would take (rule 11); the accounts."""
+        """Older ones that wait for what this one would take (rule 13); the accounts."""
         behind, doubt = set(), set()
         if self.broken == "no_queue":
             return behind, doubt
@@ -387,7 +387,7 @@ class Model:
         return behind, doubt
 
     def facts(self, shard, s, op, verdict):
-        """Length of the log that must be durable before the vote leaves (rule 14)."""
+        """Length of the log that must be durable before the vote leaves (rule 20)."""
         if verdict == "yes" and not any(dip for dip, _ in self.reserved(op, s, self.end[op]).values()):
             if not any(e[0] in "SV" for _, e, _ in self.sides[op][s]):
                 return max(shard["status"].get(account, 0) for account in self.here(s, op))
@@ -458,7 +458,7 @@ class Model:
                 self.put(shard, "doubt", op, verdict[2])
             return False
         if kind == "no" and verdict[3] is not None and self.listens(w, s, op, verdict[3], verdict[1]):
-            # The no will be given as of now, and so the events below it are held from now on (rule 15).
+            # The no will be given as of now, and so the events below it are held from now on (rule 17).
             self.put(shard, "parts", op, (0 if self.broken == "listen_unheld" else verdict[1], False))
             self.put(shard, "doubt", op, frozenset([verdict[3]]))
             return False
@@ -490,7 +490,7 @@ class Model:
         return True
 
     def lock(self, w, s, op):
-        """Locks the transaction's accounts here, all at once, and says what they are; False: it waits (rules 19 and 20)."""
+        """Locks the transaction's accounts here, all at once, and says what they are; False: it waits (rules 22 and 23)."""
         shard, d, accounts = w.shards[s], self.coordinator(op), self.here(s, op)
         self.put(shard, "doubt", op, frozenset(accounts))
         holders = {o for o in shard["parts"] if self.here(s, o) & accounts} - shard["announced"]
@@ -618,7 +618,7 @@ class Model:
         shard["announced"] -= {op}
         self.drop_part(w, s, op)
         self.wake(w, s, self.here(s, op))
-        # What these accounts lack now is another question (rule 16).
+        # What these accounts lack now is another question (rule 18).
         for other in shard["heard"]:
             if self.ops[other][0] == "x" and self.broken != "listen_once":
                 pos = shard["heard"][other][1]
@@ -696,7 +696,7 @@ class Model:
         for x in need:
             # One that has voted holds something, and is asked further.
             if x != s and (x not in said or said[x][1] == "granted") and self.granted(shard, x, op, limit):
-                # Its shard needs not be asked; from now on, for all that is known here (rule 13).
+                # Its shard needs not be asked; from now on, for all that is known here (rules 15 and 16).
                 self.stamp(w, op, x)
                 if self.broken == "grant_unstamped":
                     w.order[op] = (x,) + w.order[op][:-1]
@@ -858,7 +858,7 @@ class Model:
     # MARK: Reads and listening
 
     def listens(self, w, s, op, account, pos=None):
-        """True while credits of the account, decided before the first such look at it, may be unknown here (rule 15)."""
+        """True while credits of the account, decided before the first such look at it, may be unknown here (rule 17)."""
         shard = w.shards[s]
         # Whoever hears all is not misled by what was released too early: release_unnoted goes wrong without this only.
         if self.broken in ("unheard", "release_unnoted") or self.limits[account] == "C":
@@ -1009,7 +1009,7 @@ class Model:
             yield "crash", None
 
     def may_grant(self, w, account, s):
-        """A grant is a durable fact, as every vote, and given to nobody while something waits to be alone (rule 18)."""
+        """A grant is a durable fact, as every vote, and given to nobody while something waits to be alone (rule 15)."""
         shard = w.shards[self.home[account]]
         state = shard["accounts"][account]
         durable = shard["status"].get(account, 0) <= shard["durable"] or self.broken == "grant_undurable"
