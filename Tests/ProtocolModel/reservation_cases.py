@@ -87,6 +87,8 @@ RULES = {
     "forget_ids": ["an identity: sent again at once", "an identity: in two chains"],
     "ids_unasked": ["an identity: a part of it exists"],
     "ids_at_once": ["an identity: a chain sent again at once"],
+    "order_ignored": ["order of a request: to two shards"],
+    "follow_held": ["order of a request: behind one that waits"],
     "lock_ignored": ["a lock: chains behind it"],
     "lock_beside": ["a lock: behind what is reserved"],
     "lock_granted": ["a lock: of a granted account"],
@@ -429,6 +431,21 @@ CASES = {
         accounts={"a": (0, "D", 0, 2), "b": (1, "D", 0, 1)},
         ops=[do(T(1, "a", "b", 1)), do(T(1, "a", "b", 1), T(2, "b", "a", 2)), do(T(2, "b", "a", 2))],
     ),
+    "order of a request: to two shards": dict(
+        accounts={"a": (0, "", 0, 0), "b": (1, "", 0, 0), "c": (2, "", 0, 0)},
+        ops=[do(T(1, "a", "b", 1)), do(T(2, "a", "c", 1), behind=0), read("c"), read("b", after=[2])],
+        crashes=0,
+    ),
+    "order of a request: behind one that waits": dict(
+        accounts={"a": (0, "", 0, 0), "b": (1, "C", 1, 0), "y": (1, "", 0, 0), "c": (2, "C", 1, 0)},
+        ops=[do(T(1, "a", "b", 1)), do(T(2, "y", "b", 1), T(3, "y", "c", 1)), do(T(4, "a", "c", 1), behind=0)],
+        crashes=0,
+    ),
+    "order of a request: within a shard": dict(
+        accounts={"a": (0, "D", 0, 2), "b": (1, "C", 1, 0), "x": (0, "", 0, 0)},
+        ops=[do(T(1, "a", "b", 1)), do(T(2, "a", "x", 1), behind=0), read("x"), read("b", after=[2])],
+        crashes=0,
+    ),
 }
 
 
@@ -476,6 +493,15 @@ def random_case(rnd):
                 events.append(balance(ids, debit, credit, amount))
             else:
                 events.append(T(ids, debit, credit, amount))
+        if len(events) == 1 and events[0][0] in "TP" and events[0][1] == ids and sent and sent[-1][1][0][0] in "TP" and len(sent[-1][1]) == 1:
+            # Behind the one before it in one request, of the same debit account.
+            before, (kind, id, _, credit, amount, _) = sent[-1], events[0]
+            if credit != before[1][0][2] and rnd.random() < 0.5:
+                events = [(kind, id, before[1][0][2], credit, amount, None)]
+                at = max(i for i, op in enumerate(ops) if op is before)
+                if all(op[3] != at for op in ops):
+                    ops.append(do(*events, behind=at))
+                    continue
         if events[0][0] == "B":
             events = [e for e in events if e[0] in "BT" and (e[0] == "B" or events[0][2] not in e[2:4])]
         ops.append(do(*events, after=after))

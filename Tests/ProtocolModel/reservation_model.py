@@ -138,6 +138,8 @@ class Model:
                     for pos, account in ((2 * k, e[2]), (2 * k + 1, e[3])):
                         self.sides[op].setdefault(self.home[account], []).append((pos, e, account))
 
+        self.followers = {op: [f for f, o in enumerate(self.ops) if o[3] == op] for op in range(len(self.ops))}
+
     def start(self):
         w = World()
         w.shards = [self.empty_shard(i) for i in range(self.count)]
@@ -165,6 +167,7 @@ class Model:
             out=(),  # (length of the log it waits for, what), in the order of decision
             announced=frozenset(),  # parts that others have decided on a grant
             heard={},  # op that asked the others -> (length of the log then, its position, shards not heard from)
+            slow=frozenset(),  # coordinated: a peer has said that it waits there
             held=frozenset(), granted=frozenset(), revoking=frozenset(),
         )
 
@@ -454,6 +457,8 @@ class Model:
                     self.put(shard, "dead", op, frozenset(older))
                     self.send(w, s, d, "let go", op)
                 return True
+            if s != d and op not in shard["doubt"] and self.followers[op]:
+                self.send(w, s, d, "waiting", op)
             if shard["doubt"].get(op) != verdict[2]:
                 self.put(shard, "doubt", op, verdict[2])
             return False
@@ -485,6 +490,8 @@ class Model:
             vote = (s, "ended" if ends else "no", pos, reason)
         if s == d:
             self.voted(w, s, op, vote)
+            if op in shard["parts"]:
+                self.wake(w, s, {account for f in self.followers[op] for account in self.here(s, f)})
         else:
             self.when_durable(w, s, ("send", d, "vote", op, vote), facts, early)
         return True
@@ -542,6 +549,10 @@ class Model:
                 self.when_durable(w, s, ("answer", op, (0, "exists")))
             elif op in shard["coord"]:
                 self.came_back(w, s, op, ("ids", sender))
+        elif kind == "waiting":
+            if shard["coord"].get(op, ("",))[0] == "asking":
+                shard["slow"] |= {op}
+                self.followed(w, s, op, True)
         elif kind == "let go":
             if shard["coord"][op][0] == "asking":
                 self.let_go(w, s, op, sender)
@@ -649,7 +660,33 @@ class Model:
 
     # MARK: The coordinator
 
+    def undone(self, shard, op):
+        """Has come, and is neither decided nor refused."""
+        asking = shard["coord"].get(op, ("",))[0] in ("asking", "letting go")
+        return asking or any(i[:2] == (op, "op") for i in shard["waiting"])
+
+    def must_follow(self, shard, op):
+        """The event before it in its request, of the same debit account, must be decided first."""
+        before = self.ops[op][3]
+        return before is not None and self.undone(shard, before) and self.broken != "order_ignored"
+
+    def followed(self, w, s, op, stops):
+        """What has happened to an event concerns those behind it in its request (rule 25)."""
+        shard = w.shards[s]
+        for f in self.followers[op]:
+            stage, asked, _ = shard["coord"].get(f, ("", (), ()))
+            if stage == "asking" and stops:
+                if self.broken != "follow_held":
+                    self.let_go(w, s, f, None)
+            elif stage == "asking" and not asked:
+                self.advance(w, s, f)
+        if self.followers[op]:
+            self.wake(w, s, self.here(s, op))
+
     def begin(self, w, s, op):
+        before = self.ops[op][3]
+        if self.must_follow(w.shards[s], op) and (before not in w.shards[s]["parts"] or before in w.shards[s]["slow"]):
+            return False
         shards = self.shards_of(op) if self.locks(op) else []
         self.put(w.shards[s], "coord", op, ("asking", frozenset(shards), frozenset()))
         for x in shards:
@@ -715,6 +752,9 @@ class Model:
             for x in need:
                 self.ask(w, s, x, op, limit, last)
             return
+        if limit == self.end[op] and self.must_follow(shard, op):
+            # All have said yes; decided in order.
+            return
         if limit == self.end[op]:
             return self.decide(w, s, op, {v[0] for v in votes if v[1] == "granted"})
         first = next(v for v in votes if v[1] in ("no", "ended") and v[2] == limit)
@@ -767,6 +807,11 @@ class Model:
         for x in self.shards_of(op):
             if x != s:
                 self.when_durable(w, s, ("send", x, "commit", op, balance), early=early)
+        self.done(w, s, op)
+
+    def done(self, w, s, op):
+        w.shards[s]["slow"] -= {op}
+        self.followed(w, s, op, False)
 
     def refuse(self, w, s, op, vote, answer=None):
         """The answer is this event; its identity is made final where it lives, before the answer leaves."""
@@ -794,6 +839,7 @@ class Model:
             self.put(shard, "coord", op, ("refused", frozenset([("released", final_at)]), answer))
         else:
             self.when_durable(w, s, ("answer", op, answer))
+        self.done(w, s, op)
 
     def ids_exist(self, shard, s, op):
         """Every identity of the transaction that belongs to this shard is there."""
@@ -804,6 +850,9 @@ class Model:
         """The first event exists: if all others do, this is a chain sent again, and nothing of it is held (rule 11)."""
         shard = w.shards[s]
         w.order.pop(op, None)
+        for x, kind, _, _ in shard["coord"][op][2]:
+            if x != s and kind not in ("ended", "granted"):
+                self.send(w, s, x, "release", op, None, False)
         self.put(shard, "coord", op, None)
         self.drop_part(w, s, op)
         others = {self.home[e[2]] for e in self.events(op)} - {s}
@@ -815,6 +864,7 @@ class Model:
             self.put(shard, "coord", op, ("ids", frozenset(("ids", x) for x in others), "ok"))
             for x in sorted(others):
                 self.send(w, s, x, "ids", op)
+        self.done(w, s, op)
 
     def say_ids(self, w, s, op):
         """Waits for whoever has one of these identities and is undecided; the coordinator holds nothing meanwhile."""
@@ -840,6 +890,8 @@ class Model:
         self.out_of_line(w, s, op)
         self.put(shard, "coord", op, ("letting go", frozenset(missing), frozenset()))
         self.drop_part(w, s, op)
+        shard["slow"] -= {op}
+        self.followed(w, s, op, True)
         if not missing:
             self.came_back(w, s, op, None)
 
@@ -1128,23 +1180,22 @@ class Model:
                 if op in known and known[op] != r:
                     raise Violated(f"{op} was answered {r}, and its log says {known[op]}")
                 known[op] = r
-        question = frozenset(known.items()), tuple(w.before), final
+        # In the order of their request are those with an effect: not refusals, and not what was there before.
+        ordered = frozenset(op for op in decided if self.ops[op][3] in decided)
+        question = frozenset(known.items()), tuple(w.before), final, ordered
         if question not in self.explained:
-            self.explained[question] = self.explain(known, w.before, dict(final))
+            self.explained[question] = self.explain(known, w.before, dict(final), ordered)
         if not self.explained[question]:
             raise Violated(f"no order of the requests explains the answers {dict(sorted(known.items()))}")
 
-    def explain(self, known, before, final):
+    def explain(self, known, before, final, ordered):
         """True when some order of the known requests gives these answers and ends in these balances."""
 
         def place(left, accounts, pending, ids):
             if not left:
                 return accounts == final
             for op in left:
-                # A refusal has no effect whose order could matter.
-                if any(
-                    u in before[op] or (u == self.ops[op][3] and known[u] == known[op] == "ok") for u in left - {op}
-                ):
+                if any(u in before[op] or (op in ordered and u == self.ops[op][3]) for u in left - {op}):
                     continue
                 kind, what = self.ops[op][:2]
                 a, p, i = accounts, pending, ids
