@@ -59,6 +59,8 @@ RULES = {
     "prefix_free": ["a no holds what is below it"],
     "last_word": ["a no holds what is below it"],
     "no_die": ["chains that cross"],
+    "no_queue": ["in line: the oldest gets through", "in line: a lock"],
+    "line_open": ["in line: no end of hopes"],
     "no_wake": ["chains that cross"],
     "read_undecided": ["reads across"],
     "vote_undurable": ["a vote on a fresh fact"],
@@ -159,6 +161,36 @@ CASES = {
             do(T(5, "c", "a", 1), T(6, "a", "c", 2)),
         ],
         crashes=0,
+    ),
+    "in line: the oldest gets through": dict(
+        accounts={
+            "u": (0, "", 0, 0), "v": (0, "", 0, 0), "a": (1, "D", 0, 2), "x": (1, "", 0, 0), "c": (2, "D", 0, 0)
+        },
+        ops=[
+            do(T(1, "a", "x", 2)), do(T(2, "u", "v", 1), T(3, "a", "u", 1), T(4, "c", "u", 1)),
+            do(T(5, "u", "v", 1), T(6, "a", "u", 1), T(7, "c", "u", 1)),
+        ],
+        crashes=0, endless=(1, 2),
+    ),
+    "in line: no end of hopes": dict(
+        accounts={
+            "u": (0, "", 0, 0), "v": (0, "", 0, 0), "a": (1, "D", 0, 0), "x": (1, "", 0, 0), "c": (2, "D", 0, 0)
+        },
+        ops=[
+            do(T(1, "a", "x", 1)), do(T(2, "u", "v", 1), T(3, "u", "a", 1), T(4, "c", "u", 1)),
+            do(T(5, "u", "v", 1), T(6, "u", "a", 1), T(7, "c", "u", 1)),
+        ],
+        crashes=0, endless=(1, 2),
+    ),
+    "in line: a lock": dict(
+        accounts={
+            "u": (0, "", 0, 0), "v": (0, "", 0, 0), "a": (1, "D", 0, 2), "x": (1, "", 0, 0), "c": (2, "D", 0, 0)
+        },
+        ops=[
+            do(balance(1, "a", "x", 2)), do(T(2, "u", "v", 1), T(3, "u", "a", 1), T(4, "c", "u", 1)),
+            do(T(5, "u", "v", 1), T(6, "a", "u", 1), T(7, "c", "u", 1)),
+        ],
+        crashes=0, endless=(1, 2),
     ),
     "reads across": dict(
         accounts={"a": (0, "D", 0, 1), "b": (1, "", 0, 0)},

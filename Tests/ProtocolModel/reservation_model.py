@@ -138,6 +138,8 @@ class Model:
                     for pos, account in ((2 * k, e[2]), (2 * k + 1, e[3])):
                         self.sides[op].setdefault(self.home[account], []).append((pos, e, account))
 
+        # Requests that come again as soon as they are refused, without end and each time as new.
+        self.endless = case.get("endless", ())
         self.followers = {op: [f for f, o in enumerate(self.ops) if o[3] == op] for op in range(len(self.ops))}
 
     def start(self):
@@ -161,6 +163,7 @@ class Model:
             lock={},  # account -> op
             waiting=(),  # (op, kind, arguments, ready), the oldest first
             doubt={},  # op that waits -> accounts on which younger ones queue behind it
+            before={},  # op in that line -> those undecided there when it came; none left: the line is closed
             dead={},  # op that was told to let go -> those it must outlive
             coord={},  # coordinated: op -> (stage, asked, votes)
             unnoted=(),  # (length of the log with a decision, op, shards that must note it), in order
@@ -384,7 +387,8 @@ class Model:
             for other, accounts in shard["doubt"].items():
                 exclusive = self.ops[other][0] != "x" or self.locks(other)
                 if pos < limit and other < op and account in accounts:
-                    if exclusive or taken.get(account, (0, 0))[0] > 0:
+                    closed = shard["before"].get(other) == frozenset() and self.broken != "line_open"
+                    if exclusive or closed or taken.get(account, (0, 0))[0] > 0:
                         behind.add(other)
                         doubt.add(account)
         return behind, doubt
@@ -405,6 +409,7 @@ class Model:
             return
         self.put(shard, "parts", op, None)
         shard["lock"] = {a: o for a, o in shard["lock"].items() if o != op}
+        shard["before"] = {o: before - {op} for o, before in shard["before"].items()}
         shard["waiting"] = tuple(
             (o, kind, a[:2] + (a[2] - {op},), True) if kind == "read" and len(a) == 3 else (o, kind, a, ready)
             for o, kind, a, ready in shard["waiting"]
@@ -428,6 +433,7 @@ class Model:
     def out_of_line(self, w, s, op):
         shard = w.shards[s]
         self.put(shard, "heard", op, None)
+        self.put(shard, "before", op, None)
         if op in shard["doubt"]:
             self.put(shard, "doubt", op, None)
             self.ended(w, s, op)
@@ -459,6 +465,9 @@ class Model:
                 return True
             if s != d and op not in shard["doubt"] and self.followers[op]:
                 self.send(w, s, d, "waiting", op)
+            if op not in shard["before"]:
+                undecided = (o for o in shard["parts"] if self.here(s, o) & verdict[2])
+                self.put(shard, "before", op, frozenset(undecided))
             if shard["doubt"].get(op) != verdict[2]:
                 self.put(shard, "doubt", op, verdict[2])
             return False
@@ -617,7 +626,7 @@ class Model:
     def refused(self, w, s, op, k, reason):
         """Makes the refusal of an event final for its identity."""
         id = self.events(op)[k][1]
-        if reason not in NOT_FINAL and id not in w.shards[s]["ids"]:
+        if reason not in NOT_FINAL and id not in w.shards[s]["ids"] and op not in self.endless:
             self.log(w, s, "no", op, k, reason)
             self.put(w.shards[s], "ids", id, reason)
 
@@ -1047,6 +1056,9 @@ class Model:
         for op in range(len(self.ops)):
             if self.may_send(w, op):
                 yield "send", op
+        for op in self.endless:
+            if w.answers[op] is not None and not self.is_about(w, op):
+                yield "again", op
         for lane in w.lanes:
             yield "lane", lane
         for s in range(self.count):
@@ -1059,6 +1071,13 @@ class Model:
                 yield "grant", (account, s)
         if w.crashes and any(b is not None for b in w.before):
             yield "crash", None
+
+    def is_about(self, w, op):
+        """Something of the transaction is still somewhere."""
+        tables = ("parts", "doubt", "dead", "coord", "heard")
+        return any(m[1] == op for lane in w.lanes.values() for m in lane) or any(
+            any(op in shard[t] for t in tables) or any(i[0] == op for i in shard["waiting"]) for shard in w.shards
+        )
 
     def may_grant(self, w, account, s):
         """A grant is a durable fact, as every vote, and given to nobody while something waits to be alone (rule 15)."""
@@ -1090,6 +1109,9 @@ class Model:
                 del n.lanes[which]
             self.receive(n, b, a, lane[0])
             text = f"shard {b} receives {' '.join(map(str, lane[0]))} from {a}"
+        elif what == "again":
+            n.answers[which] = n.before[which] = None
+            text = f"{which} comes again"
         elif what == "sync":
             shard = n.shards[which]
             shard["durable"] = len(shard["log"])
@@ -1216,7 +1238,7 @@ class Model:
         if w.crashes == self.crashes and None in w.answers:
             raise Violated(f"no answer for {w.answers.index(None)}")
         for s, shard in enumerate(w.shards):
-            left = [f for f in ("parts", "lock", "waiting", "doubt", "dead", "coord", "heard", "unnoted") if shard[f]]
+            left = [f for f in ("parts", "lock", "waiting", "doubt", "before", "dead", "coord", "heard", "unnoted") if shard[f]]
             if left and w.crashes == self.crashes:
                 raise Violated(f"shard {s} keeps {left}")
 
@@ -1268,6 +1290,41 @@ class Model:
                 raise Violated(f"no way to an end\n    {story(key, '…')}")
         return len(origin)
 
+    def starve(self):
+        """The number of states. Throws Violated with steps that go round for ever, each that may come does, and request 0,
+        the oldest, is never answered.
+        """
+        start = self.settle(self.start())
+        for op in self.endless:
+            start.before[op] = frozenset()
+            self.wait(start, self.coordinator(op), op, "op")
+        start = self.settle(start)
+        edges, todo = {}, [start]
+        edges[start.key()] = {}
+        while todo:
+            w = todo.pop()
+            out = edges[w.key()]
+            for choice in self.choices(w):
+                name, n = self.take(w, choice)
+                # Who was answered before what does not matter here.
+                n.before = [None if b is None else frozenset() for b in n.before]
+                if choice[0] == "again":
+                    n.before[choice[1]] = frozenset()
+                    self.wait(n, self.coordinator(choice[1]), choice[1], "op")
+                    self.settle(n)
+                key = n.key()
+                out[choice] = (key, name)
+                # What comes after the answer does not matter.
+                if n.answers[0] is None and key not in edges:
+                    edges[key] = {}
+                    todo.append(n)
+        for ring in rings({k: {n for n, _ in out.values() if n in edges} for k, out in edges.items()}):
+            always = set.intersection(*(set(edges[k]) for k in ring))
+            taken = {c for k in ring for c, (n, _) in edges[k].items() if n in ring}
+            if always <= taken:
+                raise Violated(f"{len(ring)} states in a ring; in it: {sorted(map(str, taken))}")
+        return len(edges)
+
     def walk(self, rnd):
         """One random history, to its end. Throws Violated with it."""
         w, story = self.settle(self.start()), []
@@ -1292,11 +1349,47 @@ class Model:
         return len(story)
 
 
+def rings(graph):
+    """The strongly connected components that hold a circle (Tarjan), each as a set."""
+    index, low, on, stack, found = {}, {}, set(), [], []
+    for root in graph:
+        if root in index:
+            continue
+        work = [(root, iter(graph[root]))]
+        index[root] = low[root] = len(index)
+        stack.append(root)
+        on.add(root)
+        while work:
+            node, rest = work[-1]
+            for next_node in rest:
+                if next_node not in index:
+                    index[next_node] = low[next_node] = len(index)
+                    stack.append(next_node)
+                    on.add(next_node)
+                    work.append((next_node, iter(graph[next_node])))
+                    break
+                if next_node in on:
+                    low[node] = min(low[node], index[next_node])
+            else:
+                work.pop()
+                if work:
+                    low[work[-1][0]] = min(low[work[-1][0]], low[node])
+                if low[node] == index[node]:
+                    ring = set()
+                    while node not in ring:
+                        ring.add(stack.pop())
+                    on -= ring
+                    if len(ring) > 1 or node in graph[node]:
+                        found.append(ring)
+    return found
+
+
 def run(name, broken, crashes, long=False):
     """(what goes wrong or None, what to print)"""
     began = time.monotonic()
     try:
-        states = Model(CASES[name], broken, crashes).explore(() if long else CASES[name].get("begins", ()))
+        model = Model(CASES[name], broken, crashes)
+        states = model.starve() if model.endless else model.explore(() if long else CASES[name].get("begins", ()))
         return None, f"{name}: {states} states, holds ({time.monotonic() - began:.1f} s)"
     except Violated as problem:
         return problem, f"{name}: VIOLATED: {problem}"
