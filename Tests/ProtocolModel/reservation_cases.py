@@ -30,7 +30,9 @@ def balance(id, debit, credit, amount):
 
 
 def do(*events, after=(), behind=None):
-    """A transfer or a chain. `after`: requests answered before it is sent; `behind`: the event before it in its request."""
+    """A transfer or a chain. `after`: requests answered before it is sent; `behind`: the event before it in its
+    request.
+    """
     return ("x", events, tuple(after), behind)
 
 
@@ -44,6 +46,11 @@ def freeze(account, after=()):
 
 def unfreeze(account, after=()):
     return ("u", account, tuple(after), None)
+
+
+def cut(*accounts, after=()):
+    """A look at several accounts at one moment; the first one's shard asks."""
+    return ("c", accounts, tuple(after), None)
 
 
 def create(account, after=()):
@@ -91,6 +98,8 @@ RULES = {
     "ids_at_once": ["an identity: a chain sent again at once"],
     "order_ignored": ["order of a request: to two shards"],
     "follow_held": ["order of a request: behind one that waits"],
+    "cut_unmarked": ["a cut: and a granted chain", "a cut: and a chain"],
+    "cut_undurable": ["a cut: of what is not durable"],
     "lock_ignored": ["a lock: chains behind it"],
     "lock_beside": ["a lock: behind what is reserved"],
     "lock_granted": ["a lock: of a granted account"],
@@ -99,8 +108,8 @@ RULES = {
 
 # `begins`: the steps that come first, where all of them together are too many.
 # Accounts: shard, limit ("D": debits within credits, "C": credits within debits), opening debits, credits, and perhaps
-# "absent" or "frozen". `granted`: accounts for which the others may be given a grant; `given`: they all have it when the
-# case begins, and are given no other but `grants`; each with the shards it may be given to, () for all.
+# "absent" or "frozen". `granted`: accounts that may be granted to others, each with these, () for all; `given`: they
+# have it when the case begins, and are given no other but `grants`. `endless`: requests that come again and again.
 CASES = {
     "one by one": dict(
         accounts={"a": (0, "D", 0, 2), "b": (1, "C", 0, 0), "x": (1, "", 0, 0)},
@@ -478,6 +487,22 @@ CASES = {
         ops=[do(T(1, "a", "b", 1)), do(T(2, "a", "x", 1), behind=0), read("x"), read("b", after=[2])],
         crashes=0,
     ),
+    "a cut: and a chain": dict(
+        accounts={"a": (0, "D", 0, 1), "b": (1, "D", 0, 1)},
+        ops=[do(T(1, "a", "b", 1), T(2, "b", "a", 2)), cut("a", "b"), read("b")],
+    ),
+    "a cut: and a granted chain": dict(
+        accounts={"a": (0, "D", 0, 2), "m": (1, "D", 0, 0), "n": (1, "", 0, 0)}, granted={"m": (), "n": ()}, given=True,
+        ops=[do(T(1, "a", "m", 1), T(2, "a", "n", 1)), cut("a", "m"), read("m")],
+    ),
+    "a cut: and a lock": dict(
+        accounts={"a": (0, "D", 0, 2), "b": (1, "D", 0, 0)},
+        ops=[do(balance(1, "a", "b", 2)), cut("a", "b"), do(T(2, "b", "a", 1))],
+    ),
+    "a cut: of what is not durable": dict(
+        accounts={"a": (0, "D", 0, 1), "b": (1, "D", 0, 1), "x": (1, "", 0, 0)},
+        ops=[do(T(1, "b", "x", 1)), cut("a", "b"), do(T(2, "b", "a", 1))],
+    ),
 }
 
 
@@ -496,7 +521,8 @@ def random_case(rnd):
             ops.append(rnd.choice((freeze, unfreeze))(rnd.choice(names), after))
             continue
         if rnd.random() < 0.25:
-            ops.append(read(rnd.choice(names), after))
+            pair = rnd.sample(names, 2)
+            ops.append(read(pair[0], after) if rnd.random() < 0.7 else cut(*pair, after=after))
             continue
         sent = [op for op in ops if op[0] == "x"]
         if sent and rnd.random() < 0.1:
@@ -515,7 +541,9 @@ def random_case(rnd):
             old = [e for op in sent for e in op[1] if e[0] == "T" and e not in events]
             if pending and dice < 0.4:
                 _, id, debit, credit, held, _ = rnd.choice(pending)
-                events.append(rnd.choice((post(ids, debit, credit, rnd.randint(1, held), id), void(ids, debit, credit, id))))
+                posts = rnd.random() < 0.5
+                events.append(
+                    post(ids, debit, credit, rnd.randint(1, held), id) if posts else void(ids, debit, credit, id))
             elif dice < 0.55:
                 events.append(pend(ids, debit, credit, amount))
                 pending = pending + events[-1:]
@@ -525,7 +553,8 @@ def random_case(rnd):
                 events.append(balance(ids, debit, credit, amount))
             else:
                 events.append(T(ids, debit, credit, amount))
-        if len(events) == 1 and events[0][0] in "TP" and events[0][1] == ids and sent and sent[-1][1][0][0] in "TP" and len(sent[-1][1]) == 1:
+        follows = sent and len(sent[-1][1]) == len(events) == 1 and sent[-1][1][0][0] in "TP"
+        if follows and events[0][0] in "TP" and events[0][1] == ids:
             # Behind the one before it in one request, of the same debit account.
             before, (kind, id, _, credit, amount, _) = sent[-1], events[0]
             if credit != before[1][0][2] and rnd.random() < 0.5:
