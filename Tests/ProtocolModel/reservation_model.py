@@ -99,6 +99,7 @@ class Model(Explorer):
         return dict(
             accounts={name: a for name, a in self.opening.items() if self.home[name] == i},
             status={},  # account -> length of the log that explains its existence and freezing
+            raised={},  # account -> length of the log with the last decision of this shard that gave it room
             pending={}, ids={}, log=(), durable=0,
             opened={},  # pending transfer -> the shard that has coordinated it: its commits bring it to the other side
             parts={},  # op -> (positions below this are held here, all of it is: others may hope for its net)
@@ -341,10 +342,12 @@ class Model(Explorer):
 
     def facts(self, shard, s, op, verdict):
         """Length of the log that must be durable before the vote leaves (rule 20)."""
-        if verdict == "yes" and not any(dip for dip, _ in self.reserved(op, s, self.end[op]).values()):
-            if not any(e[0] in "SV" for _, e, _ in self.sides[op][s]):
-                return max(shard["status"].get(account, 0) for account in self.here(s, op))
-        return len(shard["log"])
+        if verdict == "no" or any(pos % 2 == 0 and e[0] in "SV" for pos, e, _ in self.sides[op][s]):
+            return len(shard["log"])
+        # Room that others have decided stands in their logs.
+        dips = [a for a, (dip, _) in self.reserved(op, s, self.end[op]).items() if dip]
+        raised = [shard["raised"].get(a, 0) for a in dips if self.broken != "vote_undurable"]
+        return max([shard["status"].get(account, 0) for account in self.here(s, op)] + raised)
 
     # MARK: The participant
 
@@ -426,7 +429,7 @@ class Model(Explorer):
             self.stamp(w, op, s)
         self.out_of_line(w, s, op)
         facts = self.facts(shard, s, op, kind)
-        early = self.broken == "vote_undurable" if kind == "yes" else self.broken == "no_undurable"
+        early = kind == "no" and self.broken == "no_undurable"
         if kind == "yes":
             self.put(shard, "parts", op, (limit, limit == self.end[op]))
             vote = (s, "yes", limit, None)
@@ -584,6 +587,11 @@ class Model(Explorer):
         before = shard["accounts"]
         self.book(shard, s, op, balance)
         shard["announced"] -= {op}
+        for account in self.here(s, op) if shard["log"][-1][0] == "K" else ():
+            if self.limits[account] and self.room(account, before[account]) < self.room(
+                account, shard["accounts"][account]
+            ):
+                self.put(shard, "raised", account, len(shard["log"]))
         self.drop_part(w, s, op)
         self.wake(w, s, self.here(s, op))
         # What these accounts lack now is another question (rule 18).
@@ -813,15 +821,13 @@ class Model(Explorer):
                 self.send(w, s, x, "release", op, None, False)
         self.put(shard, "coord", op, None)
         self.drop_part(w, s, op)
-        others = {self.home[e[2]] for e in self.events(op)} - {s}
-        if not self.ids_exist(shard, s, op):
-            self.when_durable(w, s, ("answer", op, (0, "exists")))
-        elif not others or self.broken == "ids_unasked":
-            self.when_durable(w, s, ("answer", op, "ok"))
-        else:
-            self.put(shard, "coord", op, ("ids", frozenset(("ids", x) for x in others), "ok"))
-            for x in sorted(others):
-                self.send(w, s, x, "ids", op)
+        asked = {self.home[e[2]] for e in self.events(op)}
+        if self.broken == "ids_unasked":
+            asked = {s}
+        self.put(shard, "coord", op, ("ids", frozenset(("ids", x) for x in asked), "ok"))
+        for x in sorted(asked - {s}):
+            self.send(w, s, x, "ids", op)
+        self.wait(w, s, op, "ids")
         self.done(w, s, op)
 
     def say_ids(self, w, s, op):
