@@ -4,22 +4,24 @@
 public import SuanpanCore
 
 extension ChainView {
-    /// Says that the shards are about to be asked: what is known of the transfers that are posted or voided is given to all.
-    /// - Parameter mayReserve: False for what must have its accounts alone, whatever its events.
-    public mutating func give(mayReserve: Bool) {
-        self.mayReserve = mayReserve && !isOfAccounts
-        guard self.mayReserve else { return }
-        for i in 0..<eventCount where !isReservable(i) { self.mayReserve = false }
+    /// Says which chains the shards may reserve: those whose effects are known before any of them has looked. Call it when
+    /// `tell` has said what is known of the transfers that they post or void.
+    /// - Parameter asked: False for what must have its accounts alone, whatever its events.
+    public mutating func decideWhetherToReserve(_ asked: Bool) {
+        mayReserve = asked && !isOfAccounts
+        guard mayReserve else { return }
+        for i in 0..<eventCount where !isReservable(i) { mayReserve = false }
     }
 
-    /// An event whose effects are known before any shard has looked.
-    private mutating func isReservable(_ i: Int) -> Bool {
+    /// Tells all shards what the coordinator knows of the transfer that an event posts or voids; nil: it is not open there.
+    public mutating func tell(_ i: Int, _ fact: PendingFact?) { events[i].given = fact ?? PendingFact(.notFound) }
+
+    private func isReservable(_ i: Int) -> Bool {
         let t = events[i].asked
         if t.flags.balances || t.flags.closes { return false }
         // Only the last event of a view can be one that its own fields refuse; an expiry has no id.
         if i + 1 == eventCount && !t.id.isZero && t.refusalByRequest() != .created { return false }
         guard t.flags.resolves else { return true }
-        if events[i].pending.state == .open { events[i].given = events[i].pending }
         let isKnown = events[i].given.state == .open && events[i].creditPlace != Self.noPlace
         return isKnown && !events[i].given.flags.closes && openedInChain(i) == nil
     }

@@ -229,6 +229,11 @@ extension Ledger {
 
     /// The same where the hash of that identity is known.
     public func openPendingFact(_ t: borrowing Transfer, hash: UInt64) -> PendingFact? {
-        pendingTable.find(hash, t.debitAccountID, t.pendingID).map { PendingFact(pending($0)) }
+        findPending(t, hash: hash).map { PendingFact(pending($0)) }
+    }
+
+    /// Where this ledger has the open pending transfer that a post or void names, whose identity has this hash.
+    public func findPending(_ t: borrowing Transfer, hash: UInt64) -> PendingIndex? {
+        pendingTable.find(hash, t.debitAccountID, t.pendingID)
     }
 }

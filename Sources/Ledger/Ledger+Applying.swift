@@ -149,6 +149,8 @@ extension Ledger {
 
     @inlinable public func pending(_ i: PendingIndex) -> PendingTransfer { pendingTable[i] }
     /// The shard's own word on a pending transfer: its slot that is resolving it, plus 1; 0: none.
+    /// See `PendingTransfer.isOpenedElsewhere`.
+    public mutating func setOpenedElsewhere(_ i: PendingIndex) { pendingTable.setOpenedElsewhere(i) }
     @inlinable public mutating func setBusy(_ i: PendingIndex, _ value: UInt32) { pendingTable.setBusy(i, value) }
 
     /// See `PendingTable.turn`.

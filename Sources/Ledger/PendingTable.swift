@@ -33,7 +33,7 @@ public import SuanpanCore
     public var flags: TransferFlags
     /// Nanoseconds since the Unix epoch; expired from then on. 0: never.
     public var deadline: UInt64
-    /// Bits 0–39: of its record in the log, in units of 16 bytes (debit side). Bit 62: the debit account lives here;
+    /// Bits 0–39: of its record in the log, in units of 16 bytes (debit side). Bit 61: `isOpenedElsewhere`. Bit 62: the debit account lives here;
     /// bit 63: the credit account does.
     @usableFromInline var place: UInt64
     @usableFromInline var debit: AccountIndex
@@ -73,6 +73,8 @@ public import SuanpanCore
         previous = 0
     }
 
+    /// Another shard has decided it: its credit account may not have heard of it yet.
+    @inlinable public var isOpenedElsewhere: Bool { place >> 61 & 1 == 1 }
     @inlinable public var position: UInt64 { place & ((1 << 40) - 1) }
     /// The accounts, where they live here.
     @inlinable public var debitIndex: AccountIndex? { place >> 62 & 1 == 1 ? debit : nil }
@@ -133,6 +135,8 @@ public struct PendingTable: ~Copyable {
     }
 
     @inlinable public subscript(i: PendingIndex) -> PendingTransfer { entries[i.index] }
+
+    public mutating func setOpenedElsewhere(_ i: PendingIndex) { entries[i.index].place |= 1 << 61 }
 
     @inlinable public mutating func setBusy(_ i: PendingIndex, _ value: UInt32) { entries[i.index].busy = value }
 

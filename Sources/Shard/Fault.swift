@@ -10,6 +10,8 @@ public enum Fault: UInt8, CaseIterable, Sendable {
     case commitBeforeDurable
     /// C votes on facts that are not durable.
     case voteBeforeDurable
+    /// Another shard remembers that a chain is refused before what its earlier events rest on is durable.
+    case refuseBeforeDurable
     /// What depends on something undecided is refused.
     case refuseInsteadOfWait
     /// A read does not wait for what is undecided.

@@ -290,7 +290,7 @@ extension Shard {
         chains[c].state = .locking
         chains[c].outstanding = 0
         chains[c].lacksRoom = false
-        chainPool[c].view.give(mayReserve: chains[c].kind == .transfers || chains[c].kind == .expiry)
+        tellPending(c)
         eachSlot(c) { shard, slot in
             shard.slots[Int(slot)].state = .preparing
             shard.chains[c].outstanding += 1
@@ -300,6 +300,18 @@ extension Shard {
             shard.send(message, to: shard.slots[Int(slot)].peer)
         }
         failpoint(.prepared)
+    }
+
+    /// Says what is held by the transfers that the chain posts or voids, where this shard has them. Of others it does not
+    /// know when the credit account's shard will have heard of them: such a chain locks.
+    private mutating func tellPending(_ c: Int) {
+        let chain = chainPool[c]
+        let mayReserve = chains[c].kind == .transfers || chains[c].kind == .expiry
+        for i in 0..<chain.view.count where mayReserve && chain.view[i].asked.flags.resolves {
+            let isHere = routing.shard(of: chain.view[i].asked.debitAccountID) == id
+            chain.view.tell(i, isHere ? ledger.openPendingFact(chain.view[i].asked) : nil)
+        }
+        chain.view.decideWhetherToReserve(mayReserve)
     }
 
     // MARK: The shards' answers
@@ -439,7 +451,22 @@ extension Shard {
             var link = chains[c].slot
             while link != 0 && slots[Int(link - 1)].peer != home { link = slots[Int(link - 1)].chainNext }
             invariant(link != 0, "an event's debit account is in no shard of its chain")
-            letGo(c, .ending, fault: (link - 1, fault, code))
+            // The events before it passed by what stands in this log: who remembers the refusal must not outlive that.
+            let lsn = home == id || isFaulty(.refuseBeforeDurable) ? .zero : journal.appended
+            refusalQueue.append(
+                DelayedRefusal(
+                    chain: UInt32(c), slot: link - 1, event: UInt32(truncatingIfNeeded: fault), code: code,
+                    lsn: lsn))
+            sendRefusals()
+        }
+    }
+
+    /// Ends refused chains whose reasons are durable, in their order.
+    mutating func sendRefusals() {
+        while !refusalQueue.isEmpty, refusalQueue.first.lsn <= released {
+            let item = refusalQueue.first
+            refusalQueue.removeFirst()
+            letGo(Int(item.chain), .ending, fault: (item.slot, Int(item.event), item.code))
             failpoint(.refused)
         }
     }

@@ -328,6 +328,10 @@ extension Shard {
             var record = Self.record(chain, i, kind, peer: ShardID(from), sequence: message.sequence)
             if i == last { record.flags.remove(.chainContinues) } else { record.flags.insert(.chainContinues) }
             apply(record, isInCut: isInCut)
+            let t = record.body
+            if t.flags.contains(.pending), let held = ledger.findPending(t.debitAccountID, t.id) {
+                ledger.setOpenedElsewhere(held)
+            }
         }
         if isReserved { showToReads(reserved: p, time: message.time, adding: true) }
         peers[from].appliedLSN = journal.appended.value

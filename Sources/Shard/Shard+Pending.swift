@@ -54,15 +54,11 @@ extension Shard {
             let before = undecided[entry].openHead | undecided[entry].parkedHead
             if before | undecided[entry].lock | undecided[entry].mark != 0 { return try admitAsChain(t, origin) }
         }
-        if u != 0, let held = ledger.findPending(t.debitAccountID, t.pendingID),
-            ledger.pending(held).busy == PendingTransfer.isReserved
-        {
-            return try admitAsChain(t, origin)
-        }
         let hash = found.pendingHash != 0 ? found.pendingHash : ledger.identityHash(t.debitAccountID, t.pendingID)
-        guard let fact = ledger.openPendingFact(t, hash: hash), !fact.isExpired(at: now), !fact.flags.closes else {
-            return try admitAsChain(t, origin)
-        }
+        guard let held = ledger.findPending(t, hash: hash) else { return try admitAsChain(t, origin) }
+        let fact = PendingFact(ledger.pending(held))
+        let isReserved = ledger.pending(held).busy == PendingTransfer.isReserved
+        if isReserved || fact.isExpired(at: now) || fact.flags.closes { return try admitAsChain(t, origin) }
         // 6
         var code = ledger.debitLedgerRefusal(debit, t)
         if code == .created { code = t.pendingRefusal(fact, now: now) }
@@ -83,7 +79,9 @@ extension Shard {
         let peer = routing.shard(of: final.creditAccountID)
         var record = LogRecord(.transfer, final: final, asked: copy t)
         guard peer == id else {
-            guard standingVotes.has(final, creditHash) else { return try admitAsChain(t, origin) }
+            guard standingVotes.has(final, creditHash), !ledger.pending(held).isOpenedElsewhere else {
+                return try admitAsChain(t, origin)
+            }
             return decideStanding(
                 final, record.flags, origin, found.identityHash, debit, peer, creditHash)
         }

@@ -34,8 +34,7 @@ extension Shard {
     /// Reserves what a chain needs here, says what it has found, and votes. False: nothing was done.
     mutating func reserve(_ p: Int, _ chain: ChainReference) -> Bool {
         guard chain.view.mayReserve, findAccounts(chain) else { return false }
-        if participants[p].coordinator != id && mayOutlive(chain) { return false }
-        guard demand(chain), mayTakeIdentities(chain) else { return false }
+        guard knowsPending(p, chain), demand(chain), mayTakeIdentities(chain) else { return false }
         let opens = chain.view.opens
         let hasRoom = opens == 0 || hasRoomForPending(opens)
         participants[p].opens = hasRoom ? UInt8(truncatingIfNeeded: opens) : 0
@@ -80,20 +79,20 @@ extension Shard {
         return true
     }
 
-    /// A limit of an account here counts a hold as over from its deadline on, by this shard's clock, and the coordinator may
-    /// be about to post it by its own, which is not so far. Where the coordinator is here, they are the same.
-    private func mayOutlive(_ chain: ChainReference) -> Bool {
-        for i in 0..<chain.view.count where chain.view[i].given.deadline != 0 && !chain.view[i].asked.id.isZero {
-            let from = Int(chain.view[i].debitPlace)
+    /// What the chain posts or voids is known at its credit account, where that lives here: it ends where it has begun. (The
+    /// coordinator of a chain that opened it may be another, whose commit is on its way.) And an account that limits its
+    /// credits counts a hold as over from its deadline on, by this shard's clock: the coordinator may be about to post it by
+    /// its own, which is not so far.
+    private func knowsPending(_ p: Int, _ chain: ChainReference) -> Bool {
+        for i in 0..<chain.view.count where chain.view[i].asked.flags.resolves {
+            let t = chain.view[i].asked
             let to = Int(chain.view[i].creditPlace)
-            if reserving.isHere[from], ledger.flags(reserving.accounts[from]).contains(.debitsMustNotExceedCredits) {
-                return true
-            }
-            if reserving.isHere[to], ledger.flags(reserving.accounts[to]).contains(.creditsMustNotExceedDebits) {
-                return true
-            }
+            guard reserving.isHere[to] else { continue }
+            if ledger.findPending(t.debitAccountID, t.pendingID) == nil { return false }
+            let mayOutlive = chain.view[i].given.deadline != 0 && !t.id.isZero && participants[p].coordinator != id
+            if mayOutlive, ledger.flags(reserving.accounts[to]).contains(.creditsMustNotExceedDebits) { return false }
         }
-        return false
+        return true
     }
 
     /// Every event passes on its accounts here, each seeing the ones before it, in the worst case.

@@ -42,6 +42,7 @@ extension Shard {
         expire()
         sendCommits()
         sendVotes()
+        sendRefusals()
         sendReleased()
         advanceCut()
         guard shardCount > 1 else { return }

@@ -198,6 +198,8 @@ public struct Shard: ~Copyable {
     var selfQueue = Queue<Message>(capacity: 1 << 10)
     /// `released` of refusals that are not yet durable.
     var releaseQueue = Queue<DelayedRelease>(capacity: 64)
+    /// Chains refused for good by an event of another shard, whose reason here is not yet durable.
+    var refusalQueue = Queue<DelayedRefusal>(capacity: 64)
     var dirtyQueue = Queue<UInt32>(capacity: 1 << 10)
     /// Waiters to be submitted again.
     var againQueue = Queue<UInt32>(capacity: 1 << 8)
@@ -236,6 +238,15 @@ public struct Shard: ~Copyable {
         var order: UInt64
         var lsn: LSN
         var rawCode: UInt16
+    }
+
+    struct DelayedRefusal: BitwiseCopyable {
+        var chain: UInt32
+        /// Of the shard that remembers it.
+        var slot: UInt32
+        var event: UInt32
+        var code: ResultCode
+        var lsn: LSN
     }
 
     struct DelayedRelease: BitwiseCopyable {
@@ -359,7 +370,8 @@ public struct Shard: ~Copyable {
     /// Somebody waits for what is in the log to be durable: an answer, a vote, a commit, a cut. Nobody does for credits of
     /// other shards' decisions, which stand in their logs.
     public var awaitsLog: Bool {
-        !(answers.isEmpty && recordAnswers.isEmpty && decidedQueue.isEmpty && voteQueue.isEmpty && releaseQueue.isEmpty)
+        !(answers.isEmpty && recordAnswers.isEmpty && decidedQueue.isEmpty && voteQueue.isEmpty && releaseQueue.isEmpty
+            && refusalQueue.isEmpty)
             || cutPart.isOpen || !isDeskEmpty
     }
 
