@@ -63,7 +63,7 @@ public enum Server {
             usleep(1_000)
             turns += 1
         }
-        // Its `deinit` would wait for ever.
+        // SAFETY: retained and never released: its `deinit` would wait for ever.
         if !engine.control.end.isOver { unsafe _ = Unmanaged.passRetained(engine) }
     }
 
