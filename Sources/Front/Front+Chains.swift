@@ -48,7 +48,7 @@ extension Front {
             case .answered(let result):
                 invariant(count == 1, "a chain of \(count) with one answer")
                 complete(Int(r), first, result, lsn: shard.journal.appended.value)
-            case .deferred: break
+            case .decided, .deferred: break
             case .stalled: return false
             }
             return true
@@ -102,7 +102,7 @@ extension Front {
         case .answered(let result):
             invariant(count == 1, "a chain of \(count) with one answer")
             shard.answers.append(Answer(origin: origin, result: result, lsn: shard.journal.appended))
-        case .deferred: break
+        case .decided, .deferred: break
         case .stalled: return 0
         }
         return count

@@ -104,15 +104,17 @@ extension Front {
             }
             return true
         case .lookupTransfers:
-            if shard.isUndecided(record.debitAccountID, record.id, stream: origin.stream) { return false }
-            let found = try shard.lookupTransfer(record.debitAccountID, record.id)
-            completeRecord(r, index, found, lsn: shard.journal.appended.value)
+            switch try shard.lookup(transfer: record, origin) {
+            case .found(let found): completeRecord(r, index, found, lsn: shard.journal.appended.value)
+            case .deferred: break
+            case .stalled: return false
+            }
             return true
         default: stop("operation \(operation) is not for a shard")
         }
         switch submission {
         case .answered(let result): complete(r, index, result, lsn: shard.journal.appended.value)
-        case .deferred: break
+        case .decided, .deferred: break
         case .stalled: return false
         }
         return true
@@ -140,15 +142,18 @@ extension Front {
             }
             return true
         case .lookupTransfers:
-            if shard.isUndecided(record.debitAccountID, record.id, stream: origin.stream) { return false }
-            shard.answerRecord(origin, try shard.lookupTransfer(record.debitAccountID, record.id))
+            switch try shard.lookup(transfer: record, origin) {
+            case .found(let found): shard.answerRecord(origin, found)
+            case .deferred: break
+            case .stalled: return false
+            }
             return true
         default: stop("request with operation \(message.operation)")
         }
         switch submission {
         case .answered(let result):
             shard.answers.append(Answer(origin: origin, result: result, lsn: shard.journal.appended))
-        case .deferred: break
+        case .decided, .deferred: break
         case .stalled: return false
         }
         return true
@@ -164,7 +169,7 @@ extension Front {
             index: UInt32(truncatingIfNeeded: index), stream: 0)
         switch try shard.submit(t, origin, staged: k) {
         case .answered(let result): complete(Int(r), index, result, lsn: shard.journal.appended.value)
-        case .deferred: break
+        case .decided, .deferred: break
         case .stalled: return false
         }
         return true

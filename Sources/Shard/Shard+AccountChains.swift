@@ -43,27 +43,26 @@ extension Shard {
             if routing.shard(of: account) != id {
                 return begin(.accounts, count, origin) != nil ? .deferred : .stalled
             }
-            if isHeld(account) { return .stalled }
+            // Those that wait for its end do so by locks.
+            if isHeld(account) { return begin(.accounts, count, origin) != nil ? .deferred : .stalled }
             if let index = ledger.find(account) { scratch.setAccount(place, ledger.accountAsCreated(index)) }
         }
         switch accountChain.judge(&scratch) {
         case .created:
             guard ledger.hasRoomForAccount(count + holds.count) && journal.admitsNewWork else {
                 answerAll(count, origin, fault: 0, EventResult(.capacityExhausted), journal.appended)
-                return .deferred
+                return .decided
             }
             for i in 0..<count {
                 scratch.setTimestamp(i, clock.next())
-                var record = LogRecord(Account(bits: scratch[i].final))
-                if i + 1 < count { record.flags.insert(.chainContinues) }
-                create(record)
+                create(Self.creation(scratch, i))
             }
         case .exists, .refused: break
         }
         for i in 0..<count {
             answer(origin, i, i < scratch.count ? scratch[i].result : EventResult(.linkedEventFailed))
         }
-        return .deferred
+        return .decided
     }
 
     // MARK: The coordinator
@@ -99,7 +98,14 @@ extension Shard {
         if isInCut { putIntoCut(created: record.account.id) }
     }
 
-    private mutating func create(_ record: LogRecord) {
+    /// The log record of one account of a chain that is all here.
+    static func creation(_ chain: borrowing ChainView, _ i: Int) -> LogRecord {
+        var record = LogRecord(Account(bits: chain[i].final))
+        if i + 1 < chain.count { record.flags.insert(.chainContinues) }
+        return record
+    }
+
+    mutating func create(_ record: LogRecord) {
         _ = journal.append(record)
         guard ledger.apply(account: record.account, lsn: journal.appended) else { stop("out of memory: an account") }
     }
@@ -165,7 +171,13 @@ extension Shard {
     mutating func endHolds(_ p: Int) {
         let before = holds.count
         holds.removeAll { $0.participant == p }
-        guard holds.count < before && !heldBack.isEmpty else { return }
+        guard holds.count < before else { return }
+        while !heldEvents.isEmpty {
+            endWaiting(Int(heldEvents.first - 1))
+            againQueue.append(heldEvents.first)
+            heldEvents.removeFirst()
+        }
+        guard !heldBack.isEmpty else { return }
         let waiting = heldBack.sorted { participants[$0].age < participants[$1].age }
         heldBack = []
         for w in waiting {

@@ -14,7 +14,7 @@ extension Shard {
     /// Decides a chain whose first debit account hashes to this shard, or one event that is not plain. The events stand in
     /// `chainInput`, 0 ..< count; they are linked as a chain should be (the front has looked: see `ChainRun`).
     /// - Parameter origin: Of the first event; the others' indices follow it.
-    /// - Returns: `deferred`: the answers come by `answers`, one for each event; `stalled`: nothing happened.
+    /// - Returns: `decided`, `deferred`: the answers come by `answers`, one for each event; `stalled`: nothing happened.
     public mutating func submitChain(_ count: Int, _ origin: Origin) throws(JournalError) -> Submission {
         guard againQueue.isEmpty, hasRoom else { return .stalled }
         if count == 1 && Self.needsNoChain(chainInput[0]) { return try submit(chainInput[0], origin) }
@@ -29,7 +29,7 @@ extension Shard {
 
     /// The same for the events in `scratch`.
     mutating func submitScratch(_ count: Int, _ origin: Origin) throws(JournalError) -> Submission {
-        if try decideAtOnce(count, origin) { return .deferred }
+        if try decideAtOnce(count, origin) { return .decided }
         return begin(.transfers, count, origin) != nil ? .deferred : .stalled
     }
 
@@ -37,16 +37,24 @@ extension Shard {
     /// `debit_account_not_found`.
     /// - Parameter request: As from `Shard.freezeKey`.
     public mutating func submitFreeze(_ request: Transfer, _ origin: Origin) throws(JournalError) -> Submission {
-        guard againQueue.isEmpty, hasRoom else { return .stalled }
+        guard againQueue.isEmpty else { return .stalled }
+        return try admitFreeze(request, origin)
+    }
+
+    mutating func admitFreeze(_ request: Transfer, _ origin: Origin) throws(JournalError) -> Submission {
+        guard hasRoom else { return .stalled }
         guard let account = ledger.find(request.debitAccountID) else {
-            if isBeingCreated(request.debitAccountID) { return .stalled }
+            if isBeingCreated(request.debitAccountID) {
+                wait(for: .holds, .freeze, request, origin)
+                return .deferred
+            }
             answers.append(Answer(origin: origin, result: EventResult(.debitAccountNotFound), lsn: journal.appended))
-            return .deferred
+            return .decided
         }
         if isFree(account) && isUnpromised(account) {
             let result = freeze(request, account)
             answers.append(Answer(origin: origin, result: result, lsn: journal.appended))
-            return .deferred
+            return .decided
         }
         scratch.begin()
         scratch.add(request)
@@ -483,7 +491,13 @@ extension Shard {
         let own = chains[c].slot - 1
         let first = slots[Int(own)].chainNext
         if first == 0 {
-            for i in 0..<count { apply(Self.record(chain, i, .transfer)) }
+            for i in 0..<count {
+                if chain.view.isOfAccounts {
+                    create(Self.creation(chain.view, i))
+                } else {
+                    apply(Self.record(chain, i, .transfer))
+                }
+            }
         } else if count == 1 {
             // Two shards at most.
             let peer = slots[Int(first - 1)].peer

@@ -189,6 +189,8 @@ extension Shard {
             if undecided[entry].readGroupTail == 0 {
                 if undecided[entry].lock != 0 { return }
                 startReads(entry)
+                // None of them was a read of the account.
+                if undecided[entry].readHead == 0 { return }
             }
             if readGroups[entry].barrier == .max {
                 guard heardByAll >= readGroups[entry].time else { return }
@@ -266,11 +268,25 @@ extension Shard {
                 ? admit(Account(bits: transfer), origin) : try admit(transfer, origin, hashed(transfer))
             {
             case .stalled: return keepWaiter(w)
-            case .deferred: break
+            case .decided, .deferred: break
             case .answered(let result):
                 answers.append(Answer(origin: origin, result: result, lsn: journal.appended))
             }
         case .chain: chainMayGoOn(origin)
+        case .freeze:
+            switch try admitFreeze(transfer, origin) {
+            case .stalled: return keepWaiter(w)
+            case .answered, .decided, .deferred: break
+            }
+        case .transferRead:
+            switch try read(transfer: transfer, origin) {
+            case .stalled: return keepWaiter(w)
+            case .deferred: break
+            case .found(let found):
+                recordAnswers.append(
+                    RecordAnswer(
+                        origin: origin, found: found != nil, record: found ?? transfer, lsn: journal.appended))
+            }
         case .accountRead:
             switch read(transfer.debitAccountID, origin) {
             case .stalled: return keepWaiter(w)

@@ -67,7 +67,10 @@ extension Shard {
 
         // Group 6.
         guard let debit = find(t.debitAccountID, hash: found.debitHash, guess: found.debit) else {
-            if isHeld(t.debitAccountID) { return .stalled }
+            if isHeld(t.debitAccountID) {
+                wait(for: .holds, .transfer, t, origin)
+                return .deferred
+            }
             return .answered(refuse(t, hash, .debitAccountNotFound))
         }
         if !t.flags.isPlain {
@@ -149,7 +152,10 @@ extension Shard {
             wait(for: obstacle, .account, account.bits, origin)
             return .deferred
         }
-        if isHeld(account.id) { return .stalled }
+        if isHeld(account.id) {
+            wait(for: .holds, .account, account.bits, origin)
+            return .deferred
+        }
         if let index = ledger.find(account.id) {
             let existing = ledger.accountAsCreated(index)
             let code = account.comparedWithExisting(existing)
@@ -180,7 +186,12 @@ extension Shard {
             wait(for: obstacle, .accountRead, Self.readKey(account), origin)
             return .deferred
         }
-        guard let index = ledger.find(account) else { return isBeingCreated(account) ? .stalled : .unknown }
+        guard let index = ledger.find(account) else {
+            guard isBeingCreated(account) else { return .unknown }
+            guard freeWaiters.count > 0 else { return .stalled }
+            wait(for: .holds, .accountRead, Self.readKey(account), origin)
+            return .deferred
+        }
         let u = ledger.undecided(index)
         let mayMiss = mayMissCredits(index)
         if (u == 0 && !mayMiss) || isFaulty(.readUndecided) { return .found(shown(index)) }
@@ -210,19 +221,35 @@ extension Shard {
         return known.refusal == nil ? record.transfer : nil
     }
 
-    /// True while the transfer is being decided, or an earlier command of the stream waits: a look-up must not answer yet.
-    public func isUndecided(_ debit: AccountID, _ id: TransferID, stream: UInt32 = 0) -> Bool {
-        if stream != 0 && (!againQueue.isEmpty || obstacle(stream: stream) != nil) { return true }
-        if let index = ledger.find(debit) {
-            let u = ledger.undecided(index)
-            if u != 0 && undecided[Int(u - 1)].lock != 0 { return true }
+    /// The same for a client: waits while the transfer is being decided, or an earlier command of the stream waits.
+    /// - Parameter key: The transfer's debit account and id.
+    public mutating func lookup(transfer key: borrowing Transfer, _ origin: Origin) throws(JournalError)
+        -> TransferLookup
+    {
+        guard againQueue.isEmpty || origin.stream == 0 else { return .stalled }
+        return try read(transfer: key, origin)
+    }
+
+    mutating func read(transfer key: borrowing Transfer, _ origin: Origin) throws(JournalError) -> TransferLookup {
+        if let obstacle = obstacle(key, stream: origin.stream) {
+            guard freeWaiters.count > 0 else { return .stalled }
+            wait(for: obstacle, .transferRead, key, origin)
+            return .deferred
         }
-        guard openIdentityCount > 0 || chainIdentities.count > 0 else { return false }
-        let hash = ledger.identityHash(debit, id)
-        if chainIdentities.contains(hash) { return true }
-        var key = Self.readKey(debit)
-        key.id = id
-        return openSlot(hash, key) != nil
+        return .found(try lookupTransfer(key.debitAccountID, key.id))
+    }
+
+    /// What a look-up of a transfer must wait for.
+    private func obstacle(_ key: borrowing Transfer, stream: UInt32) -> Obstacle? {
+        if stream != 0, let obstacle = obstacle(stream: stream) { return obstacle }
+        let hash = ledger.identityHash(key.debitAccountID, key.id)
+        if let index = ledger.find(key.debitAccountID) {
+            let u = ledger.undecided(index)
+            if u != 0 && (undecided[Int(u - 1)].lock != 0 || chainIdentities.contains(hash)) {
+                return .reads(Int(u - 1))
+            }
+        }
+        return openIdentityCount > 0 ? openSlot(hash, key).map { .slot($0) } : nil
     }
 
     /// A look-up's key: an account, seen as the debit account of a transfer.
@@ -459,6 +486,9 @@ extension Shard {
         case .reads(let entry):
             waiters[w].isFollower = true
             appendRead(entry, waiter)
+        case .holds:
+            heldEvents.append(waiter)
+            beginWaiting(waiter)
         case .slot(let slot):
             let i = Int(slot)
             if slots[i].afterTail != 0 {
@@ -488,9 +518,11 @@ extension Shard {
     mutating func beginWaiting(_ waiter: UInt32) {
         guard waiters[Int(waiter - 1)].origin.stream != 0 else { return }
         waiters[Int(waiter - 1)].cautionPrevious = 0
-        waiters[Int(waiter - 1)].cautionNext = waitingHead
-        if waitingHead != 0 { waiters[Int(waitingHead - 1)].cautionPrevious = waiter }
-        waitingHead = waiter
+        let place = streamPlace(waiters[Int(waiter - 1)].origin.stream)
+        let head = waitingHeads[place]
+        waiters[Int(waiter - 1)].cautionNext = head
+        if head != 0 { waiters[Int(head - 1)].cautionPrevious = waiter }
+        waitingHeads[place] = waiter
     }
 
     /// Takes a waiter of a stream out of the list that later commands look at.
@@ -499,24 +531,33 @@ extension Shard {
         let next = waiters[w].cautionNext
         let previous = waiters[w].cautionPrevious
         if next != 0 { waiters[Int(next - 1)].cautionPrevious = previous }
-        if previous != 0 { waiters[Int(previous - 1)].cautionNext = next } else { waitingHead = next }
+        if previous != 0 {
+            waiters[Int(previous - 1)].cautionNext = next
+        } else {
+            waitingHeads[streamPlace(waiters[w].origin.stream)] = next
+        }
     }
 
     // MARK: Order within a stream
+
+    /// Where the lists of a stream begin.
+    @inline(__always)
+    private func streamPlace(_ stream: UInt32) -> Int { Int(stream) & (Self.streamPlaces - 1) }
 
     /// What a command of the stream must wait for, so as not to pass an earlier one: one that waits, holds nothing yet, or
     /// will be decided within this shard. (Crossing ones in order are seen by their reservations.)
     func obstacle(stream: UInt32) -> Obstacle? {
         // Once one waits, all later ones do, for the same.
-        var link = waitingHead
+        var link = waitingHeads[streamPlace(stream)]
         while link != 0 {
             let w = Int(link - 1)
             if waiters[w].origin.stream == stream {
-                return waiters[w].slot != 0 ? .slot(waiters[w].slot - 1) : .reads(Int(waiters[w].entry - 1))
+                if waiters[w].slot != 0 { return .slot(waiters[w].slot - 1) }
+                return waiters[w].entry != 0 ? .reads(Int(waiters[w].entry - 1)) : .holds
             }
             link = waiters[w].cautionNext
         }
-        link = cautionHead
+        link = cautionHeads[streamPlace(stream)]
         while link != 0 {
             let i = Int(link - 1)
             if slots[i].origin.stream == stream { return .slot(link - 1) }
@@ -541,9 +582,11 @@ extension Shard {
         guard slots[i].origin.stream != 0, !slots[i].isCautious else { return }
         slots[i].isCautious = true
         slots[i].cautionPrevious = 0
-        slots[i].cautionNext = cautionHead
-        if cautionHead != 0 { slots[Int(cautionHead - 1)].cautionPrevious = slot + 1 }
-        cautionHead = slot + 1
+        let place = streamPlace(slots[i].origin.stream)
+        let head = cautionHeads[place]
+        slots[i].cautionNext = head
+        if head != 0 { slots[Int(head - 1)].cautionPrevious = slot + 1 }
+        cautionHeads[place] = slot + 1
     }
 
     mutating func endCaution(_ slot: UInt32) {
@@ -553,7 +596,11 @@ extension Shard {
         let next = slots[i].cautionNext
         let previous = slots[i].cautionPrevious
         if next != 0 { slots[Int(next - 1)].cautionPrevious = previous }
-        if previous != 0 { slots[Int(previous - 1)].cautionNext = next } else { cautionHead = next }
+        if previous != 0 {
+            slots[Int(previous - 1)].cautionNext = next
+        } else {
+            cautionHeads[streamPlace(slots[i].origin.stream)] = next
+        }
     }
 }
 

@@ -20,9 +20,20 @@ public import SuanpanLedger
 @frozen public enum Submission: BitwiseCopyable, Sendable {
     /// May leave when the log is acknowledged up to what is appended now.
     case answered(EventResult)
+    /// It was decided in this step, within this shard; the answers stand in `answers`.
+    case decided
     /// The answer will come by `answers`.
     case deferred
     /// Nothing happened: the log, a table or a peer's credit is exhausted for the moment.
+    case stalled
+}
+
+/// What became of a look-up of a transfer.
+@frozen public enum TransferLookup: BitwiseCopyable, Sendable {
+    /// As it was recorded; nil: there is none.
+    case found(Transfer?)
+    /// The answer will come by `recordAnswers`.
+    case deferred
     case stalled
 }
 
@@ -138,9 +149,9 @@ public struct Shard: ~Copyable {
     var freeSlots: FreeList
     /// Heads of the chains of open identities, by hash.
     var identityHeads: FixedArray<UInt32>
-    var cautionHead: UInt32 = 0
-    /// The newest waiter of a stream.
-    var waitingHead: UInt32 = 0
+    /// By stream (`streamPlace`): slots and waiters that later commands of it must not pass, the newest first.
+    var cautionHeads = FixedArray<UInt32>(count: Shard.streamPlaces)
+    var waitingHeads = FixedArray<UInt32>(count: Shard.streamPlaces)
     /// Slots in the table of open identities.
     var openIdentityCount = 0
 
@@ -162,6 +173,8 @@ public struct Shard: ~Copyable {
     var holds: [Hold] = []
     /// Participants that wait for some of these to end.
     var heldBack: [Int] = []
+    /// Events that do: waiters, in order.
+    var heldEvents = Queue<UInt32>(capacity: 64)
 
     /// By coordinator, then by its slot.
     var participants: FixedArray<Participant>
@@ -255,6 +268,8 @@ public struct Shard: ~Copyable {
         var lsn: LSN
     }
 
+    /// Lists of what waits, by stream: a command looks at that of its own, which few other streams share.
+    static var streamPlaces: Int { 1 << 12 }
     /// Records that one step of the machine may append before it asks again: a chain of 64 and its headers.
     static var recordsPerStep: Int { Limits.eventsPerChainMax + Limits.shardsMax }
     /// Chains under way that one shard coordinates: the more lock at once, the more lock in vain, and the less of their views

@@ -202,6 +202,8 @@ enum WaiterKind: UInt8, BitwiseCopyable {
     case transfer
     case account
     case accountRead
+    case transferRead
+    case freeze
     /// A chain's participant, told to let go until the slot has ended.
     case chain
 }
@@ -210,8 +212,10 @@ enum WaiterKind: UInt8, BitwiseCopyable {
 enum Obstacle {
     /// Until it ends.
     case slot(UInt32)
-    /// Until the reads that wait at this entry begin.
+    /// Until the reads that wait at this entry begin, which is not before its account's lock has ended.
     case reads(Int)
+    /// Until a chain has ended that creates accounts, or rests on their absence.
+    case holds
 }
 
 /// An event that will be looked at again when its obstacle is gone, or a read that its account's group answers. Holds
@@ -221,7 +225,7 @@ struct Waiter: BitwiseCopyable {
     var transfer: Transfer
     var origin: Origin
     var next: UInt32
-    /// The slot, or the entry with reads, that it waits for, plus 1; 0: none.
+    /// The slot, or the entry with reads, that it waits for, plus 1; neither: the end of some hold.
     var slot: UInt32
     var entry: UInt32
     /// Links of the list of waiters that later commands of their stream must not pass.

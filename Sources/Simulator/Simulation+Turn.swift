@@ -159,8 +159,13 @@ extension Simulation {
             }
             return true
         case .lookupTransfer(let debit, let id):
-            if node.shard.isUndecided(debit, id, stream: e.stream) { return false }
-            node.shard.answerRecord(origin, try node.shard.lookupTransfer(debit, id))
+            var key = Shard.readKey(debit)
+            key.id = id
+            switch try node.shard.lookup(transfer: key, origin) {
+            case .found(let found): node.shard.answerRecord(origin, found)
+            case .deferred: break
+            case .stalled: return false
+            }
             return true
         case .cut(let ids):
             node.shard.ask(CutRequest(core: node.shard.id, request: UInt32(event), accounts: ids))
@@ -171,7 +176,7 @@ extension Simulation {
             let early = options.harnessFault == .answerAtOnceBeforeDurable
             node.shard.answers.append(
                 Answer(origin: origin, result: result, lsn: early ? .zero : node.shard.journal.appended))
-        case .deferred: break
+        case .decided, .deferred: break
         case .stalled: return false
         }
         return true

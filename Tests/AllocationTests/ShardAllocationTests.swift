@@ -138,7 +138,8 @@ private final class Bench {
         for k in 0..<Self.perRound {
             switch try shard.submit(transfers[k], origin, staged: k) {
             case .answered(let result): if result.isCreated { created += 1 } else { refused += 1 }
-            case .deferred, .stalled: throw Unexpected(what: "transfer \(transfers[k].id.value) is not answered")
+            case .decided, .deferred, .stalled:
+                throw Unexpected(what: "transfer \(transfers[k].id.value) is not answered")
             }
         }
         growth.submit = bytes.now - before

@@ -65,17 +65,28 @@ struct AccountChainTests {
         try stage.settle(0)
         try stage.deliver(0, 1)
         #expect(stage.nodes[1].shard.heldBack.count == 1)
-        let origin = Origin(core: 0, operation: 1, request: 99, index: 0, stream: 0)
-        guard case .stalled = stage.nodes[1].shard.lookup(b, origin),
-            case .stalled = stage.nodes[1].shard.submit(account(b), origin),
-            case .stalled = try stage.nodes[1].shard.submit(stage.transfer(b, payer, 1), origin)
-        else {
-            Issue.record("an account that is being created was taken for one that is not there")
-            return
-        }
+        // None of these is turned away: whatever comes behind them in their lane goes on.
+        let read = stage.ask(.lookupAccount(b))
+        let creation = stage.ask(.account(account(b)))
+        let spending = stage.ask(.transfer(stage.transfer(b, payer, 1)))
+        let freezing = stage.ask(.freeze(b, [.creditsFrozen], lifting: false))
+        let again = try #require(try stage.ask(accounts: [account(b), account(stage.id(on: 1))]))
+        let other = stage.id(on: 1)
+        let free = stage.ask(.account(account(other)))
+        let held = stage.nodes[1].shard.heldEvents.count
+        #expect(held == 4 && stage.replies[read] == nil)
         try stage.finish()
         #expect(stage.codes(chain) == [.created, .created])
-        #expect(stage.code(payment) == .created)
+        #expect([.created, .creditAccountFrozen].contains(stage.code(payment)))
+        #expect(stage.code(creation) == .exists && stage.code(spending) == .created && stage.code(freezing) == .created)
+        #expect(stage.codes(again) == [.exists, .linkedEventFailed])
+        if case .account(.some(let found))? = stage.replies[read] {
+            #expect(found.id == b)
+        } else {
+            Issue.record("no read")
+        }
+        #expect(stage.code(free) == .created)
+        #expect(try found(stage, [other]) == [true])
         for node in stage.nodes { #expect(node.shard.isQuiet && node.shard.heldBack.isEmpty) }
     }
 

@@ -138,8 +138,13 @@ final class Stage {
                 accepted = true
             case .lookupTransfer(let debit, let id):
                 let node = nodes[routing.shard(of: debit).index]
-                precondition(!node.shard.isUndecided(debit, id, stream: stream), "stalled")
-                node.shard.answerRecord(origin, try node.shard.lookupTransfer(debit, id))
+                var key = Shard.readKey(debit)
+                key.id = id
+                switch try node.shard.lookup(transfer: key, origin) {
+                case .found(let found): node.shard.answerRecord(origin, found)
+                case .deferred: break
+                case .stalled: preconditionFailure("stalled")
+                }
                 accepted = true
             case .cut(let ids):
                 nodes[0].shard.ask(CutRequest(core: ShardID(0), request: UInt32(event), accounts: ids))
@@ -172,7 +177,7 @@ final class Stage {
         case .answered(let result):
             node.shard.answers.append(Answer(origin: origin, result: result, lsn: node.shard.journal.appended))
             return true
-        case .deferred: return true
+        case .decided, .deferred: return true
         case .stalled: return false
         }
     }
