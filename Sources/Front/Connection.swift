@@ -85,9 +85,12 @@ struct Connection: ~Copyable {
     var clientName = ""
     /// RESP: a command is under way that no other may overtake.
     var isAlone = false
+    /// RESP: commands under way that later ones may have to wait for, and the account of which the next one must know more.
+    var undecided = 0
+    var askedAbout = AccountID(0)
     /// RESP: between MULTI and EXEC.
     var multi = MultiState.closed
-    /// What MULTI queues, until EXEC has been answered: transfers, or accounts seen as transfers.
+    /// What MULTI queues, until EXEC: transfers, or accounts seen as transfers.
     var queued: [Transfer] = []
     var queuesAccounts = false
     /// RESP: requests in order, plus 1.
@@ -129,6 +132,8 @@ struct Connection: ~Copyable {
         parser = RESPParser()
         respVersion = 2
         isAlone = false
+        undecided = 0
+        askedAbout = AccountID(0)
         endMulti()
         requestHead = 0
         requestTail = 0

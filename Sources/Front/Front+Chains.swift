@@ -39,6 +39,7 @@ extension Front {
     mutating func handChain(
         _ operation: Operation, _ count: Int, _ r: UInt32, _ first: Int, _ shard: inout Shard
     ) throws(JournalError) -> Bool {
+        if operation == .createTransfers { for k in 0..<count { noteRare(shard.chainInput[k]) } }
         let target = routing.shard(of: Self.routed(operation, shard.chainInput[0]))
         if target == core {
             let origin = Origin(
@@ -48,7 +49,8 @@ extension Front {
             case .answered(let result):
                 invariant(count == 1, "a chain of \(count) with one answer")
                 complete(Int(r), first, result, lsn: shard.journal.appended.value)
-            case .decided, .deferred: break
+            case .decided: requests[Int(r)].isDecided = true
+            case .deferred: break
             case .stalled: return false
             }
             return true

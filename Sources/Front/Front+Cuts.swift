@@ -85,6 +85,7 @@ extension Front {
                 kind, connection: c, count: max(1, count), bytes: max(1, count) * ResultPool.recordStride)
         else { return busy(c) }
         askForCut(r, (0..<count).map { arguments.accountID($0) })
-        return goAlone(c, r, true)
+        goAlone(c, r)
+        return true
     }
 }

@@ -102,7 +102,8 @@ extension Front {
                 retryAfterMilliseconds: Self.historyRetryMilliseconds, into: &connections[c].output)
             return true
         }
-        return goAlone(c, r, true)
+        goAlone(c, r)
+        return true
     }
 
     mutating func encodeHistory(_ c: Int, _ r: Int) {

@@ -1,23 +1,37 @@
-// RESP commands that go alone: after everything before them is answered, and before anything after them is handed in.
-// MULTI queues transfers, or account creations; EXEC hands them in as one chain.
+// RESP commands that take locks: chains, posting and voiding, freezing. No shard keeps their order, so they wait for what
+// they do not commute with wherever that is decided. MULTI queues transfers, or account creations; EXEC hands them in as
+// one chain.
 
 internal import SuanpanCore
 internal import SuanpanJournal
 internal import SuanpanShard
 internal import SuanpanWire
 
+/// What became of a command that takes locks.
+enum Started: Equatable {
+    /// Nothing happened: it must be read again later.
+    case later
+    /// Answered here.
+    case answered
+    case handed(UInt32)
+}
+
 extension Front {
-    /// Hands in the chain whose events stand in the shard's `chainInput`. Returns false when the command must be read again
-    /// later; nothing has happened then.
+    /// Hands in the chain whose events stand in the shard's `chainInput`.
     mutating func startChain(
         _ c: Int, _ kind: RequestKind, _ count: Int, _ shard: inout Shard
-    ) throws(JournalError) -> Bool {
-        if isDraining { return shuttingDown(c) }
-        if configuration.board.isBroken { return unbalanced(c) }
-        guard connections[c].openRequests == 0 else { return false }
-        guard let r = makeRequest(kind, connection: c, count: count, bytes: count * 16) else { return busy(c) }
+    ) throws(JournalError) -> Started {
+        if isDraining { return shuttingDown(c) ? .answered : .later }
+        if configuration.board.isBroken { return unbalanced(c) ? .answered : .later }
         let operation: Operation = kind == .respExecAccounts ? .createAccounts : .createTransfers
-        return goAlone(c, r, try handChain(operation, count, r, 0, &shard))
+        let subject: Subject = kind == .respExecAccounts ? .accountChain(count) : .chain(count)
+        look(c, subject, shard.chainInput[0], shard)
+        guard try mayGo(c, lane: CommandOrder.unordered, &shard) else { return .later }
+        guard let r = makeRequest(kind, connection: c, count: count, bytes: count * 16) else {
+            return busy(c) ? .answered : .later
+        }
+        let isHanded = try handChain(operation, count, r, 0, &shard)
+        return keep(c, r, lane: CommandOrder.unordered, isHanded: isHanded) ? .handed(r) : .later
     }
 
     /// ACCOUNT.FREEZE and ACCOUNT.UNFREEZE.
@@ -26,43 +40,43 @@ extension Front {
     ) throws(JournalError) -> Bool {
         if isDraining { return shuttingDown(c) }
         if configuration.board.isBroken { return unbalanced(c) }
-        guard connections[c].openRequests == 0 else { return false }
         let bad = FreezeItem(id, sides).refusalByRequest()
         guard bad == .created else {
+            guard connections[c].openRequests == 0 else { return false }
             encoder(c).encode(result: EventResult(bad), of: .account, into: &connections[c].output)
             return true
         }
-        guard let r = makeRequest(.respAccountCreate, connection: c, count: 1, bytes: 16) else { return busy(c) }
         let key = Shard.freezeKey(id, sides, lifting: !freezes)
+        look(c, .account(id), key, shard)
+        guard try mayGo(c, lane: CommandOrder.unordered, &shard) else { return false }
+        guard let r = makeRequest(.respAccountCreate, connection: c, count: 1, bytes: 16) else { return busy(c) }
         let operation: Operation = freezes ? .freezeAccounts : .unfreezeAccounts
-        return goAlone(c, r, try hand(operation, key, to: routing.shard(of: id), r, 0, stream: 0, &shard))
+        let isHanded = try hand(operation, key, to: routing.shard(of: id), r, 0, stream: 0, &shard)
+        return keep(c, r, lane: CommandOrder.unordered, isHanded: isHanded)
     }
 
-    /// Keeps the request where it was handed in; gives it back where it was not.
-    mutating func goAlone(_ c: Int, _ r: UInt32, _ isHanded: Bool) -> Bool {
-        guard isHanded else {
-            connections[c].openRequests -= 1
-            freeRequest(r)
-            return false
-        }
-        requests[Int(r)].coordinator = core.value
-        requests[Int(r)].firstAccount = AccountID(0)
-        requests[Int(r)].secondAccount = AccountID(0)
+    /// Keeps a request that no other command may overtake.
+    mutating func goAlone(_ c: Int, _ r: UInt32) {
         connections[c].isAlone = true
         enqueue(c, r)
-        return true
     }
 
-    /// Runs a command between MULTI and EXEC. No request of the connection is under way. Returns false when the command
-    /// must be read again later; nothing has happened then.
+    /// Runs a command between MULTI and EXEC. Returns false when it must be read again later; nothing has happened then.
     mutating func runInMulti(
         _ c: Int, _ command: RESPCommand, _ input: borrowing OutputBuffer, _ shard: inout Shard
     ) throws(JournalError) -> Bool {
         switch command {
-        case .nothing: statistics.commandsRejected += 1
-        case .transfer(let t): queue(c, t, isAccount: false)
-        case .accountCreate(let account): queue(c, account.bits, isAccount: true)
+        case .nothing:
+            statistics.commandsRejected += 1
+            return true
+        case .transfer(let t): return queue(c, t, isAccount: false)
+        case .accountCreate(let account): return queue(c, account.bits, isAccount: true)
         case .exec: return try execute(c, &shard)
+        default: break
+        }
+        // Answered here and now, after all that came before.
+        guard connections[c].openRequests == 0 else { return false }
+        switch command {
         case .discard:
             connections[c].endMulti()
             encoder(c).ok(into: &connections[c].output)
@@ -83,27 +97,31 @@ extension Front {
     }
 
     /// Queues a creation; a chain holds either transfers or accounts.
-    private mutating func queue(_ c: Int, _ event: Transfer, isAccount: Bool) {
+    private mutating func queue(_ c: Int, _ event: Transfer, isAccount: Bool) -> Bool {
         let isMixed = !connections[c].queued.isEmpty && connections[c].queuesAccounts != isAccount
         if isMixed || connections[c].queued.count == Limits.eventsPerChainMax {
+            guard connections[c].openRequests == 0 else { return false }
             if isMixed {
                 encoder(c).multiMixed(into: &connections[c].output)
             } else {
                 encoder(c).multiTooLong(into: &connections[c].output)
             }
             connections[c].multi = .aborted
-            return
+            return true
         }
         connections[c].queuesAccounts = isAccount
         connections[c].queued.append(event)
-        encoder(c).queued(into: &connections[c].output)
+        owe(c, multi: false)
+        return true
     }
 
     private mutating func execute(_ c: Int, _ shard: inout Shard) throws(JournalError) -> Bool {
         let count = connections[c].queued.count
         if connections[c].multi == .aborted {
+            guard connections[c].openRequests == 0 else { return false }
             encoder(c).execAborted(into: &connections[c].output)
         } else if count == 0 {
+            guard connections[c].openRequests == 0 else { return false }
             encoder(c).array(0, into: &connections[c].output)
         } else {
             for k in 0..<count {
@@ -113,11 +131,11 @@ extension Front {
                 shard.chainInput[k] = t
             }
             let kind: RequestKind = connections[c].queuesAccounts ? .respExecAccounts : .respExec
-            guard try startChain(c, kind, count, &shard) else { return false }
-            if connections[c].isAlone {
-                // What was asked is kept for the reply, which names the event at fault.
-                connections[c].multi = .closed
-                return true
+            switch try startChain(c, kind, count, &shard) {
+            case .later: return false
+            case .answered: break
+            // What was asked is kept for the reply, which names the event at fault.
+            case .handed(let r): executions[r] = connections[c].queued
             }
         }
         connections[c].endMulti()
@@ -127,10 +145,9 @@ extension Front {
     /// The reply of an EXEC whose results are all there.
     mutating func encodeChain(_ c: Int, _ r: Int) {
         let buffer = requests[r].buffer
-        let asked = connections[c].queued
+        guard let asked = executions[UInt32(r)] else { stop("an EXEC whose commands are forgotten") }
         encoder(c).encode(
             chain: Int(requests[r].count), of: requests[r].kind == .respExec ? .transfer : .account,
             result: { pool.result(buffer, $0) }, id: { asked[$0].id.value }, into: &connections[c].output)
-        connections[c].endMulti()
     }
 }

@@ -1,6 +1,6 @@
-// RESP: commands in, replies out, in order. A command goes to its shard as soon as it is read, unless an earlier one of
-// the same connection, not yet answered, concerns one of its accounts on another shard: then it is left unread. What may
-// concern more accounts than it names (chains, posting, freezing …: `Front+Multi`) goes alone, and so do cuts.
+// RESP: commands in, replies out, in order. A command goes to its shard as soon as it is read, unless it must see, or must
+// not be seen by, an earlier one of the same connection that is undecided (`CommandOrder`): then it is left unread. Cuts and
+// reads of history go alone.
 
 internal import Glibc
 internal import SuanpanCore
@@ -9,7 +9,7 @@ internal import SuanpanShard
 internal import SuanpanWire
 
 extension Front {
-    /// Commands of one connection under way: each new one is compared with all of them.
+    /// Commands of one connection under way: what one core and its disk have to do in the time of a few syncs.
     static var pipelineMax: Int { 256 }
     /// Commands taken from one connection before the next gets its turn.
     static var commandsPerTurn: Int { 256 }
@@ -112,13 +112,12 @@ extension Front {
         // A post or void does not say which accounts it concerns.
         case .transfer(let t) where !Shard.needsNoChain(t) || t.flags.resolves:
             shard.chainInput[0] = t
-            return try startChain(c, .respTransfer, 1, &shard)
+            return try startChain(c, .respTransfer, 1, &shard) != .later
         case .accountFreeze(let id, let sides, let freezes):
             return try startFreeze(c, id, sides, freezes: freezes, &shard)
         case .transfer(let t):
             return try start(
-                c, .respTransfer, .createTransfers, t, routing.shard(of: t.debitAccountID),
-                t.debitAccountID, t.creditAccountID, &shard)
+                c, .respTransfer, .createTransfers, t, routing.shard(of: t.debitAccountID), .transfer, &shard)
         case .accountCreate(let account) where account.flags.contains(.linked):
             // Nothing can follow it but in MULTI.
             guard connections[c].openRequests == 0 else { return false }
@@ -128,11 +127,11 @@ extension Front {
         case .accountCreate(let account):
             return try start(
                 c, .respAccountCreate, .createAccounts, account.bits, routing.shard(of: account.id),
-                account.id, account.id, &shard)
+                .account(account.id), &shard)
         case .accountGet(count: 1):
             let id = arguments.accountID(0)
             return try start(
-                c, .respAccountGet, .lookupAccounts, Shard.readKey(id), routing.shard(of: id), id, id, &shard)
+                c, .respAccountGet, .lookupAccounts, Shard.readKey(id), routing.shard(of: id), .account(id), &shard)
         case .accountGet(let count): return startCut(c, .respAccountGetMany, accounts: count)
         case .totals: return startCut(c, .respTotals, accounts: 0)
         case .accountHistory(let kind, let filter): return startHistory(c, .query(kind, filter))
@@ -140,7 +139,11 @@ extension Front {
             guard let debit else { return startHistory(c, .transfers([(AccountID(0), id)])) }
             var key = Shard.readKey(debit)
             key.id = id
-            return try start(c, .respTransferGet, .lookupTransfers, key, routing.shard(of: debit), debit, debit, &shard)
+            return try start(c, .respTransferGet, .lookupTransfers, key, routing.shard(of: debit), .identity, &shard)
+        case .multi:
+            connections[c].multi = .queueing
+            owe(c, multi: true)
+            return true
         default:
             // Everything else is answered here and now, after all that came before.
             guard connections[c].openRequests == 0 else { return false }
@@ -152,42 +155,45 @@ extension Front {
 
     // MARK: Commands for a shard
 
-    /// True when an earlier command that concerns one of these accounts is decided by another shard, or may be by several.
-    func mustHold(_ c: Int, _ a: AccountID, _ b: AccountID, _ target: ShardID) -> Bool {
-        if isFaulty(.passOthers) { return false }
-        var link = connections[c].requestHead
-        while link != 0 {
-            let i = Int(link - 1)
-            if !requests[i].isComplete && requests[i].coordinator != target.value {
-                let x = requests[i].firstAccount
-                let y = requests[i].secondAccount
-                if x == a || x == b || y == a || y == b { return true }
-            }
-            link = requests[i].next
-        }
-        return false
-    }
-
     private mutating func start(
-        _ c: Int, _ kind: RequestKind, _ operation: Operation, _ record: Transfer, _ target: ShardID, _ a: AccountID,
-        _ b: AccountID, _ shard: inout Shard
+        _ c: Int, _ kind: RequestKind, _ operation: Operation, _ record: Transfer, _ target: ShardID,
+        _ subject: Subject, _ shard: inout Shard
     ) throws(JournalError) -> Bool {
         if isDraining { return shuttingDown(c) }
         if operation == .createTransfers || operation == .createAccounts, configuration.board.isBroken {
             return unbalanced(c)
         }
-        if routing.shardCount > 1 && connections[c].requestHead != 0 && mustHold(c, a, b, target) { return false }
+        let isLooked = connections[c].undecided > 0
+        if isLooked {
+            look(c, subject, record, shard)
+            guard try mayGo(c, lane: target.value, &shard) else { return false }
+        }
         guard let r = makeRequest(kind, connection: c, count: 1, bytes: ResultPool.recordStride) else {
             return busy(c)
         }
-        requests[Int(r)].coordinator = target.value
-        requests[Int(r)].firstAccount = a
-        requests[Int(r)].secondAccount = b
-        guard try hand(operation, record, to: target, r, 0, stream: stream(c), &shard) else {
+        if record.flags.contains(.pending) && operation == .createTransfers {
+            requests[Int(r)].makesHold = true
+            requests[Int(r)].hold = KnownHold(
+                debit: record.debitAccountID, id: record.id, credit: record.creditAccountID, amount: record.amount,
+                closes: false)
+        }
+        let isHanded = try hand(operation, record, to: target, r, 0, stream: stream(c), &shard)
+        if isHanded && !isLooked && !isSettled(r) { look(c, subject, record, shard) }
+        return keep(c, r, lane: target.value, isHanded: isHanded)
+    }
+
+    /// The command was decided as it was handed in: whatever comes later finds what it did.
+    @inline(__always)
+    private func isSettled(_ r: UInt32) -> Bool { requests[Int(r)].remaining == 0 || requests[Int(r)].isDecided }
+
+    /// Keeps the request of the command that is looked at where it was handed in; gives it back where it was not.
+    mutating func keep(_ c: Int, _ r: UInt32, lane: UInt16, isHanded: Bool) -> Bool {
+        guard isHanded else {
             connections[c].openRequests -= 1
             freeRequest(r)
             return false
         }
+        if !isSettled(r) { enter(c, r, lane: lane) }
         enqueue(c, r)
         return true
     }
@@ -230,6 +236,16 @@ extension Front {
         connections[c].requestTail = r + 1
     }
 
+    /// Answers MULTI (`multi`), or a command that it queues: now, or behind the reply of the last request.
+    mutating func owe(_ c: Int, multi: Bool) {
+        let tail = connections[c].requestTail
+        if connections[c].openRequests == 0 || tail == 0 {
+            return multi
+                ? encoder(c).ok(into: &connections[c].output) : encoder(c).queued(into: &connections[c].output)
+        }
+        if multi { requests[Int(tail - 1)].beginsMulti = true } else { requests[Int(tail - 1)].queuedCount += 1 }
+    }
+
     /// Writes the replies of the first requests that are complete.
     mutating func replyInOrder(_ c: Int) {
         while connections[c].requestHead != 0 {
@@ -239,9 +255,11 @@ extension Front {
             connections[c].requestHead = requests[i].next
             if requests[i].next == 0 { connections[c].requestTail = 0 }
             encodeReply(c, i)
+            if requests[i].beginsMulti { encoder(c).ok(into: &connections[c].output) }
+            for _ in 0..<requests[i].queuedCount { encoder(c).queued(into: &connections[c].output) }
             connections[c].openRequests -= 1
-            // It was the only one.
-            connections[c].isAlone = false
+            // One that goes alone is the last.
+            if connections[c].openRequests == 0 { connections[c].isAlone = false }
             freeRequest(r)
         }
     }
@@ -332,12 +350,10 @@ extension Front {
             statistics.commandsRejected += 1
             append(c, input) { bytes, arguments, out in encoder.error(error, of: arguments, input: bytes, into: &out) }
         case .role: encoder.role(into: &connections[c].output)
-        case .multi:
-            connections[c].multi = .queueing
-            encoder.ok(into: &connections[c].output)
         case .exec: encoder.execWithoutMulti(into: &connections[c].output)
         case .discard: encoder.discardWithoutMulti(into: &connections[c].output)
-        case .nothing, .transfer, .accountFreeze, .accountCreate, .accountGet, .accountHistory, .transferGet, .totals:
+        case .nothing, .transfer, .accountFreeze, .accountCreate, .accountGet, .accountHistory, .transferGet, .totals,
+            .multi:
             stop("a command for a shard came to the front")
         }
     }

@@ -17,6 +17,7 @@ extension Front {
         requests[i].kind = kind
         requests[i].allCreated = true
         requests[i].isComplete = false
+        requests[i].isDecided = false
         requests[i].connection = UInt32(truncatingIfNeeded: c)
         requests[i].generation = c >= 0 ? connections[c].generation : 0
         requests[i].count = UInt32(count)
@@ -24,6 +25,10 @@ extension Front {
         requests[i].buffer = buffer
         requests[i].lsn = 0
         requests[i].next = 0
+        requests[i].uses = 0
+        requests[i].beginsMulti = false
+        requests[i].queuedCount = 0
+        requests[i].makesHold = false
         requests[i].startedAt = now
         if c >= 0 { connections[c].openRequests += 1 }
         statistics.requests += 1
@@ -32,7 +37,9 @@ extension Front {
 
     mutating func freeRequest(_ r: UInt32) {
         let kind = requests[Int(r)].kind
+        leave(Int(r))
         if kind == .nativeHistory || kind == .respHistory { historyCalls[r] = nil }
+        if kind == .respExec || kind == .respExecAccounts { executions[r] = nil }
         pool.give(requests[Int(r)].buffer)
         if !totals.isEmpty { totals[r] = nil }
         freeRequests.give(r)
@@ -114,7 +121,8 @@ extension Front {
         }
         switch submission {
         case .answered(let result): complete(r, index, result, lsn: shard.journal.appended.value)
-        case .decided, .deferred: break
+        case .decided: requests[r].isDecided = true
+        case .deferred: break
         case .stalled: return false
         }
         return true
@@ -297,6 +305,9 @@ extension Front {
             part?.call.partEnded()
             return
         }
+        if requests[i].kind == .accountFact { return learnAccount(r) }
+        leave(i)
+        if requests[i].kind == .respTransfer { learnHold(i) }
         guard isCurrent(i) else {
             freeRequest(r)
             return

@@ -76,6 +76,15 @@ public struct Front: ~Copyable {
     var held: [HeldAttempt] = []
     var arguments = RESPArguments()
 
+    /// Which commands of RESP connections may be under way together.
+    var order: CommandOrder
+    var knownAccounts = KnownAccounts()
+    var knownHolds = KnownHolds()
+    /// While a chain is looked at: what it has credited accounts with.
+    var balances: [(account: AccountID, amount: UInt128)] = []
+    /// By request: the creations of an EXEC under way, which its reply names.
+    var executions: [UInt32: [Transfer]] = [:]
+
     var requests: FixedArray<Request>
     var freeRequests: FreeList
     var pool: ResultPool
@@ -146,6 +155,8 @@ public struct Front: ~Copyable {
     /// Bytes handed to the kernel at once: a client that takes so many in the time it has is making progress.
     static var sendBytesMax: Int { 256 << 10 }
 
+    /// Things used by RESP commands under way: a few for each.
+    static var usesMax: Int { 1 << 15 }
     /// New connections under way to one other core; more are served where they were accepted.
     static var adoptsMax: Int { 512 }
     /// Cells of the lane that carries everything but requests: protocol, results and records, adoption.
@@ -185,6 +196,7 @@ public struct Front: ~Copyable {
         let places = configuration.connections.perCoreMax
         connections = Slab(count: places) { _ in Connection() }
         freeConnections = FreeList(count: places)
+        order = CommandOrder(uses: Self.usesMax)
         requests = FixedArray(count: bounds.requests)
         freeRequests = FreeList(count: bounds.requests)
         pool = ResultPool(bounds)

@@ -31,6 +31,8 @@ enum RequestKind: UInt8, BitwiseCopyable {
     /// A read of history: its answer stands in `Front.historyCalls`.
     case nativeHistory
     case respHistory
+    /// The front's own, for the order of a connection's commands: nobody is answered.
+    case accountFact
     case embedded
 }
 
@@ -39,11 +41,13 @@ struct Request: BitwiseCopyable {
     /// Every event so far was created.
     var allCreated: Bool
     var isComplete: Bool
+    /// Its one event or chain was decided as it was handed in, though the answers are not there yet.
+    var isDecided: Bool
     /// Of a native request: the `Operation`'s number.
     var operation: UInt8
     var connection: UInt32
     var generation: UInt32
-    /// The client's id of a native request.
+    /// The client's id of a native request; of an `accountFact`, `RareEvents.vastCount` when it was asked.
     var requestID: UInt64
     var count: UInt32
     var remaining: UInt32
@@ -53,10 +57,14 @@ struct Request: BitwiseCopyable {
     var lsn: UInt64
     /// Next of the connection's requests, in order (RESP).
     var next: UInt32
-    /// The shard that decides it, and the accounts it concerns (RESP: later commands may have to wait for it).
-    var coordinator: UInt16
-    var firstAccount: AccountID
-    var secondAccount: AccountID
+    /// What it uses while it is undecided, see `CommandOrder`; 0: nothing that later commands must wait for (RESP).
+    var uses: UInt32
+    /// `+OK` and so many `+QUEUED` come behind its reply: those of a MULTI that was read meanwhile (RESP).
+    var beginsMulti: Bool
+    var queuedCount: UInt8
+    /// The pending transfer that it asks for, where it does (RESP).
+    var makesHold: Bool
+    var hold: KnownHold
     var startedAt: UInt64
 }
 

@@ -60,6 +60,7 @@ public final class StatusBoard: Sendable {
     /// What has knocked at the doors, and who guesses passwords.
     let notices = Notices()
     let passwords = PasswordGuard()
+    let rareEvents = RareEvents()
 
     private let books = Mutex<Books?>(nil)
     private let broken = Atomic<Bool>(false)

@@ -84,6 +84,7 @@ extension Ledger {
             if let credit { applyCredit(credit, Effect(creditOf: t)) }
             if t.flags.contains(.pending) {
                 state = .open
+                if t.flags.closes { hasHeldClosing = true }
                 let hash = identityHash(t.debitAccountID, t.id)
                 let pending = PendingTransfer(t, debit: debit, credit: credit, position: position)
                 guard pendingTable.open(hash, pending, now: t.timestamp) != nil else {

@@ -98,6 +98,8 @@ public struct Ledger: ~Copyable {
     public internal(set) var refusalCount: UInt64 = 0
     /// The highest `statusLSN` of all accounts.
     public internal(set) var lastStatusLSN = LSN.zero
+    /// Some pending transfer has closed an account that lives here, or the other account of that transfer does.
+    public internal(set) var hasHeldClosing = false
 
     /// - Parameters:
     ///   - key: Key of the in-memory tables; not the routing's, so that no client can aim at a bucket.

@@ -99,7 +99,7 @@ extension Simulation {
             configuration: FrontConfiguration(
                 routing: routing, password: [], connections: connectionCounts,
                 progressTimeoutNanoseconds: Network.timeout, replies: ReplyBudget(bytesMax: network.replyBytes),
-                board: StatusBoard(coreCount: shardCount, facts: StatusFacts()),
+                board: board,
                 history: try HistoryDesk(routing: routing, shards: [], callers: [], bells: [])),
             ring: &ring, requestLanes: requestLanes[i], controlLanes: lanes[i], bounds: network.bounds)
         let entrance = Entrance(ring, front)

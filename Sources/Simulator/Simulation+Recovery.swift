@@ -160,7 +160,11 @@ extension Simulation {
                 lanes: lanes[i], transfers: tables[i].owner.table, pairs: own, bounds: bounds,
                 cuts: cuts)
             let node = Node(shard)
-            if hasDoors { node.entrance = try makeEntrance(i) }
+            if hasDoors {
+                let entrance = try makeEntrance(i)
+                entrance.front.begin(node.shard)
+                node.entrance = entrance
+            }
             #if SUANPAN_FAILPOINTS
                 node.shard.fault = options.fault
             #endif
@@ -197,6 +201,7 @@ extension Simulation {
         tables = (0..<shardCount).map { _ in TableBox(bounds.slots) }
         laneOwners = []
         cuts = CutBoard()
+        board = StatusBoard(coreCount: shardCount, facts: StatusFacts())
         for from in 0..<shardCount {
             for to in 0..<shardCount where from != to {
                 let box = LaneBox(cells)

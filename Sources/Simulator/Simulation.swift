@@ -149,6 +149,8 @@ final class Simulation {
     var coverage = Coverage()
     var crashesLeft = 0
     var cuts = CutBoard()
+    /// Of the fronts of all cores.
+    var board = StatusBoard(coreCount: 1, facts: StatusFacts())
     /// Percent of the turns in which a core does not see the newest cut before its clock goes on: rarer in an engine.
     let cutMisses: Int
 

@@ -277,7 +277,7 @@ enum CoreThread {
 
         let clock = HybridClock(
             shard: setup.id, shardCount: setup.routing.shardCount, after: Timestamp(ceiling))
-        var front: Front
+        let front: Front
         do throws(RingError) {
             front = try Front(
                 core: setup.id,
@@ -296,6 +296,7 @@ enum CoreThread {
             shard.fault = Fault.armed
         #endif
         shard.noteRedone(missing.count)
+        front.begin(shard)
         let shared = CoreShared(
             coreCount: setup.routing.shardCount, time: time, board: setup.board, bells: setup.bells,
             callers: setup.callers, control: setup.control)

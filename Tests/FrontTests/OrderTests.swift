@@ -1,5 +1,5 @@
-// Goal: a command of a connection does not pass an earlier one that it could be told from. Method: a front without a
-// shard, and requests put into its tables as commands put them there.
+// Goal: a command of a connection does not pass one that goes alone (`CommandOrderTests` has the others). Method: a front
+// without a shard, and requests put into its tables as commands put them there.
 
 import Glibc
 import SuanpanCore
@@ -38,16 +38,5 @@ import Testing
     isAlone = front.connections[c].isAlone
     #expect(!isAlone)
 
-    // A transfer holds up what concerns its accounts and is decided elsewhere, nothing else.
-    let next = front.makeRequest(.respTransfer, connection: c, count: 1, bytes: 144)
-    let one = try #require(next)
-    front.requests[Int(one)].coordinator = 0
-    front.requests[Int(one)].firstAccount = AccountID(5)
-    front.requests[Int(one)].secondAccount = AccountID(6)
-    front.enqueue(c, one)
-    var held = (0..<2).map { front.mustHold(c, AccountID(6), AccountID(7), ShardID($0)) }
-    #expect(held == [false, true])
-    held = (0..<2).map { front.mustHold(c, AccountID(7), AccountID(8), ShardID($0)) }
-    #expect(held == [false, false])
     front.closeAll()
 }

@@ -1,0 +1,204 @@
+// The order of a RESP connection's commands: what each uses (`CommandOrder` has the rule), and what must be known of
+// accounts and holds to tell.
+
+internal import SuanpanCore
+internal import SuanpanJournal
+internal import SuanpanLedger
+public import SuanpanShard
+internal import SuanpanWire
+
+/// What a command is about, beside its record.
+enum Subject {
+    /// Its record is a transfer.
+    case transfer
+    case account(AccountID)
+    /// The debit account and id of its record.
+    case identity
+    /// The events in the shard's `chainInput`.
+    case chain(Int)
+    case accountChain(Int)
+}
+
+extension Front {
+    /// Looks at what the logs have left, before the first command.
+    public func begin(_ shard: borrowing Shard) {
+        if shard.ledger.hasHeldClosing { configuration.board.rareEvents.noteClosing() }
+    }
+
+    // MARK: What a command uses
+
+    /// Makes a command the one that is looked at.
+    mutating func look(_ c: Int, _ subject: Subject, _ record: borrowing Transfer, _ shard: borrowing Shard) {
+        order.begin(stream: connections[c].number)
+        switch subject {
+        case .transfer:
+            order.use(record.debitAccountID, .takes)
+            order.use(record.creditAccountID, .gives)
+            order.useIdentity(record.debitAccountID, record.id)
+            order.useWhole(.named)
+        case .account(let id):
+            order.use(id, .needs)
+            order.useWhole(.named)
+        case .identity: order.useIdentity(record.debitAccountID, record.id)
+        case .chain(let count): look(atChain: count, shard)
+        case .accountChain(let count):
+            for k in 0..<count { order.use(AccountID(shard.chainInput[k].id.value), .needs) }
+            order.useWhole(.named)
+        }
+    }
+
+    /// One event counts as a chain of one.
+    private mutating func look(atChain count: Int, _ shard: borrowing Shard) {
+        balances.removeAll(keepingCapacity: true)
+        for k in 0..<count {
+            let t = shard.chainInput[k]
+            order.useIdentity(t.debitAccountID, t.id)
+            if t.flags.resolves {
+                look(atResolving: t, shard)
+            } else if t.flags.balances || t.flags.closes || t.amount.value > Limits.standingAmountMax {
+                order.use(t.debitAccountID, .needs)
+                order.use(t.creditAccountID, .needs)
+                order.useWhole(.named)
+            } else {
+                order.use(t.debitAccountID, coversInChain(t.debitAccountID, t.amount.value) ? .gives : .takes)
+                order.use(t.creditAccountID, .gives)
+                if !t.flags.contains(.pending) { gain(t.creditAccountID, t.amount.value) }
+                order.useWhole(.named)
+            }
+        }
+    }
+
+    private mutating func look(atResolving t: borrowing Transfer, _ shard: borrowing Shard) {
+        order.useIdentity(t.debitAccountID, t.pendingID)
+        guard let hold = knownHold(t.debitAccountID, t.pendingID, shard) else {
+            order.use(t.debitAccountID, .resolves)
+            // It may open accounts again, and nobody knows which.
+            let mayOpen = t.flags.contains(.voidPending) && configuration.board.rareEvents.mayHoldClosing
+            return order.useWhole(mayOpen ? .needs : .unnamed)
+        }
+        order.use(hold.debit, hold.closes ? .needs : .resolves)
+        order.use(hold.credit, hold.closes ? .needs : .resolves)
+        order.useWhole(hold.closes ? .named : .resolvesKnown)
+        if t.flags.contains(.postPending) { gain(hold.credit, min(t.amount.value, hold.amount.value)) }
+    }
+
+    private func knownHold(_ debit: AccountID, _ id: TransferID, _ shard: borrowing Shard) -> KnownHold? {
+        guard routing.shard(of: debit) == core else { return knownHolds.hold(debit, id, routing.key) }
+        var key = Shard.readKey(debit)
+        key.pendingID = id
+        guard let fact = shard.ledger.openPendingFact(key) else { return nil }
+        return KnownHold(
+            debit: debit, id: id, credit: fact.creditAccountID, amount: fact.amount, closes: fact.flags.closes)
+    }
+
+    // MARK: What a chain gives before it takes
+
+    /// An event of the chain credits the account.
+    private mutating func gain(_ account: AccountID, _ amount: UInt128) {
+        if let i = balances.firstIndex(where: { $0.account == account }) {
+            balances[i].amount = balances[i].amount.addingReportingOverflow(amount).partialValue
+        } else {
+            balances.append((account, amount))
+        }
+    }
+
+    /// True where the chain has credited the account with as much before: no debit limit can refuse it that.
+    private mutating func coversInChain(_ account: AccountID, _ amount: UInt128) -> Bool {
+        guard let i = balances.firstIndex(where: { $0.account == account }) else { return amount == 0 }
+        guard balances[i].amount >= amount else {
+            balances[i].amount = 0
+            return false
+        }
+        balances[i].amount -= amount
+        return true
+    }
+
+    // MARK: Asking
+
+    /// Whether the command that is looked at may go to its shard now.
+    mutating func mayGo(_ c: Int, lane: UInt16, _ shard: inout Shard) throws(JournalError) -> Bool {
+        if connections[c].undecided == 0 || isFaulty(.passOthers) { return true }
+        let vast = configuration.board.rareEvents.vastCount
+        while true {
+            let key = routing.key
+            switch order.verdict(lane: lane, { knownAccounts.freedom(of: $0, key, vast: vast) }) {
+            case .goes:
+                connections[c].askedAbout = AccountID(0)
+                return true
+            case .waits: return false
+            case .dependsOn(let account):
+                if routing.shard(of: account) != core {
+                    try ask(c, account, vast, &shard)
+                    return false
+                }
+                guard let index = shard.ledger.find(account) else { return false }
+                knownAccounts.note(shard.ledger.account(index), key, vast: vast)
+            }
+        }
+    }
+
+    /// Asks an account's shard what limits it: once for a command. Until that is known it waits for those before it.
+    private mutating func ask(_ c: Int, _ account: AccountID, _ vast: UInt32, _ shard: inout Shard) throws(JournalError)
+    {
+        guard connections[c].askedAbout != account,
+            let r = makeRequest(.accountFact, connection: c, count: 1, bytes: ResultPool.recordStride)
+        else { return }
+        requests[Int(r)].requestID = UInt64(vast)
+        let target = routing.shard(of: account)
+        guard try hand(.lookupAccounts, Shard.readKey(account), to: target, r, 0, stream: 0, &shard) else {
+            connections[c].openRequests -= 1
+            return freeRequest(r)
+        }
+        connections[c].askedAbout = account
+    }
+
+    /// An account's shard has said what limits it.
+    mutating func learnAccount(_ r: UInt32) {
+        let i = Int(r)
+        if let account = pool.record(Account.self, requests[i].buffer, 0) {
+            knownAccounts.note(account, routing.key, vast: UInt32(truncatingIfNeeded: requests[i].requestID))
+        }
+        if isCurrent(i) {
+            let c = Int(requests[i].connection)
+            connections[c].openRequests -= 1
+            if connections[c].openRequests == 0 { connections[c].isAlone = false }
+            makeReady(c)
+        }
+        freeRequest(r)
+    }
+
+    /// A pending transfer was created, or exists as it was asked.
+    mutating func learnHold(_ r: Int) {
+        let code = pool.result(requests[r].buffer, 0).code
+        guard requests[r].makesHold, code == .created || code == .exists else { return }
+        knownHolds.note(requests[r].hold, routing.key)
+    }
+
+    /// Tells all fronts of what is about to be handed in.
+    mutating func noteRare(_ t: borrowing Transfer) {
+        if t.flags.closes { configuration.board.rareEvents.noteClosing() }
+        if AccountFreedom.isVast(t) { configuration.board.rareEvents.noteVast() }
+    }
+
+    // MARK: Under way
+
+    /// The command that is looked at was handed in.
+    mutating func enter(_ c: Int, _ r: UInt32, lane: UInt16) {
+        guard order.hasRoom else {
+            // No other is under way: `mayGo` has seen to that.
+            connections[c].isAlone = true
+            return
+        }
+        requests[Int(r)].uses = order.enter(lane: lane)
+        connections[c].undecided += 1
+    }
+
+    /// The command is decided.
+    mutating func leave(_ r: Int) {
+        guard requests[r].uses != 0 else { return }
+        order.leave(requests[r].uses)
+        requests[r].uses = 0
+        let c = Int(requests[r].connection)
+        if connections[c].generation == requests[r].generation { connections[c].undecided -= 1 }
+    }
+}
