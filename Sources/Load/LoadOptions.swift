@@ -141,7 +141,8 @@ struct LoadPlan: Sendable {
         if threads > connections {
             throw .usage("--threads \(threads): more than --connections \(connections), a thread would have none")
         }
-        if connections * inFlight * (64 + 128 * batch) > LoadLimits.sendBytesMax {
+        // A purchase has two slots, of three commands in RESP.
+        if connections * inFlight * (sale == nil ? 64 + 128 * batch : 1024) > LoadLimits.sendBytesMax {
             throw .usage(
                 "--connections \(connections) with --in-flight \(inFlight) and --batch \(batch) need more than "
                     + "\(LoadLimits.sendBytesMax >> 30) GiB of send buffers; lower one of them")
