@@ -38,7 +38,7 @@ serve() {
 }
 
 # Loads the server that serves. The rest: options of load. Leaves $WORK/report.json; returns 1 where the run is no
-# measurement. It ends at most 10 s after its time by itself; a setup that stands still is ended.
+# measurement. It ends at most 40 s after its time by itself; a setup that stands still is ended.
 run_load() {
     rm -f "$WORK/report.json"
     timeout --foreground -k 15 "${LOAD_SECONDS_MAX:-120}" "$GENERATOR" load --json "$WORK/report.json" "$@" \
