@@ -68,8 +68,8 @@ public import SuanpanCore
     }
 }
 
-/// What the undecided on an account may still do, as far as one side's question goes. For a debit, "own" is debits. Only
-/// plain and pending transfers are undecided beside others: whatever else there is goes by locks.
+/// What the undecided on an account may still do, as far as one side's question goes. For a debit, "own" is debits. Plain
+/// and pending transfers are undecided beside others, and chains by their `Demand`: whatever else there is goes by locks.
 @frozen public struct UndecidedBounds: Hashable, BitwiseCopyable, Sendable {
     /// Own posted may grow by this, and own pending and posted together. Of pending transfers too, as if they were posted:
     /// the bounds are wider for it, never narrower.

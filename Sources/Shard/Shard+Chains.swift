@@ -1,6 +1,7 @@
 // Everything that is not a single plain transfer: chains, pending transfers, posts, voids, balancing, closing, freezing,
-// expiry. What concerns this shard alone and meets nothing undecided is judged and applied at once. All else locks its
-// accounts in every shard concerned, is judged here when all have said what they found, and is one decision in this log.
+// expiry. What concerns this shard alone and meets nothing undecided is judged and applied at once. All else reserves
+// what it needs in every shard concerned, or locks its accounts there; it is judged here when all have said what they
+// found, and is one decision in this log.
 // The states are ChainState's; Docs/Architecture.md shows the machine.
 
 public import SuanpanCore
