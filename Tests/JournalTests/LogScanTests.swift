@@ -93,4 +93,32 @@ struct LogScanTests {
         flip(bench.data.segmentPath(1), 4096 + 128 + 10 * 144)
         #expect(throws: JournalError.self) { try ids(bench.data, through: 300) }
     }
+
+    /// A group that is whole by itself and does not continue the one before: an older one that a write should have replaced,
+    /// or another opening's.
+    @Test(arguments: [false, true]) func aGroupThatContinuesAnotherIsDamage(hasAnotherNumber: Bool) throws {
+        let bench = try Bench()
+        var journal = try bench.open()
+        try write(1...300, size: 100, &journal, bench)
+        withExtendedLifetime(journal) {}
+        let path = bench.data.segmentPath(1)
+        // 100 records of 144 bytes and the header are four blocks.
+        let at = 4096 + 4 * 4096
+        let stored = Plain.load(GroupHeader.self, from: contents(path), at: at)
+        var header = try #require(stored)
+        #expect(header.firstLSN == 101)
+        if hasAnotherNumber { header.firstLSN -= 1 } else { header.previousChecksum ^= 1 }
+        header.headerChecksum = 0
+        header.headerChecksum = header.computedChecksum()
+        var bytes: [UInt8] = []
+        Plain.append(header, to: &bytes)
+        put(path, at, bytes)
+        #expect(try ids(bench.data, through: 100).ids == Array(1...100))
+        let error = fail { () throws(JournalError) in _ = try ids(bench.data, through: 300) }
+        guard case .damaged(let damage) = error else {
+            Issue.record("\(String(describing: error))")
+            return
+        }
+        #expect(damage.reason == .chainBroken && damage.offset == UInt64(at))
+    }
 }
