@@ -82,6 +82,21 @@ import Testing
             } == "")
     }
 
+    /// What a name led to when the configuration was checked may not be where the socket is.
+    @Test func whatCountsIsWhereItListens() {
+        var configuration = EngineConfiguration(dataDirectory: "none")
+        configuration.resp = Endpoint(host: "0.0.0.0", port: 0)
+        func refusal() -> String {
+            do throws(EngineError) {
+                try Listeners(configuration).close()
+                return ""
+            } catch { return "\(error)" }
+        }
+        #expect(refusal().hasPrefix("resp 0.0.0.0:0 is beyond loopback and there is no password"))
+        configuration.password = "secret"
+        #expect(refusal() == "")
+    }
+
     @Test(arguments: ["127.0.0.1", "127.8.9.1", "127.1", "localhost"]) func loopbackNeedsNone(host: String) throws {
         #expect(try refusal { $0.native = Endpoint(host: host, port: 0) } == "")
     }

@@ -4,6 +4,7 @@
 
 import Foundation
 import SuanpanCore
+import Synchronization
 import Testing
 
 @testable import Suanpan
@@ -97,7 +98,10 @@ func aFailedEngineThrowsAndLeavesTheProcessAlone() async throws {
     await #expect(performing: { _ = try await engine.transfers(id: TransferID(1)) }, throws: isFailed)
 
     // Its directory is free though it is not closed yet; what was answered is there, and the ids can be sent again.
-    let again = try Engine(configuration(folder.path + "/broken"))
+    var next = configuration(folder.path + "/broken")
+    // And so is its port.
+    next.resp = engine.started.resp
+    let again = try Engine(next)
     let results = try await again.createTransfers(transfers(0, 100))
     #expect(results.allSatisfy { $0.isCreated || $0.code == .exists })
     try await again.close()
@@ -108,6 +112,22 @@ func aFailedEngineThrowsAndLeavesTheProcessAlone() async throws {
     #expect(untouched.failure == nil)
     try await untouched.close()
     #expect(await untouched.waitForEnd() == nil)
+}
+
+/// Goal: the first reason of a failure is the one that everybody is told, once. Method: an end of its own, failed twice, with
+/// watchers from before and after.
+@Test func theFirstReasonCounts() {
+    let end = EngineEnd()
+    let told = Mutex<[String]>([])
+    end.whenFailed { error in told.withLock { $0.append("before: " + reason(error)) } }
+    end.fail(.failed("a disk"))
+    end.fail(.failed("a core that could not go on without it"))
+    end.whenFailed { error in told.withLock { $0.append("after: " + reason(error)) } }
+    #expect(reason(end.failure) == "a disk")
+    #expect(told.withLock { $0 } == ["before: a disk", "after: a disk"])
+    end.finish()
+    end.fail(.failed("too late"))
+    #expect(reason(end.failure) == "a disk" && end.isOver)
 }
 
 private func names(_ directory: String) -> [String] {
