@@ -26,7 +26,7 @@ extension Front {
         let operation: Operation = kind == .respExecAccounts ? .createAccounts : .createTransfers
         let subject: Subject = kind == .respExecAccounts ? .accountChain(count) : .chain(count)
         look(c, subject, shard.chainInput[0], shard)
-        guard try mayGo(c, lane: CommandOrder.unordered, &shard) else { return .later }
+        guard mayGo(c, lane: CommandOrder.unordered, shard) else { return .later }
         guard let r = makeRequest(kind, connection: c, count: count, bytes: count * 16) else {
             return busy(c) ? .answered : .later
         }
@@ -48,7 +48,7 @@ extension Front {
         }
         let key = Shard.freezeKey(id, sides, lifting: !freezes)
         look(c, .account(id), key, shard)
-        guard try mayGo(c, lane: CommandOrder.unordered, &shard) else { return false }
+        guard mayGo(c, lane: CommandOrder.unordered, shard) else { return false }
         guard let r = makeRequest(.respAccountCreate, connection: c, count: 1, bytes: 16) else { return busy(c) }
         let operation: Operation = freezes ? .freezeAccounts : .unfreezeAccounts
         let isHanded = try hand(operation, key, to: routing.shard(of: id), r, 0, stream: 0, &shard)

@@ -2,7 +2,7 @@
 // accounts and holds to tell.
 
 internal import SuanpanCore
-internal import SuanpanJournal
+internal import SuanpanLanes
 internal import SuanpanLedger
 public import SuanpanShard
 internal import SuanpanWire
@@ -116,7 +116,7 @@ extension Front {
     // MARK: Asking
 
     /// Whether the command that is looked at may go to its shard now.
-    mutating func mayGo(_ c: Int, lane: UInt16, _ shard: inout Shard) throws(JournalError) -> Bool {
+    mutating func mayGo(_ c: Int, lane: UInt16, _ shard: borrowing Shard) -> Bool {
         if connections[c].undecided == 0 || isFaulty(.passOthers) { return true }
         let vast = configuration.board.rareEvents.vastCount
         while true {
@@ -128,7 +128,7 @@ extension Front {
             case .waits: return false
             case .dependsOn(let account):
                 if routing.shard(of: account) != core {
-                    try ask(c, account, vast, &shard)
+                    ask(c, account, vast)
                     return false
                 }
                 guard let index = shard.ledger.find(account) else { return false }
@@ -137,19 +137,31 @@ extension Front {
         }
     }
 
+    /// What a request lane carries beside the operations of clients: `answerFact`.
+    static var factOperation: UInt8 { .max }
+
     /// Asks an account's shard what limits it: once for a command. Until that is known it waits for those before it.
-    private mutating func ask(_ c: Int, _ account: AccountID, _ vast: UInt32, _ shard: inout Shard) throws(JournalError)
-    {
-        guard connections[c].askedAbout != account,
+    private mutating func ask(_ c: Int, _ account: AccountID, _ vast: UInt32) {
+        let t = routing.shard(of: account).index
+        guard connections[c].askedAbout != account, eventsOut[t] < singlesOutMax,
             let r = makeRequest(.accountFact, connection: c, count: 1, bytes: ResultPool.recordStride)
         else { return }
         requests[Int(r)].requestID = UInt64(vast)
-        let target = routing.shard(of: account)
-        guard try hand(.lookupAccounts, Shard.readKey(account), to: target, r, 0, stream: 0, &shard) else {
-            connections[c].openRequests -= 1
-            return freeRequest(r)
-        }
+        eventsOut[t] += 1
+        var message = Message(.request, from: core)
+        message.operation = Self.factOperation
+        message.request = r
+        message.time = now
+        requestLanes[t].push(message, Shard.readKey(account))
         connections[c].askedAbout = account
+    }
+
+    /// Says what stands in the ledger now, whatever is undecided or on its way to the disk: what is asked for never changes.
+    static func answerFact(_ account: AccountID, _ origin: Origin, _ shard: inout Shard) {
+        let found = shard.ledger.find(account).map { shard.ledger.account($0) }
+        shard.recordAnswers.append(
+            RecordAnswer(
+                origin: origin, found: found != nil, record: found?.bits ?? Shard.readKey(account), lsn: .zero))
     }
 
     /// An account's shard has said what limits it.

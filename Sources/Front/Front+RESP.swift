@@ -166,7 +166,7 @@ extension Front {
         let isLooked = connections[c].undecided > 0
         if isLooked {
             look(c, subject, record, shard)
-            guard try mayGo(c, lane: target.value, &shard) else { return false }
+            guard mayGo(c, lane: target.value, shard) else { return false }
         }
         guard let r = makeRequest(kind, connection: c, count: 1, bytes: ResultPool.recordStride) else {
             return busy(c)

@@ -136,6 +136,10 @@ extension Front {
         let origin = Origin(
             core: message.from, operation: message.operation, request: message.request, index: message.index,
             stream: message.stream)
+        if message.operation == factOperation {
+            answerFact(record.debitAccountID, origin, &shard)
+            return true
+        }
         let submission: Submission
         switch Operation(rawValue: message.operation) {
         case .createTransfers: submission = try shard.submit(record, origin, staged: k)
