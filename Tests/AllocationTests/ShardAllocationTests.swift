@@ -81,7 +81,7 @@ private final class Bench {
             clock: HybridClock(shard: ShardID(0), shardCount: 1, after: Timestamp(time)), lanes: [nil],
             transfers: table.table, pairs: [PairNumbers()])
         transfers.reserveCapacity(Self.perRound)
-        prepare()
+        _ = prepare()
     }
 
     deinit {
@@ -89,8 +89,12 @@ private final class Bench {
         try? FileManager.default.removeItem(atPath: path)
     }
 
-    /// Segments are another thread's work in an engine.
-    private func prepare() { while preparer.step() {} }
+    /// Segments are another thread's work in an engine. Returns whether there is a new one, whose file the next write opens.
+    private func prepare() -> Bool {
+        var isNew = false
+        while preparer.step() { isNew = true }
+        return isNew
+    }
 
     private let origin = Origin(core: 0, operation: 0, request: 0, index: 0, stream: 0)
 
@@ -104,7 +108,7 @@ private final class Bench {
         }
     }
 
-    /// `count` transfers in rounds; what each round has grown, and whether it began a segment.
+    /// `count` transfers in rounds; what each round has grown, and whether it began a segment or opened the file of one.
     func run(_ count: Int, each: (Growth, Bool) -> Void) throws {
         var done = 0
         while done < count {
@@ -120,10 +124,10 @@ private final class Bench {
                         amount: Amount(nextID % 97 + 1), ledger: 1, code: 1))
                 nextID += 1
             }
-            prepare()
+            let opensFile = prepare()
             let segment = shard.journal.counters.segments
             let growth = try round()
-            each(growth, shard.journal.counters.segments != segment)
+            each(growth, opensFile || shard.journal.counters.segments != segment)
             done += Self.perRound
         }
     }
@@ -199,9 +203,9 @@ private struct Unexpected: Error {
         var segmentGrowth = Growth()
         var rounds = 0
         let segments = bench.segments
-        try bench.run(20_000) { round, beganSegment in
-            if beganSegment { segmentGrowth = segmentGrowth + round } else { growth = growth + round }
-            if round.sum > 0 && !beganSegment { rounds += 1 }
+        try bench.run(20_000) { round, isOfSegment in
+            if isOfSegment { segmentGrowth = segmentGrowth + round } else { growth = growth + round }
+            if round.sum > 0 && !isOfSegment { rounds += 1 }
         }
         let begun = bench.segments - segments
         print(
