@@ -102,10 +102,10 @@ import Testing
         #expect(MemoryPlan.shardsDefault(cpus: 8, memory(128 << 20)) == 1)
         // The table of Docs/Operations.md.
         func fixed(_ tableBytes: Int) -> [Int] {
-            [1, 2, 8, 64].map { MemoryPlan.fixedBytes(shards: $0, tableBytes: tableBytes * $0) >> 20 }
+            [1, 2, 4, 8, 16, 32, 64].map { MemoryPlan.fixedBytes(shards: $0, tableBytes: tableBytes * $0) >> 20 }
         }
-        #expect(fixed(256 << 20) == [129, 250, 1197, 24535])
-        #expect(fixed(255 << 20) == [92, 175, 897, 22136])
+        #expect(fixed(256 << 20) == [129, 250, 570, 1201, 3203, 9727, 24791])
+        #expect(fixed(255 << 20) == [92, 175, 420, 901, 2603, 8528, 22392])
         #expect([1, 2, 8, 64].map { MemoryPlan.laneBytes(shards: $0) >> 20 } == [0, 24, 336, 16128])
     }
 }
