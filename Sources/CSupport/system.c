@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <semaphore.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -101,22 +102,66 @@ int64_t suanpan_filesystem_free(const char *path) {
   struct statfs s;
   return statfs(path, &s) ? -errno : (int64_t)s.f_bavail * (int64_t)s.f_bsize;
 }
-void *suanpan_map(size_t length, int huge) {
-  const size_t page = (size_t)2 << 20;
+#ifdef DEBUG
+static _Atomic int64_t mappings_left = -1;
+void suanpan_refuse_mappings(int64_t after) { atomic_store(&mappings_left, after); }
+static int is_refused(void) {
+  int64_t left = atomic_load(&mappings_left);
+  while (left > 0)
+    if (atomic_compare_exchange_weak(&mappings_left, &left, left - 1)) return 0;
+  return left == 0;
+}
+#else
+static int is_refused(void) { return 0; }
+#endif
+
+static const size_t huge_page = (size_t)2 << 20;
+
+static void *map(size_t length, int huge, size_t headroom) {
   const int protection = PROT_READ | PROT_WRITE, flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
-  if (!huge) {
-    void *p = mmap(NULL, length, protection, flags, -1, 0);
-    return p == MAP_FAILED ? NULL : p;
-  }
-  // Huge pages need an aligned begin: map more, give back what sticks out.
   length = (length + 4095) & ~(size_t)4095;
-  char *p = mmap(NULL, length + page, protection, flags, -1, 0);
+  // Huge pages need an aligned begin: map more, give back what sticks out.
+  const size_t more = (huge ? huge_page : 0) + headroom, align = huge ? huge_page : 4096;
+  if (is_refused()) return NULL;
+  char *p = mmap(NULL, length + more, protection, flags, -1, 0);
   if (p == MAP_FAILED) return NULL;
-  char *begin = (char *)(((uintptr_t)p + page - 1) & ~(uintptr_t)(page - 1));
+  char *begin = (char *)(((uintptr_t)p + align - 1) & ~(uintptr_t)(align - 1));
   if (begin > p) munmap(p, (size_t)(begin - p));
-  size_t behind = (size_t)(p + page - begin);
+  size_t behind = (size_t)(p + more - begin);
   if (behind) munmap(begin + length, behind);
-  madvise(begin, length, MADV_HUGEPAGE);
+  if (huge) madvise(begin, length, MADV_HUGEPAGE);
+  return begin;
+}
+void *suanpan_map(size_t length, int huge) { return map(length, huge, 0); }
+void *suanpan_map_ahead(size_t length, int huge) { return map(length, huge, (size_t)16 << 20); }
+
+static _Thread_local struct {
+  char *next, *end;
+  size_t refused;
+} reserve;
+int suanpan_reserve_begin(size_t length) {
+  reserve.refused = 0;
+  reserve.next = suanpan_map(length, 0);
+  reserve.end = reserve.next ? reserve.next + length : NULL;
+  return reserve.next != NULL;
+}
+void suanpan_reserve_keep(size_t length) {
+  if ((size_t)(reserve.end - reserve.next) <= length) return;
+  munmap(reserve.next + length, (size_t)(reserve.end - reserve.next) - length);
+  reserve.end = reserve.next + length;
+}
+size_t suanpan_reserve_refused(void) { return reserve.refused; }
+void *suanpan_map_needed(size_t length, int huge) {
+  void *p = suanpan_map(length, huge);
+  if (p) return p;
+  const uintptr_t align = huge ? huge_page : 4096;
+  length = (length + 4095) & ~(size_t)4095;
+  char *begin = (char *)(((uintptr_t)reserve.next + align - 1) & ~(align - 1));
+  if (!reserve.next || begin > reserve.end || (size_t)(reserve.end - begin) < length) return NULL;
+  if (!reserve.refused) reserve.refused = length;
+  // What is passed over is given back: nobody else knows of it.
+  if (begin > reserve.next) munmap(reserve.next, (size_t)(begin - reserve.next));
+  reserve.next = begin + length;
   return begin;
 }
 void suanpan_unmap(void *address, size_t length) { munmap(address, length); }

@@ -14,6 +14,8 @@
         a = UInt64(truncatingIfNeeded: salt)
         b = UInt64(truncatingIfNeeded: salt >> 64)
     }
+    /// Nobody can choose values whose hashes are equal under it.
+    public static func random() -> HashKey { HashKey(a: .random(in: 0 ... .max), b: .random(in: 0 ... .max)) }
 
     /// Product of the two words, high half xor low half.
     @inlinable @inline(__always)

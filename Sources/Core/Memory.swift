@@ -11,13 +11,11 @@ public struct FixedArray<Element: BitwiseCopyable>: ~Copyable {
     public let count: Int
     @usableFromInline let bytes: Int
 
-    /// `count` elements whose bytes are all zero; ends the process when the machine has no address space left.
+    /// `count` elements whose bytes are all zero. Needed memory: see `MemoryReserve`.
     public init(count: Int) {
         bytes = max(1, count) * MemoryLayout<Element>.stride
         self.count = count
-        guard let memory = unsafe suanpan_map(bytes, bytes >= 4 << 20 ? 1 : 0) else {
-            stop("out of memory: \(bytes) bytes for a table")
-        }
+        let memory = unsafe mapNeeded(bytes, huge: bytes >= 4 << 20)
         // SAFETY: freshly mapped, zero-filled, page-aligned, of `count` strides; Element is plain bytes.
         unsafe base = memory.bindMemory(to: Element.self, capacity: max(1, count))
     }
@@ -59,46 +57,75 @@ extension FixedArray where Element: BitwiseCopyable {
 // SAFETY: the memory belongs to the array alone; moving the owner to another thread moves the memory with it.
 extension FixedArray: @unchecked Sendable {}
 
-/// Plain values in chunks of 2^chunkShift that never move; grows by a chunk, up to `capacity`.
+/// Plain values in chunks of 2^chunkShift that never move; grows by a chunk, up to `capacity`. The next chunk is mapped when
+/// the one before it is begun.
 /// - Complexity: access O(1); appending allocates one chunk every 2^chunkShift elements, no copying.
 @safe
 public struct ChunkedArray<Element: BitwiseCopyable>: ~Copyable {
     @usableFromInline var chunks: UnsafeMutablePointer<UnsafeMutablePointer<Element>?>
     @usableFromInline let chunkShift: Int
     public let capacity: Int
+    /// So many elements it takes: fewer than `capacity` while the machine gives no chunk, as the last one that is there is for
+    /// what is decided already. Asked before something is decided; `append` does not look at it.
+    public private(set) var limit: Int
     public private(set) var count = 0
     private var chunkCount = 0
     private let directoryBytes: Int
+    private let chunkBytes: Int
 
     public init(capacity: Int, chunkShift: Int = 14) {
         self.capacity = capacity
         self.chunkShift = chunkShift
+        limit = capacity
         let directory = (capacity >> chunkShift) + 1
         directoryBytes = unsafe directory * MemoryLayout<UnsafeMutablePointer<Element>?>.stride
-        guard let memory = unsafe suanpan_map(directoryBytes, 0) else { stop("out of memory: \(directoryBytes) bytes") }
+        chunkBytes = (1 << chunkShift) * MemoryLayout<Element>.stride
+        let memory = unsafe mapNeeded(directoryBytes, huge: false)
         // SAFETY: zero bytes are nil pointers.
         unsafe chunks = memory.bindMemory(to: UnsafeMutablePointer<Element>?.self, capacity: directory)
+        unsafe add(mapNeeded(chunkBytes, huge: isHuge))
     }
 
     deinit {
-        let bytes = (1 << chunkShift) * MemoryLayout<Element>.stride
-        for i in 0..<chunkCount { unsafe suanpan_unmap(chunks[i]!, bytes) }
+        for i in 0..<chunkCount { unsafe suanpan_unmap(chunks[i]!, chunkBytes) }
         unsafe suanpan_unmap(chunks, directoryBytes)
     }
 
-    /// Adds one element; false when `capacity` is reached or the machine has no memory left (nothing changed).
+    private var isHuge: Bool { chunkBytes >= 2 << 20 }
+
+    private mutating func add(_ memory: UnsafeMutableRawPointer) {
+        unsafe chunks[chunkCount] = memory.bindMemory(to: Element.self, capacity: 1 << chunkShift)
+        chunkCount += 1
+    }
+
+    /// Adds one element; false when `capacity` is reached (nothing changed).
     public mutating func append(_ element: Element) -> Bool {
         guard count < capacity else { return false }
-        let chunk = count >> chunkShift
-        if chunk == chunkCount {
-            let bytes = (1 << chunkShift) * MemoryLayout<Element>.stride
-            guard let memory = unsafe suanpan_map(bytes, bytes >= 2 << 20 ? 1 : 0) else { return false }
-            unsafe chunks[chunk] = memory.bindMemory(to: Element.self, capacity: 1 << chunkShift)
-            chunkCount += 1
-        }
-        unsafe chunks[chunk]![count & ((1 << chunkShift) - 1)] = element
+        let place = count & ((1 << chunkShift) - 1)
+        if place == 0 { beginChunk() }
+        unsafe chunks[count >> chunkShift]![place] = element
         count += 1
         return true
+    }
+
+    @inline(never)
+    private mutating func beginChunk() {
+        if count >> chunkShift == chunkCount { unsafe add(mapNeeded(chunkBytes, huge: isHuge)) }
+        growAhead()
+    }
+
+    /// The machine gave no chunk ahead when it was last asked.
+    public var isShort: Bool { limit < capacity }
+
+    /// Maps the chunk behind the one in use, where it is missing.
+    public mutating func growAhead() {
+        limit = capacity
+        guard chunkCount << chunkShift < capacity, chunkCount <= (count >> chunkShift) + 1 else { return }
+        guard let memory = unsafe suanpan_map_ahead(chunkBytes, isHuge ? 1 : 0) else {
+            limit = (chunkCount - 1) << chunkShift
+            return
+        }
+        unsafe add(memory)
     }
 
     @inlinable @inline(__always)
@@ -126,7 +153,7 @@ public struct ChunkedArray<Element: BitwiseCopyable>: ~Copyable {
 // SAFETY: as for FixedArray.
 extension ChunkedArray: @unchecked Sendable {}
 
-/// A fixed number of owners, each made at the start and never moved: connections, for one.
+/// A fixed number of owners, each made at the start and never moved: connections, for one. Needed memory.
 @safe
 public struct Slab<Element: ~Copyable>: ~Copyable {
     @usableFromInline let base: UnsafeMutablePointer<Element>
@@ -134,14 +161,18 @@ public struct Slab<Element: ~Copyable>: ~Copyable {
 
     public init(count: Int, make: (Int) -> Element) {
         self.count = count
-        unsafe base = .allocate(capacity: max(1, count))
+        let memory = unsafe mapNeeded(Self.bytes(count), huge: false)
+        // SAFETY: freshly mapped, page-aligned, of `count` strides.
+        unsafe base = memory.bindMemory(to: Element.self, capacity: max(1, count))
         for i in 0..<count { unsafe (base + i).initialize(to: make(i)) }
     }
 
     deinit {
         unsafe base.deinitialize(count: count)
-        unsafe base.deallocate()
+        unsafe suanpan_unmap(base, Self.bytes(count))
     }
+
+    private static func bytes(_ count: Int) -> Int { max(1, count) * MemoryLayout<Element>.stride }
 
     @inlinable @inline(__always)
     public subscript(index: Int) -> Element {
@@ -159,7 +190,7 @@ public struct Slab<Element: ~Copyable>: ~Copyable {
 // SAFETY: owns its elements; moving the owner moves them.
 extension Slab: @unchecked Sendable where Element: Sendable {}
 
-/// Zero-filled bytes at a fixed place; values are stored and loaded at byte offsets that are checked.
+/// Zero-filled bytes at a fixed place, needed memory; values are stored and loaded at byte offsets that are checked.
 @safe
 public struct RawRegion: ~Copyable {
     @usableFromInline let base: UnsafeMutableRawPointer
@@ -167,9 +198,16 @@ public struct RawRegion: ~Copyable {
 
     public init(count: Int) {
         self.count = count
+        unsafe base = mapNeeded(max(1, count), huge: count >= 4 << 20)
+    }
+
+    /// The same of memory that is asked for, not needed: too large for a reserve.
+    /// - Throws: When the machine does not give it.
+    public init(asking count: Int, for what: String) throws(SystemError) {
         guard let memory = unsafe suanpan_map(max(1, count), count >= 4 << 20 ? 1 : 0) else {
-            stop("out of memory: \(count) bytes")
+            throw MemoryReserve.refused(count, what)
         }
+        self.count = count
         unsafe base = memory
     }
 

@@ -20,11 +20,14 @@ public struct SystemError: Error, Equatable, Sendable, CustomStringConvertible {
         return "cannot \(operation): \(reason) (errno \(errno))" + Self.remedy(errno)
     }
 
-    private static func remedy(_ errno: CInt) -> String {
+    /// What helps against a shortage; empty for any other error.
+    public static func remedy(_ errno: CInt) -> String {
         switch errno {
-        case EAGAIN: "; raise the limit of threads (ulimit -u, pids.max of the control group)"
+        case EAGAIN: "; raise the limit of threads (ulimit -u, pids.max of the control group), or of memory (ulimit -v)"
         case EMFILE, ENFILE: "; raise the limit of open files (ulimit -n, fs.file-max)"
-        case ENOMEM: "; free some memory, or raise its limit"
+        case ENOMEM:
+            "; give the engine less (--memory), free some, or raise the limit (ulimit -v, vm.overcommit_memory, "
+                + "vm.max_map_count)"
         default: ""
         }
     }

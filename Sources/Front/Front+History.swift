@@ -71,8 +71,14 @@ extension Front {
     mutating func replyHistory(_ c: Int, _ r: Int) {
         let operation = requests[r].operation
         let id = requests[r].requestID
-        guard let answer = historyCalls[UInt32(r)]?.answer else {
-            let refusal = FrameHeader(operation, status: .shuttingDown, requestID: id)
+        let call = historyCalls[UInt32(r)]
+        guard let answer = call?.answer else {
+            if call?.isRefused == true { statistics.busy += 1 }
+            let refusal =
+                call?.isRefused == true
+                ? FrameHeader(
+                    operation, status: .busy, requestID: id, retryAfterMilliseconds: Self.historyRetryMilliseconds)
+                : FrameHeader(operation, status: .shuttingDown, requestID: id)
             return connections[c].output.appendFrame(refusal)
         }
         let frame = connections[c].output.beginFrame()
@@ -108,7 +114,13 @@ extension Front {
 
     mutating func encodeHistory(_ c: Int, _ r: Int) {
         let encoder = encoder(c)
-        guard let answer = historyCalls[UInt32(r)]?.answer else {
+        let call = historyCalls[UInt32(r)]
+        guard let answer = call?.answer else {
+            if call?.isRefused == true {
+                statistics.busy += 1
+                return encoder.busy(
+                    retryAfterMilliseconds: Self.historyRetryMilliseconds, into: &connections[c].output)
+            }
             return encoder.shuttingDown(into: &connections[c].output)
         }
         encoder.array(answer.count, into: &connections[c].output)

@@ -191,6 +191,7 @@ public struct Front: ~Copyable {
         routing = configuration.routing
         let bounds = bounds ?? FrontBounds(shardCount: configuration.routing.shardCount)
         self.bounds = bounds
+        let pool = try ResultPool(bounds)
         buffers = try ring.provideBuffers(
             group: Self.receiveGroup, count: Self.receiveBuffers, size: Self.receiveBytes)
         let places = configuration.connections.perCoreMax
@@ -199,7 +200,7 @@ public struct Front: ~Copyable {
         order = CommandOrder(uses: Self.usesMax)
         requests = FixedArray(count: bounds.requests)
         freeRequests = FreeList(count: bounds.requests)
-        pool = ResultPool(bounds)
+        self.pool = pool
         var table = FixedArray<Lane>(count: routing.shardCount)
         for (i, lane) in requestLanes.enumerated() { if let lane { table[i] = lane } }
         self.requestLanes = table

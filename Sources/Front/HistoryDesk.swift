@@ -32,6 +32,9 @@ public final class HistoryCall: @unchecked Sendable {
     fileprivate let bounds: Mutex<[LSN]>
     private let given = Mutex<HistoryAnswer?>(nil)
     public var answer: HistoryAnswer? { given.withLock { $0 } }
+    /// There was no memory to answer it; another time there may be.
+    public var isRefused: Bool { refused.load(ordering: .acquiring) }
+    private let refused = Atomic<Bool>(false)
     fileprivate let partsLeft = Atomic<Int>(0)
     private let hasEnded = Atomic<Bool>(false)
 
@@ -51,6 +54,7 @@ public final class HistoryCall: @unchecked Sendable {
     /// True for the first to end it.
     fileprivate func end() -> Bool { !hasEnded.exchange(true, ordering: .acquiringAndReleasing) }
     fileprivate func tell() { ended(self) }
+    fileprivate func refuse() { refused.store(true, ordering: .releasing) }
     fileprivate func give(_ answer: HistoryAnswer) { given.withLock { $0 = answer } }
 }
 
@@ -91,6 +95,8 @@ public final class HistoryDesk: Sendable {
     public static let callsMax = 64
     /// Microseconds until a read that lacked a descriptor begins again.
     private static let shortagePause: UInt64 = 50_000
+    /// So often a read that lacked memory is tried before it is refused.
+    private static let memoryTries = 10
 
     /// - Throws: When there is no descriptor left for its bell.
     public init(
@@ -206,6 +212,7 @@ public final class HistoryDesk: Sendable {
         let reader = HistoryReader(routing: routing, time: call.time, sources: sources) {
             self.stopping.load(ordering: .relaxed)
         }
+        var triesLeft = Self.memoryTries
         while true {
             do throws(HistoryError) {
                 call.give(try reader.answer(call.question))
@@ -216,8 +223,10 @@ public final class HistoryDesk: Sendable {
                     end(call)
                     throw error
                 }
-                // A descriptor is closed soon: the question waits.
-                if stopping.load(ordering: .relaxed) { return end(call) }
+                // A descriptor is closed soon: the question waits. Memory may be wanted for long.
+                if error.isMemory { triesLeft -= 1 }
+                if triesLeft == 0 { call.refuse() }
+                if triesLeft == 0 || stopping.load(ordering: .relaxed) { return end(call) }
                 suanpan_sleep_microseconds(Self.shortagePause)
             }
         }

@@ -2,6 +2,7 @@
 // results are gathered. Fixed tables of one core.
 
 internal import SuanpanCore
+internal import SuanpanUring
 internal import SuanpanWire
 
 /// Which protocol a connection speaks.
@@ -104,14 +105,21 @@ struct ResultPool: ~Copyable {
         bounds.requests * smallBytes + bounds.largeRequests * largeBytes + bounds.largeLookups * lookupBytes
     }
 
-    init(_ bounds: FrontBounds) {
-        region = RawRegion(count: Self.bytes(bounds))
+    /// - Throws: When the machine does not give the memory.
+    init(_ bounds: FrontBounds) throws(RingError) {
+        region = try Self.region(Self.bytes(bounds))
         small = ResultPlaces(count: bounds.requests, bytes: Self.smallBytes, first: 0, begin: 0)
         let begin = bounds.requests * Self.smallBytes
         large = ResultPlaces(count: bounds.largeRequests, bytes: Self.largeBytes, first: bounds.requests, begin: begin)
         lookups = ResultPlaces(
             count: bounds.largeLookups, bytes: Self.lookupBytes, first: bounds.requests + bounds.largeRequests,
             begin: begin + bounds.largeRequests * Self.largeBytes)
+    }
+
+    private static func region(_ bytes: Int) throws(RingError) -> RawRegion {
+        do throws(SystemError) { return try RawRegion(asking: bytes, for: "the results of requests") } catch {
+            throw .system(error)
+        }
     }
 
     /// A place for `bytes` of results, or nil when all of that size are in use.

@@ -98,7 +98,7 @@ final class DirectoryLock: Sendable {
     /// Never shorter than one byte in between: a full disk has no block to give for a file that was empty.
     private func write(_ text: LockText) throws(JournalError) {
         let bytes = Array(text.text.utf8)
-        let buffer = PageBuffer(bytes: bytes.count)
+        let buffer = try PageBuffer(bytes: bytes.count, for: path)
         buffer.fill(bytes)
         // SAFETY: `fill` has checked that the text fits the buffer, which lives to the end of this call.
         unsafe try System.write(fd, from: buffer.base, length: bytes.count, offset: 0, path: path)

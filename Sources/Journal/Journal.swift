@@ -176,9 +176,14 @@ public struct Journal: ~Copyable {
         let segmentsMax = (Limits.logPositionMax + 1) * 16 / segmentBytes
         // A thousandth of it is 16 GiB: more than all that can be under way.
         segmentForNewWorkMax = segmentsMax - segmentsMax / 1024
+        // Before anything is written or open.
+        let buffers = try PageBuffer(bytes: Int(Self.bufferCount) * Self.groupBytesMax, for: directory.path)
+        var reader = try RecordReader(directory)
         let (epoch, open) = try Self.begin(directory, replayed, options)
+        reader.take(reserve: open.reserve)
         self.epoch = epoch
-        buffers = PageBuffer(bytes: Int(Self.bufferCount) * Self.groupBytesMax)
+        self.buffers = buffers
+        self.reader = reader
         slots = FixedArray(count: Int(Self.bufferCount))
         files = FixedArray(count: Int(Self.openSegmentsMax))
         lastAppended = replayed.lastLSN
@@ -193,7 +198,6 @@ public struct Journal: ~Copyable {
             number: replayed.segment, endGroup: 0, lastLSN: 0, fd: open.file)
         lastChecksum = replayed.lastChecksum
         lastCeiling = replayed.clockCeiling
-        reader = RecordReader(directory, reserve: open.reserve)
         supply.begin(segment: segment, ready: replayed.segmentsReady)
     }
 

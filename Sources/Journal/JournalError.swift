@@ -84,6 +84,7 @@ public enum JournalOperation: String, Equatable, Sendable {
     case bell = "make an eventfd"
     case createDirectory = "create directory"
     case prepare = "prepare segment"
+    case map = "get memory"
 }
 
 /// Why the journal cannot go on. During operation every case ends its shard.
@@ -112,6 +113,12 @@ public enum JournalError: Error, Equatable, Sendable, CustomStringConvertible {
     /// `ReplayProgress.cancel` was called. The files are as a crash at this moment would leave them.
     case cancelled
 
+    /// The machine gives no memory for something.
+    public static func noMemory(for what: String) -> JournalError { .io(.map, errno: System.noMemory, path: what) }
+
+    /// As above.
+    public var isMemory: Bool { if case .io(.map, _, _) = self { true } else { false } }
+
     /// It may go well a moment later: the system lacked a descriptor or memory, or a signal came in between.
     public var isShortage: Bool {
         if case .io(_, let errno, _) = self { System.isShortage(errno) } else { false }
@@ -121,7 +128,7 @@ public enum JournalError: Error, Equatable, Sendable, CustomStringConvertible {
         switch self {
         case .io(let operation, let errno, let path):
             "\(path): cannot \(operation.rawValue): \(System.message(errno)) (errno \(errno))"
-                + (errno == System.noSpace ? "; free some disk space and start again" : "")
+                + (errno == System.noSpace ? "; free some disk space and start again" : SystemError.remedy(errno))
         case .locked(let path, let holder):
             "\(path): in use by " + (holder > 0 ? "process \(holder)" : "another process")
                 + "; stop it first, or use another data directory"

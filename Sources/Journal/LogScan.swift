@@ -25,11 +25,12 @@ public final class LogScan {
     /// - Complexity: one read of 4 MiB per step of a binary search over the segments, where `since` is not 0.
     public init(_ directory: ShardDirectory, through bound: LSN, since: Timestamp = .zero) throws(JournalError) {
         let epochs = try EpochFile.read(directory)
+        let reader = try SegmentReader(directory)
         self.directory = directory
         self.bound = bound
         self.since = since
         self.epochs = epochs
-        reader = SegmentReader(directory)
+        self.reader = reader
         segment = 1
         isAtEnd = bound == .zero
         if !isAtEnd && since > .zero { try skipSegments() }

@@ -5,17 +5,17 @@ internal import CSuanpanSupport
 internal import CSuanpanXXHash
 public import SuanpanCore
 
-/// Owns `bytes` zero-filled, page-aligned bytes; releases them in `deinit`.
+/// Owns `bytes` zero-filled, page-aligned bytes; releases them in `deinit`. Memory that is asked for: see `MemoryReserve`.
 @safe @usableFromInline
 struct PageBuffer: ~Copyable {
     @usableFromInline let base: UnsafeMutableRawPointer
     @usableFromInline let bytes: Int
 
-    init(bytes: Int) {
-        self.bytes = max(1, bytes)
-        guard let memory = unsafe suanpan_map(self.bytes, self.bytes >= 4 << 20 ? 1 : 0) else {
-            stop("out of memory: \(bytes) bytes for a buffer")
-        }
+    /// - Parameter path: What is read or written with it, for the error.
+    init(bytes: Int, for path: String) throws(JournalError) {
+        let length = max(1, bytes)
+        guard let memory = unsafe suanpan_map(length, length >= 4 << 20 ? 1 : 0) else { throw .noMemory(for: path) }
+        self.bytes = length
         unsafe base = memory
     }
 

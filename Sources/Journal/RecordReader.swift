@@ -10,11 +10,11 @@ public import SuanpanCore
 public struct RecordReader: ~Copyable {
     private let directory: ShardDirectory
     /// Holds the longest group, or all places where the header of a record's group can stand.
-    private let window = PageBuffer(bytes: GroupHeader.lengthMax + 2 * SegmentFile.blockBytes)
-    private var files = FixedArray<OpenSegment>(count: 8)
+    private let window: PageBuffer
+    private var files: FixedArray<OpenSegment>
     private var next = 0
     /// A descriptor that is given up for a file when there is none left.
-    private var reserve: CInt
+    private var reserve: CInt = -1
     /// The part of a segment that the window holds.
     private var begin: UInt64 = 0
     private var end: UInt64 = 0
@@ -24,11 +24,15 @@ public struct RecordReader: ~Copyable {
     /// Read before and behind a record at first: most groups lie within.
     private static var nearBytes: UInt64 { 32 << 10 }
 
-    /// - Parameter reserve: A descriptor that it may close; −1: none.
-    public init(_ directory: ShardDirectory, reserve: CInt = -1) {
+    public init(_ directory: ShardDirectory) throws(JournalError) {
+        // All that can fail comes before the first owner.
+        window = try PageBuffer(bytes: GroupHeader.lengthMax + 2 * SegmentFile.blockBytes, for: directory.path)
+        files = FixedArray(count: 8)
         self.directory = directory
-        self.reserve = reserve
     }
+
+    /// Gives it a descriptor that it may close.
+    mutating func take(reserve: CInt) { self.reserve = reserve }
 
     deinit {
         if reserve >= 0 { System.close(reserve) }

@@ -38,12 +38,13 @@ public final class ReplayCursor {
         if let limit, let newest = epochs.last, limit.value + 1 < newest.firstLSN {
             throw .cutBelowEpoch(path: directory.path, limit: limit, begin: LSN(newest.firstLSN))
         }
+        let reader = try SegmentReader(directory)
         self.directory = directory
         self.limit = limit
         self.progress = progress
         self.epochs = epochs
         self.segments = segments
-        reader = SegmentReader(directory)
+        self.reader = reader
         summary = ReplaySummary(directory)
         let first = epochs.first
         segment = first?.segment ?? 1

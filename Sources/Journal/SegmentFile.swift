@@ -48,7 +48,7 @@ enum SegmentFile {
         let fd = try System.open(temporary, writable: true, direct: true, create: true)
         defer { System.close(fd) }
         try System.allocate(fd, bytes: UInt64(directory.segmentBytes), path: temporary)
-        let piece = PageBuffer(bytes: pieceBytes)
+        let piece = try PageBuffer(bytes: pieceBytes, for: temporary)
         var header = Header(
             shard: directory.shard.value, salt: directory.salt, number: number,
             segmentBytes: UInt64(directory.segmentBytes))

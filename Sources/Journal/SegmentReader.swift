@@ -7,15 +7,20 @@ struct SegmentReader: ~Copyable {
     static let windowBytes = 4 << 20
 
     let directory: ShardDirectory
-    let window = PageBuffer(bytes: windowBytes)
-    private let scratch = PageBuffer(bytes: SegmentFile.blockBytes)
+    let window: PageBuffer
+    private let scratch: PageBuffer
     private var fd: CInt = -1
     private(set) var number: UInt64 = 0
     /// The part of the file that the window holds.
     private var begin: UInt64 = 0
     private var valid: UInt64 = 0
 
-    init(_ directory: ShardDirectory) { self.directory = directory }
+    init(_ directory: ShardDirectory) throws(JournalError) {
+        let window = try PageBuffer(bytes: Self.windowBytes, for: directory.path)
+        scratch = try PageBuffer(bytes: SegmentFile.blockBytes, for: directory.path)
+        self.window = window
+        self.directory = directory
+    }
 
     deinit { if fd >= 0 { System.close(fd) } }
 

@@ -7,6 +7,7 @@ internal import SuanpanCore
 
 enum System {
     static let noSpace = ENOSPC
+    static let noMemory = ENOMEM
     static let noEntry = ENOENT
     static let inputOutput = EIO
     static func isDiskFull(_ errno: CInt) -> Bool { errno == ENOSPC || errno == EDQUOT }
@@ -195,7 +196,7 @@ enum System {
         defer { close(fd) }
         let length = Int(try size(fd, path: path))
         guard length > 0 else { return [] }
-        let buffer = PageBuffer(bytes: length)
+        let buffer = try PageBuffer(bytes: length, for: path)
         let count = unsafe try read(fd, into: buffer.base, length: length, offset: 0, path: path)
         return buffer.copy(0..<count)
     }
@@ -206,7 +207,7 @@ enum System {
         let fd = try open(temporary, writable: true, create: true)
         defer { close(fd) }
         try truncate(fd, path: temporary)
-        let buffer = PageBuffer(bytes: bytes.count)
+        let buffer = try PageBuffer(bytes: bytes.count, for: temporary)
         buffer.fill(bytes)
         unsafe try write(fd, from: buffer.base, length: bytes.count, offset: 0, path: temporary)
         try sync(fd, path: temporary)

@@ -193,14 +193,19 @@ public struct LaneOwner: ~Copyable {
     /// One more cell stands behind the ring, so that the two of a record are always side by side. The first one is then
     /// left out: its position in the sequence is the one behind.
     /// - Parameter cells: Rounded up to a power of two.
-    public init(cells: Int) {
+    /// - Throws: When the machine does not give the memory.
+    public init(cells: Int) throws(SystemError) {
         let capacity = Self.capacity(cells: cells)
-        bytes = Self.bytes(cells: cells)
+        let bytes = Self.bytes(cells: cells)
         guard let memory = unsafe suanpan_map(bytes, bytes >= 2 << 20 ? 1 : 0) else {
-            stop("out of memory: \(capacity * Lane.cellBytes) bytes for a lane")
+            throw MemoryReserve.refused(bytes, "a lane between shards")
         }
         // A page of its own: both sides start on cache lines that nothing else shares.
-        guard let page = unsafe suanpan_map(4096, 0) else { stop("out of memory: a page for a lane") }
+        guard let page = unsafe suanpan_map(4096, 0) else {
+            unsafe suanpan_unmap(memory, bytes)
+            throw MemoryReserve.refused(4096, "a lane between shards")
+        }
+        self.bytes = bytes
         unsafe self.page = page
         lane = unsafe Lane(page: page, cells: memory, mask: UInt64(capacity - 1))
     }

@@ -72,11 +72,13 @@ public struct TransferTableOwner: ~Copyable {
     public let table: TransferTable
     private let bytes: Int
 
-    public init(count: Int) {
-        bytes = max(1, count) * MemoryLayout<Transfer>.stride
+    /// - Throws: When the machine does not give the memory.
+    public init(count: Int) throws(SystemError) {
+        let bytes = max(1, count) * MemoryLayout<Transfer>.stride
         guard let memory = unsafe suanpan_map(bytes, bytes >= 512 << 10 ? 1 : 0) else {
-            stop("out of memory: \(bytes) bytes for transfers under way")
+            throw MemoryReserve.refused(bytes, "the transfers under way of a shard")
         }
+        self.bytes = bytes
         table = unsafe TransferTable(memory.bindMemory(to: Transfer.self, capacity: max(1, count)), count: count)
     }
 

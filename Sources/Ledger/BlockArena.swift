@@ -26,16 +26,18 @@ struct BlockArena: ~Copyable {
         max(smallestShift, Int.bitWidth - (bytes - 1).leadingZeroBitCount)
     }
 
-    /// A zero-filled block of at least `bytes`; nil when the machine has none.
-    mutating func allocate(_ bytes: Int) -> UnsafeMutableRawPointer? {
+    /// A zero-filled block of at least `bytes`; nil when the machine has none. See `MemoryReserve`.
+    /// - Parameter isNeeded: The thread's reserve may give it; nil when that is used up.
+    mutating func allocate(_ bytes: Int, isNeeded: Bool) -> UnsafeMutableRawPointer? {
+        let map = unsafe isNeeded ? suanpan_map_needed : suanpan_map_ahead
         let wanted = Self.shift(bytes)
-        if wanted >= Self.pageShift { return unsafe suanpan_map(1 << wanted, 1) }
+        if wanted >= Self.pageShift { return unsafe map(1 << wanted, 1) }
         var shift = wanted
         while shift < Self.pageShift && free[shift].isEmpty { shift += 1 }
         let block: UInt
         var isFresh = false
         if shift == Self.pageShift {
-            guard let page = unsafe stock?.take() ?? suanpan_map(PageStock.pageBytes, 1) else { return nil }
+            guard let page = unsafe stock?.take() ?? map(PageStock.pageBytes, 1) else { return nil }
             block = UInt(bitPattern: page)
             pages.append(block)
             isFresh = true

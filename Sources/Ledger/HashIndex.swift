@@ -38,8 +38,10 @@ public struct HashIndex: ~Copyable {
     public var count: Int { entryCount }
     /// Bytes of all parts.
     public private(set) var bytes = 0
-    /// Bound of `bytes`: an insertion that would pass it is refused.
+    /// Bound of `bytes`, which `hasRoom` keeps.
     public let bytesMax: Int
+    /// The same; 0 while the machine gives no memory to grow.
+    private var limit: Int
 
     private static var initialCapacity: Int { 256 }
 
@@ -51,13 +53,11 @@ public struct HashIndex: ~Copyable {
         partCount = 1 << partBits
         shift = UInt64(64 - partBits)
         self.bytesMax = bytesMax
+        limit = bytesMax
         unsafe parts = .allocate(capacity: partCount)
         for i in 0..<partCount {
             let capacity = Self.initialCapacity
-            guard let part = Self.makePart(&arena, capacity: capacity, index: i, of: partCount) else {
-                stop("out of memory: an empty index")
-            }
-            unsafe parts[i] = part
+            unsafe parts[i] = Self.makeNeededPart(&arena, capacity: capacity, index: i, of: partCount)
             bytes += capacity * MemoryLayout<IndexEntry>.stride
         }
     }
@@ -68,15 +68,24 @@ public struct HashIndex: ~Copyable {
     }
 
     private static func makePart(
-        _ arena: inout BlockArena, capacity: Int, index: Int, of partCount: Int
+        _ arena: inout BlockArena, capacity: Int, index: Int, of partCount: Int, isNeeded: Bool = false
     ) -> HashTablePart? {
         let bytes = capacity * MemoryLayout<IndexEntry>.stride
-        guard let memory = unsafe arena.allocate(bytes) else { return nil }
+        guard let memory = unsafe arena.allocate(bytes, isNeeded: isNeeded) else { return nil }
         // The load at which a part grows differs from part to part: they take turns.
         let growAt = capacity / 2 + Int(UInt64(capacity) * 3 * UInt64(index) / (10 * UInt64(partCount)))
         return unsafe HashTablePart(
             entries: memory.bindMemory(to: IndexEntry.self, capacity: capacity), capacity: capacity, count: 0,
             growAt: growAt)
+    }
+
+    private static func makeNeededPart(
+        _ arena: inout BlockArena, capacity: Int, index: Int, of partCount: Int
+    ) -> HashTablePart {
+        guard let part = makePart(&arena, capacity: capacity, index: index, of: partCount, isNeeded: true) else {
+            stop("out of memory: an index of \(capacity) entries, and the thread's reserve is used up")
+        }
+        return part
     }
 
     private mutating func give(_ part: HashTablePart) {
@@ -113,16 +122,26 @@ public struct HashIndex: ~Copyable {
         }
     }
 
-    /// True when one more entry surely fits in the memory allowed.
-    public var hasRoom: Bool { bytes < bytesMax }
+    /// True when one more entry surely fits in the memory allowed, and in what the machine gives. Asked before something is
+    /// decided; `insert` does not look at it.
+    public var hasRoom: Bool { bytes < limit }
+
+    /// The machine gave no memory to grow when it was last asked.
+    public var isShort: Bool { limit == 0 }
+
+    /// Tries again to grow what should have grown.
+    public mutating func growAhead() {
+        guard isShort else { return }
+        limit = bytesMax
+        for i in 0..<partCount where unsafe parts[i].count >= parts[i].growAt { grow(i) }
+    }
 
     /// Adds an entry; equal hashes may stand side by side.
-    /// - Returns: False when the machine gave no memory to grow (the entry is not added).
     /// - Complexity: O(1) amortised, O(size of one part) when it grows.
     @inlinable @inline(__always)
-    public mutating func insert(_ hash: UInt64, _ value: UInt64) -> Bool {
+    public mutating func insert(_ hash: UInt64, _ value: UInt64) {
         let i = Int(hash >> shift)
-        if unsafe parts[i].count >= parts[i].growAt, !grow(i) { return false }
+        if unsafe parts[i].count >= parts[i].growAt { grow(i) }
         let part = unsafe parts[i]
         let mask = part.capacity - 1
         var at = Self.begin(hash, mask)
@@ -130,7 +149,6 @@ public struct HashIndex: ~Copyable {
         unsafe part.entries[at] = IndexEntry(hash: hash, value: value)
         unsafe parts[i].count += 1
         entryCount += 1
-        return true
     }
 
     /// Takes an entry out; ends any walk by `next` that has begun.
@@ -181,11 +199,17 @@ public struct HashIndex: ~Copyable {
     }
 
     @inline(never) @usableFromInline
-    mutating func grow(_ i: Int) -> Bool {
+    mutating func grow(_ i: Int) {
         let old = unsafe parts[i]
-        guard var new = Self.makePart(&arena, capacity: old.capacity * 2, index: i, of: partCount) else {
-            // Still room for a while above the load wanted: refuse only when nearly full.
-            return old.count < old.capacity - old.capacity / 8
+        let capacity = old.capacity * 2
+        var new: HashTablePart
+        if let part = Self.makePart(&arena, capacity: capacity, index: i, of: partCount) {
+            new = part
+        } else {
+            limit = 0
+            // Above the load wanted there is room for a while: for what is decided already.
+            if old.count < old.capacity - old.capacity / 32 { return }
+            new = Self.makeNeededPart(&arena, capacity: capacity, index: i, of: partCount)
         }
         let mask = new.capacity - 1
         for k in 0..<old.capacity {
@@ -199,7 +223,6 @@ public struct HashIndex: ~Copyable {
         unsafe parts[i] = new
         bytes += old.capacity * MemoryLayout<IndexEntry>.stride
         give(old)
-        return true
     }
 }
 

@@ -5,19 +5,14 @@ public import SuanpanCore
 extension Ledger {
     // MARK: Accounts
 
-    /// Adds an account. False: no memory (nothing changed).
-    public mutating func apply(account: Account, lsn: LSN) -> Bool {
-        guard totalsSlot(account.ledger) != nil else { return false }
+    /// Adds an account.
+    public mutating func apply(account: Account, lsn: LSN) {
         let index = accounts.count
-        guard accounts.append(account) else { return false }
-        guard states.append(AccountState(statusLSN: lsn, flags: account.flags)) else {
-            stop("out of memory: the state of an account")
-        }
-        guard accountIndex.insert(key.hash(account.id.value), UInt64(index) + 1) else {
-            stop("out of memory: the index of accounts")
-        }
+        let isAdded = accounts.append(account) && states.append(AccountState(statusLSN: lsn, flags: account.flags))
+        invariant(isAdded, "more accounts than there is room for")
+        _ = totalsSlot(account.ledger)
+        accountIndex.insert(key.hash(account.id.value), UInt64(index) + 1)
         lastStatusLSN = lsn
-        return true
     }
 
     /// Sets an account's flags: `freeze` and `unfreeze`.
@@ -87,9 +82,7 @@ extension Ledger {
                 if t.flags.closes { hasHeldClosing = true }
                 let hash = identityHash(t.debitAccountID, t.id)
                 let pending = PendingTransfer(t, debit: debit, credit: credit, position: position)
-                guard pendingTable.open(hash, pending, now: t.timestamp) != nil else {
-                    stop("out of memory: pending transfers")
-                }
+                pendingTable.open(hash, pending, now: t.timestamp)
             }
         }
         if debit != nil && !isExpiry {
@@ -123,17 +116,13 @@ extension Ledger {
     public mutating func rememberCreated(
         _ identityHash: UInt64, position: UInt64, _ state: PendingState = .notPending
     ) {
-        guard identities.insert(identityHash, RememberedID.created(at: position, state).packed) else {
-            stop("out of memory: remembered ids")
-        }
+        identities.insert(identityHash, RememberedID.created(at: position, state).packed)
         accepted += 1
     }
 
     /// Remembers that an id was refused for good.
     public mutating func rememberRefused(_ identityHash: UInt64, _ reason: ResultCode, position: UInt64) {
-        guard identities.insert(identityHash, RememberedID.refused(reason, at: position).packed) else {
-            stop("out of memory: remembered ids")
-        }
+        identities.insert(identityHash, RememberedID.refused(reason, at: position).packed)
         refusalCount += 1
     }
 

@@ -11,17 +11,37 @@ public struct LedgerFullness: Equatable, Sendable {
 extension Ledger {
     public var fullness: LedgerFullness {
         LedgerFullness(
-            accounts: max(Self.percent(accounts.count, accounts.capacity), accountIndex.percent, totalsIndex.percent),
+            accounts: hasRoomForAccount()
+                ? max(Self.percent(accounts.count, accounts.limit), accountIndex.percent, totalsIndex.percent) : 100,
             ids: identities.percent, pendings: pendingTable.percent)
     }
 
     static func percent(_ used: Int, _ bound: Int) -> Int { used >= bound ? 100 : used * 100 / bound }
 }
 
+extension Ledger {
+    /// The machine gives some table no memory to grow; it takes nothing new meanwhile.
+    public var isShort: Bool {
+        accounts.isShort || states.isShort || totalsTable.isShort || accountIndex.isShort || totalsIndex.isShort
+            || identities.isShort || pendingTable.isShort
+    }
+
+    /// Tries to grow those tables again.
+    public mutating func growAhead() {
+        accounts.growAhead()
+        states.growAhead()
+        totalsTable.growAhead()
+        accountIndex.growAhead()
+        totalsIndex.growAhead()
+        identities.growAhead()
+        pendingTable.growAhead()
+    }
+}
+
 extension HashIndex {
-    var percent: Int { Ledger.percent(bytes, bytesMax) }
+    var percent: Int { hasRoom ? Ledger.percent(bytes, bytesMax) : 100 }
 }
 
 extension PendingTable {
-    var percent: Int { max(Ledger.percent(count, capacity), index.percent) }
+    var percent: Int { max(Ledger.percent(count, entries.limit), index.percent) }
 }

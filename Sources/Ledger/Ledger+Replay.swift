@@ -3,6 +3,17 @@
 public import SuanpanCore
 
 extension Ledger {
+    /// The bounds of this ledger's memory, which may be less than what wrote the log had, leave no place for what the record
+    /// adds: it must not be applied.
+    public func lacksPlace(for record: borrowing LogRecord) -> Bool {
+        switch record.kind {
+        case .account, .accountLeg: accounts.count == accounts.capacity
+        case .transfer, .decision, .credit, .leg:
+            record.body.flags.contains(.pending) && pendingTable.count == pendingTable.capacity
+        default: false
+        }
+    }
+
     /// Applies one record of this shard's own log.
     /// - Returns: What is wrong with the record, or nil. A sound log never gives anything but nil.
     public mutating func replay(_ record: borrowing LogRecord, lsn: LSN, position: UInt64) -> String? {
@@ -13,9 +24,7 @@ extension Ledger {
         switch record.kind {
         case .account, .accountLeg:
             if find(record.account.id) != nil { return "account \(record.account.id.value) is created twice" }
-            if !apply(account: record.account, lsn: lsn) {
-                return "there is no memory for account \(record.account.id.value)"
-            }
+            apply(account: record.account, lsn: lsn)
         case .transfer, .decision, .credit, .leg:
             return replay(transfer: copy record, position: position)
         case .refusal:

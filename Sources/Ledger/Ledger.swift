@@ -121,7 +121,7 @@ public struct Ledger: ~Copyable {
         pendingTable = PendingTable(bytesMax: max(1 << 20, memoryBytes / 8))
     }
 
-    /// False: the memory allowed is used; a new account or transfer answers `capacity_exhausted`.
+    /// False: the memory allowed is used, or the machine gives no more; a new account or transfer answers `capacity_exhausted`.
     public var hasRoomForTransfer: Bool { identities.hasRoom }
     /// The same for `n` more pending transfers with an account here, on either side.
     public func hasRoomForPending(_ n: Int = 1) -> Bool { pendingTable.hasRoom(for: n) }
@@ -129,7 +129,8 @@ public struct Ledger: ~Copyable {
     public var pendingsMax: Int { pendingTable.capacity }
     /// The same for `n` more accounts.
     public func hasRoomForAccount(_ n: Int = 1) -> Bool {
-        accounts.count + n <= accounts.capacity && accountIndex.hasRoom && totalsIndex.hasRoom
+        accounts.count + n <= accounts.limit && !states.isShort && !totalsTable.isShort && accountIndex.hasRoom
+            && totalsIndex.hasRoom
     }
     /// Bytes of tables in use.
     public var memoryBytes: Int {
@@ -324,22 +325,22 @@ public struct Ledger: ~Copyable {
 
     @usableFromInline
     mutating func findTotals(_ ledger: UInt32) -> Int {
-        guard let slot = totalsSlot(ledger) else { stop("out of memory: the totals of a ledger") }
+        let slot = totalsSlot(ledger)
         lastLedger = ledger
         lastTotals = slot
         return slot
     }
 
-    mutating func totalsSlot(_ ledger: UInt32) -> Int? {
+    mutating func totalsSlot(_ ledger: UInt32) -> Int {
         let hash = key.hash(UInt128(ledger))
         var step = 0
         while let value = totalsIndex.next(hash, &step) {
             if totalsTable[Int(value - 1)].ledger == ledger { return Int(value - 1) }
         }
         let slot = totalsTable.count
-        guard totalsTable.append(LedgerTotals(ledger: ledger)), totalsIndex.insert(hash, UInt64(slot) + 1) else {
-            return nil
-        }
+        let isAdded = totalsTable.append(LedgerTotals(ledger: ledger))
+        invariant(isAdded, "more ledgers than accounts")
+        totalsIndex.insert(hash, UInt64(slot) + 1)
         return slot
     }
 

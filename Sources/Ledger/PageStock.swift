@@ -59,9 +59,8 @@ public final class PageStock: Sendable {
     /// Adds one page. Returns false when the stock is full, or the machine gives no more.
     public func fill() -> Bool {
         let next = filled.load(ordering: .relaxed)
-        guard next - taken.load(ordering: .acquiring) < count, let page = unsafe suanpan_map(Self.pageBytes, 1) else {
-            return false
-        }
+        guard next - taken.load(ordering: .acquiring) < count, let page = unsafe suanpan_map_ahead(Self.pageBytes, 1)
+        else { return false }
         // One write suffices where the kernel has a huge page; else every small one needs its own.
         for offset in stride(from: 0, to: Self.pageBytes, by: 4096) {
             unsafe page.storeBytes(of: 0, toByteOffset: offset, as: UInt8.self)

@@ -117,7 +117,13 @@ public struct PendingTable: ~Copyable {
     /// False: the memory allowed is used; a new pending transfer answers `capacity_exhausted`.
     public var hasRoom: Bool { hasRoom(for: 1) }
     /// The same for several.
-    public func hasRoom(for n: Int) -> Bool { openCount + n <= entries.capacity && index.hasRoom }
+    public func hasRoom(for n: Int) -> Bool { openCount + n <= entries.limit && index.hasRoom }
+    /// See `Ledger.isShort`.
+    var isShort: Bool { entries.isShort || index.isShort }
+    mutating func growAhead() {
+        entries.growAhead()
+        index.growAhead()
+    }
     public var bytes: Int { entries.count * MemoryLayout<PendingTransfer>.stride + index.bytes }
 
     /// - Complexity: O(1); allocates nothing.
@@ -163,8 +169,7 @@ public struct PendingTable: ~Copyable {
     /// Adds an open transfer; one with a deadline goes onto the wheel.
     /// - Parameter now: Its timestamp.
     /// - Complexity: O(1) amortised; allocates when the table grows by a chunk or a part of the index.
-    /// - Returns: nil when the machine gave no memory (nothing changed).
-    mutating func open(_ identityHash: UInt64, _ p: PendingTransfer, now: Timestamp) -> PendingIndex? {
+    mutating func open(_ identityHash: UInt64, _ p: PendingTransfer, now: Timestamp) {
         let i: Int
         if freeHead != 0 {
             i = Int(freeHead - 1)
@@ -172,17 +177,12 @@ public struct PendingTable: ~Copyable {
             entries[i] = p
         } else {
             i = entries.count
-            guard entries.append(p) else { return nil }
+            let isAdded = entries.append(p)
+            invariant(isAdded, "more pending transfers than there is room for")
         }
-        guard index.insert(identityHash, UInt64(i) + 1) else {
-            entries[i].next = freeHead
-            freeHead = UInt32(i) + 1
-            return nil
-        }
+        index.insert(identityHash, UInt64(i) + 1)
         openCount += 1
-        let added = PendingIndex(UInt32(i))
-        if p.deadline != 0 { wheel.insert(added, &entries, now: now.nanoseconds) }
-        return added
+        if p.deadline != 0 { wheel.insert(PendingIndex(UInt32(i)), &entries, now: now.nanoseconds) }
     }
 
     /// Takes a resolved transfer out.

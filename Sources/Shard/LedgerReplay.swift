@@ -50,6 +50,7 @@ public struct LedgerReplay: ~Copyable, RecordVisitor {
         for i in 0..<aheadCount { ledger.prefetchAccounts(ahead[i].record) }
         for i in 0..<aheadCount { try take(ahead[i].record, ahead[i].lsn, ahead[i].position) }
         aheadCount = 0
+        guard !ledger.isShort else { throw .noMemory(for: "shard \(id.value): its ledger") }
     }
 
     /// The first record of a chain at the log's end that lacks its last ones: a crash came between, the chain was not
@@ -125,7 +126,18 @@ public struct LedgerReplay: ~Copyable, RecordVisitor {
         return ledger.replay(record, lsn: lsn, position: position.value)
     }
 
+    /// - Throws: Where the ledger has no place for what the record adds; ask before `apply`.
+    public func checkPlace(for record: LogRecord) throws(JournalError) {
+        guard !ledger.lacksPlace(for: record) else {
+            throw .invalidArgument(
+                "shard \(id.value): so little memory holds \(ledger.accountCount) accounts and "
+                    + "\(ledger.openPendingCount) open pending transfers, and its log has more; give it more memory "
+                    + "(--memory); nothing was changed")
+        }
+    }
+
     private mutating func applyToLedger(_ record: LogRecord, _ lsn: LSN, _ position: LogPosition) throws(JournalError) {
+        try checkPlace(for: record)
         if let wrong = apply(record, lsn: lsn, position: position) { throw damaged(wrong, lsn) }
     }
 

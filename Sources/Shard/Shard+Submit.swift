@@ -167,7 +167,7 @@ extension Shard {
         var created = account
         created.timestamp = clock.next()
         _ = journal.append(LogRecord(created))
-        guard ledger.apply(account: created, lsn: journal.appended) else { stop("out of memory: an account") }
+        ledger.apply(account: created, lsn: journal.appended)
         return .answered(EventResult(.created, timestamp: created.timestamp))
     }
 

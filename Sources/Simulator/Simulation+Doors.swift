@@ -74,13 +74,13 @@ extension Simulation {
     // MARK: Cores
 
     /// The lanes that fronts use beside those of the shards.
-    func wireUpDoors() {
+    func wireUpDoors() throws {
         callers = (0..<shardCount).map { _ in CallerLane() }
         countConnectionsAnew()
         requestLanes = Array(repeating: Array(repeating: nil, count: shardCount), count: shardCount)
         for from in 0..<shardCount {
             for to in 0..<shardCount where from != to {
-                let box = LaneBox(Front.requestCells(eventsOut: network.bounds.eventsOut))
+                let box = try LaneBox(Front.requestCells(eventsOut: network.bounds.eventsOut))
                 laneOwners.append(box)
                 requestLanes[from][to] = box.owner.lane
             }

@@ -133,7 +133,7 @@ extension Simulation {
                 record.timestamp.nanoseconds <= ceiling,
                 "a record's timestamp \(record.timestamp.nanoseconds) is above the ceiling \(ceiling)")
         }
-        wireUp()
+        try wireUp()
         // Every log is durable as far as it was read before any is built upon.
         var journals: [JournalBox] = []
         for i in 0..<shardCount {
@@ -191,25 +191,25 @@ extension Simulation {
         }
     }
 
-    private func wireUp() {
+    private func wireUp() throws {
         queues = Array(repeating: Array(repeating: [], count: shardCount + 16), count: shardCount)
         lanes = Array(repeating: Array(repeating: nil, count: shardCount), count: shardCount)
         let cells =
             hasDoors
             ? Front.controlCells(openPerPeer: bounds.openPerPeer, eventsOut: network.bounds.eventsOut)
             : Shard.protocolCells(openPerPeer: bounds.openPerPeer)
-        tables = (0..<shardCount).map { _ in TableBox(bounds.slots) }
+        tables = try (0..<shardCount).map { _ in try TableBox(bounds.slots) }
         laneOwners = []
         cuts = CutBoard()
         board = StatusBoard(coreCount: shardCount, facts: StatusFacts())
         for from in 0..<shardCount {
             for to in 0..<shardCount where from != to {
-                let box = LaneBox(cells)
+                let box = try LaneBox(cells)
                 laneOwners.append(box)
                 lanes[from][to] = box.owner.lane
             }
         }
-        if hasDoors { wireUpDoors() }
+        if hasDoors { try wireUpDoors() }
     }
 
     /// What a shard appends before it opens; a canary skips it, or does all of it again.

@@ -18,13 +18,13 @@ final class Node {
 
 final class LaneBox {
     let owner: LaneOwner
-    init(_ cells: Int) { owner = LaneOwner(cells: cells) }
+    init(_ cells: Int) throws { owner = try LaneOwner(cells: cells) }
 }
 
 /// A shard's transfers under way; kept until the end, as what names them may be left in a lane.
 final class TableBox {
     let owner: TransferTableOwner
-    init(_ slots: Int) { owner = TransferTableOwner(count: slots) }
+    init(_ slots: Int) throws { owner = try TransferTableOwner(count: slots) }
 }
 
 /// Where simulated data directories live: in memory where that can be.

@@ -24,11 +24,11 @@ struct Audit: ~Copyable, RecordVisitor {
     }
 
     /// - Parameter key: Random: nobody can choose ids whose hashes are equal under it.
-    init(_ directory: ShardDirectory, routing: Routing, key: HashKey) {
+    init(_ directory: ShardDirectory, routing: Routing, key: HashKey) throws(JournalError) {
+        reader = try RecordReader(directory)
         id = directory.shard
         self.routing = routing
         segmentBytes = UInt64(directory.segmentBytes)
-        reader = RecordReader(directory)
         replay = LedgerReplay(id: id, routing: routing, key: key, memoryBytes: Machine.memoryBytes)
     }
 

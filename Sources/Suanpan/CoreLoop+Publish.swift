@@ -20,6 +20,7 @@ extension CoreLoop {
         publishedAt = now
         publishedTransfers = transfers
         followClock()
+        if shard.ledger.isShort { shard.ledger.growAhead() }
 
         let f = front.statistics
         board.set(core, .connections, f.connectionsOpen)
@@ -60,6 +61,7 @@ extension CoreLoop {
         board.set(core, .records, counters.records)
         board.set(core, .diskFull, shard.journal.isDiskFull ? 1 : 0)
         noteShortage()
+        noteMemory()
         Self.publish(board, core, &syncTimes, .syncP50, .syncP99, .syncMax)
         Self.publish(board, core, &front.latency, .latencyP50, .latencyP99, .latencyMax)
         board.set(core, .backpressure, backpressure)
@@ -88,6 +90,17 @@ extension CoreLoop {
                     + "(errno \(trouble)); it is tried again, and new transfers are refused meanwhile when the room that is "
                     + "ready is used up"
                 : "shard \(id.value): log segments can be prepared again")
+    }
+
+    /// Says once that the machine gives the ledger no memory, and that it does again.
+    private mutating func noteMemory() {
+        guard shard.ledger.isShort != saidMemory else { return }
+        saidMemory = shard.ledger.isShort
+        Self.say(
+            saidMemory
+                ? "shard \(id.value): the machine gives no more memory: what needs some is answered capacity_exhausted; it is "
+                    + "tried again (ulimit -v, vm.overcommit_memory, vm.max_map_count)"
+                : "shard \(id.value): the machine gives memory again")
     }
 
     private static func publish(

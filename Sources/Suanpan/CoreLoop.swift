@@ -60,6 +60,7 @@ struct CoreLoop: ~Copyable {
     var sleeps: UInt64 = 0
     /// A shortage was said and not yet its end.
     var saidShortage = false
+    var saidMemory = false
     var nativeListener: CInt = -1
     var respListener: CInt = -1
     /// A door whose last accept failed is tried again at this time.
@@ -120,6 +121,7 @@ struct CoreLoop: ~Copyable {
             let owing = front.sweep(now: now)
             if now > acceptAgainAt { acceptAgain() }
             if now &- publishedAt > Self.publishEvery { publish() }
+            if MemoryReserve.isUsed { try failForMemory() }
             if shared.control.isStopping, try stop() { return }
             if progress || front.hasWork || hasReleasable || shard.hasWork || shard.hasCutWork {
                 try submit(poll: true)
@@ -151,6 +153,11 @@ struct CoreLoop: ~Copyable {
 
     private mutating func journal(_ body: (inout Shard) throws(JournalError) -> Void) throws(CoreError) {
         do throws(JournalError) { try body(&shard) } catch { throw .journal(error) }
+    }
+
+    /// What was decided is applied, with memory of the reserve: there may be none for what comes next.
+    private func failForMemory() throws(CoreError) {
+        do throws(SystemError) { try MemoryReserve.check("what is decided") } catch { throw .system(error) }
     }
 
     // MARK: 1 Completions
@@ -396,7 +403,7 @@ struct CoreLoop: ~Copyable {
             timeout = Self.gatherTime
         } else if shard.journal.wantsIdleGroup {
             timeout = Self.idleGroupAfter
-        } else if owing || shared.control.isStopping || shard.journal.segmentTrouble != 0
+        } else if owing || shared.control.isStopping || shard.ledger.isShort || shard.journal.segmentTrouble != 0
             || shard.clock.now > shared.time.at(now)
         {
             timeout = shared.control.isStopping ? 1_000_000 : 100_000_000
@@ -460,11 +467,13 @@ struct CoreLoop: ~Copyable {
 enum CoreError: Error, CustomStringConvertible {
     case journal(JournalError)
     case ring(RingError)
+    case system(SystemError)
 
     var description: String {
         switch self {
         case .journal(let error): "\(error)"
         case .ring(let error): "\(error)"
+        case .system(let error): "\(error)"
         }
     }
 }

@@ -72,7 +72,12 @@ struct CoreSetup: Sendable {
 /// The state that the starting cores share, behind a lock.
 final class StartBox: Sendable {
     let state: Mutex<StartState>
-    init(_ state: StartState) { self.state = Mutex(state) }
+    init(coreCount: Int) {
+        state = Mutex(
+            StartState(
+                facts: Array(repeating: nil, count: coreCount), limits: Array(repeating: nil, count: coreCount),
+                mustReplay: Array(repeating: false, count: coreCount)))
+    }
 
     /// The engine's time source: the first core that asks makes it.
     func time(_ ceiling: UInt64, _ configuration: EngineConfiguration) throws(EngineError) -> EngineTime {
@@ -102,8 +107,11 @@ enum CoreThread {
         if let cpu = setup.cpu { _ = suanpan_pin_to_cpu(CInt(cpu)) }
         // Memory of this thread comes from its own node, whatever the process was started with.
         if numa_available() >= 0 { numa_set_localalloc() }
+        defer { MemoryReserve.end() }
         do throws(EngineError) {
+            try takeReserve(setup)
             var loop = try make(setup, pages?.stock)
+            MemoryReserve.keep(MemoryReserve.turnBytes)
             setup.start.state.withLock { $0.readyCount += 1 }
             do throws(CoreError) { try loop.run() } catch {
                 // Fail stop: nothing more is answered.
@@ -133,6 +141,22 @@ enum CoreThread {
     }
 
     // MARK: Starting
+
+    private static func takeReserve(_ setup: CoreSetup) throws(EngineError) {
+        let bytes = MemoryPlan.reserveBytes(shards: setup.routing.shardCount)
+        do throws(SystemError) { try MemoryReserve.begin(bytes, for: "shard \(setup.id.value)") } catch {
+            // The others would wait for this one.
+            setup.barrier.fail(.system(error))
+            throw .system(error)
+        }
+    }
+
+    /// - Throws: When the machine did not give what was just built from.
+    private static func checkMemory(_ setup: CoreSetup, _ what: String) throws(EngineError) {
+        do throws(SystemError) { try MemoryReserve.check("\(what) of shard \(setup.id.value)") } catch {
+            throw .system(error)
+        }
+    }
 
     private static func make(_ setup: CoreSetup, _ stock: PageStock?) throws(EngineError) -> CoreLoop {
         var replayed: ReplaySummary
@@ -183,13 +207,14 @@ enum CoreThread {
     private static func run(
         _ setup: CoreSetup, _ replay: inout LedgerReplay, upTo limit: LSN?
     ) throws(EngineError) -> ReplaySummary {
+        try checkMemory(setup, "the ledger")
         do throws(JournalError) {
             let summary = try Recovery.replay(
                 setup.directory, upTo: limit, progress: setup.progress, into: &replay)
             try replay.finish()
             return summary
         } catch {
-            if case .unsound = error, !replay.ledger.hasRoomForAccount() || !replay.ledger.hasRoomForPending() {
+            if case .invalidArgument = error, !replay.ledger.hasRoomForAccount() || !replay.ledger.hasRoomForPending() {
                 setup.start.state.withLock { $0.lacksMemory = true }
             }
             throw EngineError(starting: error)
@@ -247,6 +272,7 @@ enum CoreThread {
         do throws(JournalError) {
             journal = try Journal(setup.directory, after: replayed, supply: setup.supply, options: options)
         } catch { throw .journal(error) }
+        try checkMemory(setup, "the log")
         // Opening has made durable what was replayed of this log. Only when that is so of all logs may a credit be
         // appended: after a kill a decision can be readable and not yet on the disk, and a credit that survives the next
         // power cut without its decision is money from nowhere.
@@ -261,6 +287,7 @@ enum CoreThread {
         } catch { throw .journal(error) }
         for record in missing {
             if setup.progress.isCancelled { throw .cancelled }
+            do throws(JournalError) { try replay.checkPlace(for: record) } catch { throw .journal(error) }
             let position = try append(record, &journal, &ring, ceiling)
             let wrong = replay.apply(record, lsn: journal.appended, position: position)
             if let wrong { throw .inconsistent("shard \(i), redo of decision \(record.sequence): \(wrong)") }
@@ -289,6 +316,7 @@ enum CoreThread {
                 ring: &ring, requestLanes: setup.requestLanes[i], controlLanes: setup.controlLanes[i],
                 bounds: setup.frontBounds)
         } catch { throw .ring(error) }
+        try checkMemory(setup, "the connections")
         var shard = Shard(
             id: setup.id, routing: setup.routing, ledger: replay.intoLedger(), journal: journal, clock: clock,
             lanes: setup.controlLanes[i], transfers: setup.transfers, pairs: pairs, cuts: setup.cuts)
@@ -300,11 +328,13 @@ enum CoreThread {
         let shared = CoreShared(
             coreCount: setup.routing.shardCount, time: time, board: setup.board, bells: setup.bells,
             callers: setup.callers, control: setup.control)
-        return CoreLoop(
+        let loop = CoreLoop(
             id: setup.id, shared: shared, ring: ring, shard: shard, front: front,
             controlIn: incoming(setup.controlLanes, i), requestsIn: incoming(setup.requestLanes, i),
             bell: setup.bells[i], callers: setup.callers[i], nativeListener: setup.nativeListener,
             respListener: setup.respListener)
+        try checkMemory(setup, "the tables of what is under way")
+        return loop
     }
 
     private static func incoming(_ lanes: [[Lane?]], _ i: Int) -> FixedArray<Lane> {

@@ -71,6 +71,7 @@ extension Engine {
             }
         }
         guard let call else { throw .busy }
+        if call.isRefused { throw .busy }
         guard let answer = call.answer else { throw control.outcomeUnknown }
         return answer
     }

@@ -52,90 +52,48 @@ public final class Engine: Sendable {
         let begun = suanpan_monotonic_ns()
         let progress = (progress ?? StartProgress()).replay
         self.configuration = configuration
-        try configuration.check()
-        let group = ControlGroup.current()
-        let available = Machine.Memory(group)
-        let allowed = Machine.allowedCPUs()
-        let shardsDefault = MemoryPlan.shardsDefault(cpus: Machine.parallelism(allowed, group), available)
-        // Before a directory of so many is made.
-        if let shards = configuration.shards {
-            _ = try MemoryPlan(configuration.memoryBytes, shards: shards, available)
-            _ = try FilePlan(configuration, shards: shards, limit: fileLimit)
-        }
-        let box: DirectoryBox
-        let preparer: SegmentPreparer
-        do throws(JournalError) {
-            box = DirectoryBox(try Self.open(configuration, shardsDefault: shardsDefault, progress))
-            preparer = try SegmentPreparer(box.directory)
-            try preparer.start()
-        } catch { throw EngineError(starting: error) }
-        let count = box.directory.shardCount
-        routing = box.directory.routing
-
-        let plan = try MemoryPlan(configuration.memoryBytes, shards: count, available)
-        let files = try FilePlan(configuration, shards: count, limit: fileLimit)
-        let sockets = try Listeners(configuration)
-        let claims = CPUClaims(configuration.pinThreads ? count : 0, of: allowed)
-        var facts = Machine.facts(dataDirectory: configuration.dataDirectory)
-        facts.version = Version.current
-        facts.durability = configuration.durability.rawValue
-        facts.shardCount = count
-        facts.salt = box.directory.salt
-        facts.slots = routing.slots
-        facts.nativePort = sockets.nativePort
-        facts.respPort = sockets.respPort
-        facts.memoryLimitBytes = plan.tableBytes
-        facts.memoryFixedBytes = plan.fixedBytes
-        facts.memoryAvailableBytes = available.bytes
-        facts.pinnedCPUs = claims.cpus
-        facts.replyLimitBytes = plan.tableBytes / ReplyBudget.memoryShare
-        let replies = ReplyBudget(bytesMax: facts.replyLimitBytes)
-        facts.startedAt = begun
+        let ground = try EngineGround(configuration, progress, fileLimit: fileLimit)
+        let count = ground.shards
+        routing = ground.box.directory.routing
+        let facts = ground.facts(configuration, begun: begun)
         board = StatusBoard(coreCount: count, facts: facts, progress: progress)
         callers = (0..<count).map { _ in CallerLane() }
         control = EngineControl(coreCount: count, callsMax: Self.callsMax)
+        let lanes: LaneTable
         do throws(SystemError) {
-            var bells: [Doorbell] = []
-            for _ in 0..<count { bells.append(try Doorbell()) }
-            self.bells = bells
-            history = try HistoryDesk(
-                routing: routing, shards: (0..<count).map { box.directory.shard(ShardID($0)) }, callers: callers,
-                bells: bells)
+            bells = try (0..<count).map { (_) throws(SystemError) in try Doorbell() }
+            let directories = (0..<count).map { ground.box.directory.shard(ShardID($0)) }
+            history = try HistoryDesk(routing: routing, shards: directories, callers: callers, bells: bells)
+            lanes = try LaneTable(coreCount: count)
         } catch {
-            sockets.close()
+            ground.sockets.close()
             throw .system(error)
         }
-        hold = EngineHold(
-            directory: box, preparer: preparer, sockets: sockets, callers: callers, history: history, control: control,
-            claims: claims)
+        hold = EngineHold(ground, callers: callers, history: history, control: control)
 
         progress.begin(shards: count)
-        let door = LoadingThread(sockets, configuration, connectionsMax: files.connectionsMax, board, progress)
-        let connections = ConnectionCounts(coreCount: count, connectionsMax: files.connectionsMax)
-        let lanes = LaneTable(coreCount: count)
+        let door = LoadingThread(
+            ground.sockets, configuration, connectionsMax: ground.files.connectionsMax, board, progress)
+        let connections = ConnectionCounts(coreCount: count, connectionsMax: ground.files.connectionsMax)
+        let replies = ReplyBudget(bytesMax: facts.replyLimitBytes)
         let cuts = CutBoard()
         let barrier = StartBarrier(count: count, progress: progress)
-        let start = StartBox(
-            StartState(
-                facts: Array(repeating: nil, count: count), limits: Array(repeating: nil, count: count),
-                mustReplay: Array(repeating: false, count: count)))
-        var random = SystemRandomNumberGenerator()
-        let key = HashKey(a: random.next(), b: random.next())
+        let start = StartBox(coreCount: count)
+        let key = HashKey.random()
         var setups: [CoreSetup] = []
         for i in 0..<count {
+            let id = ShardID(i)
             let setup = CoreSetup(
-                id: ShardID(i), cpu: claims.cpus.isEmpty ? nil : claims.cpus[i],
-                configuration: configuration, directory: box.directory.shard(ShardID(i)),
-                wasEverAsynchronous: box.directory.wasEverAsynchronous, supply: preparer.supply(ShardID(i)),
-                routing: routing, key: key, memoryBytes: plan.tableBytes / count, frontBounds: plan.frontBounds,
-                bells: bells, callers: callers,
-                replies: replies, board: board, history: history, control: control,
-                barrier: barrier, progress: progress,
-                start: start,
-                controlLanes: lanes.control,
-                cuts: cuts, transfers: lanes.transfers[i],
-                requestLanes: lanes.requests, nativeListener: i == 0 ? sockets.nativeFD : -1,
-                respListener: i == 0 ? sockets.respFD : -1, connections: connections, hold: hold)
+                id: id, cpu: ground.claims.cpus.isEmpty ? nil : ground.claims.cpus[i], configuration: configuration,
+                directory: ground.box.directory.shard(id),
+                wasEverAsynchronous: ground.box.directory.wasEverAsynchronous, supply: ground.preparer.supply(id),
+                routing: routing, key: key, memoryBytes: ground.plan.tableBytes / count,
+                frontBounds: ground.plan.frontBounds, bells: bells, callers: callers, replies: replies, board: board,
+                history: history, control: control,
+                barrier: barrier, progress: progress, start: start, controlLanes: lanes.control, cuts: cuts,
+                transfers: lanes.transfers[i], requestLanes: lanes.requests,
+                nativeListener: i == 0 ? ground.sockets.nativeFD : -1,
+                respListener: i == 0 ? ground.sockets.respFD : -1, connections: connections, hold: hold)
             setups.append(setup)
         }
         let threads = Self.startThreads(setups, history)
@@ -145,49 +103,19 @@ public final class Engine: Sendable {
             _ = door?.end()
             _ = control.gate.close()
             let why =
-                start.state.withLock(\.lacksMemory)
-                ? Self.lackOfMemory(box.directory, given: plan.tableBytes, progress) ?? failure : failure
+                start.state.withLock(\.lacksMemory) ? ground.lackOfMemory(progress) ?? failure : failure
             hold.release()
             threads.reader?.join()
-            throw box.directory.explain(why)
+            throw ground.box.directory.explain(why)
         }
-        box.directory.settle()
+        ground.box.directory.settle()
         progress.finish()
         openDoors(for: door?.end() ?? [], connections, callers, bells)
         let elapsed = (suanpan_monotonic_ns() - begun) / 1_000_000
         board.setRecovered(elapsed)
-        started = start.state.withLock { s in
-            EngineStart(
-                shards: count, accounts: s.accounts, transfers: s.transfers, redone: s.redone, cuts: s.cuts,
-                notes: Self.notes(configuration, claims, shards: count, allowed: allowed)
-                    + [files.note].compactMap(\.self),
-                recoveredMilliseconds: elapsed, clockBehindSeconds: s.time?.secondsAhead() ?? 0,
-                awaySeconds: s.time?.awaySeconds ?? 0,
-                native: configuration.native.map { Endpoint(host: $0.host, port: sockets.nativePort) },
-                resp: configuration.resp.map { Endpoint(host: $0.host, port: sockets.respPort) })
-        }
+        started = EngineStart(configuration, ground, start, milliseconds: elapsed)
         time = start.state.withLock { $0.time }
         resources = Mutex(EngineResources(lanes: lanes, threads: threads))
-    }
-
-    /// What a start says whose tables were too small for the logs; nil where that was not it.
-    private static func lackOfMemory(
-        _ directory: borrowing DataDirectory, given: Int, _ progress: ReplayProgress
-    ) -> EngineError? {
-        do throws(JournalError) { return try MemoryNeed.refusal(directory, given: given, progress) } catch {
-            // The logs are damaged as well: that comes first.
-            return EngineError(starting: error)
-        }
-    }
-
-    private static func notes(
-        _ configuration: EngineConfiguration, _ claims: CPUClaims, shards: Int, allowed: [Int]
-    ) -> [String] {
-        guard configuration.pinThreads, claims.cpus.isEmpty, shards <= allowed.count else { return [] }
-        return [
-            "the threads of \(counted(shards, "shard")) are not pinned: other engines have pinned theirs to CPUs of this "
-                + "machine, and too few of \(allowed.count) are free"
-        ]
     }
 
     /// Starts all threads. Where the system has too few, those that have started are told, and end.
@@ -202,16 +130,6 @@ public final class Engine: Sendable {
             setups[0].barrier.fail(.system(error))
         }
         return threads
-    }
-
-    private static func open(
-        _ configuration: EngineConfiguration, shardsDefault: Int, _ progress: ReplayProgress
-    ) throws(JournalError) -> DataDirectory {
-        var directory = try DataDirectory(
-            path: configuration.dataDirectory, shards: configuration.shards, shardsDefault: shardsDefault,
-            segmentBytes: configuration.segmentBytes, progress: progress)
-        if configuration.durability == .async { try directory.noteAsynchronous() }
-        return directory
     }
 
     /// An engine that nobody holds any more closes, blocking: its cores work in memory that goes with it.
@@ -414,6 +332,21 @@ public struct EngineStart: Sendable {
     public let awaySeconds: UInt64
     public let native: Endpoint?
     public let resp: Endpoint?
+
+    init(_ configuration: EngineConfiguration, _ ground: EngineGround, _ start: StartBox, milliseconds: UInt64) {
+        let found = start.state.withLock { $0 }
+        shards = ground.shards
+        accounts = found.accounts
+        transfers = found.transfers
+        redone = found.redone
+        cuts = found.cuts
+        notes = ground.notes(configuration)
+        recoveredMilliseconds = milliseconds
+        clockBehindSeconds = found.time?.secondsAhead() ?? 0
+        awaySeconds = found.time?.awaySeconds ?? 0
+        native = configuration.native.map { Endpoint(host: $0.host, port: ground.sockets.nativePort) }
+        resp = configuration.resp.map { Endpoint(host: $0.host, port: ground.sockets.respPort) }
+    }
 }
 
 /// Gives a call to its own completion, which is made before it.
@@ -439,49 +372,4 @@ struct EngineThreads: Sendable {
 struct EngineResources: Sendable {
     let lanes: LaneTable
     let threads: EngineThreads
-}
-
-/// Keeps a data directory's lock.
-final class DirectoryBox: Sendable {
-    let directory: DataDirectory
-    init(_ directory: consuming DataDirectory) { self.directory = directory }
-}
-
-/// The lanes between all cores and what they refer to, and their memory.
-final class LaneTable: Sendable {
-    /// [from][to]
-    let control: [[Lane?]]
-    let requests: [[Lane?]]
-    /// By core: the transfers that its shard coordinates.
-    let transfers: [TransferTable]
-    private let owners: [LaneBox]
-    private let tables: [TableBox]
-
-    private final class LaneBox: Sendable {
-        let owner: LaneOwner
-        init(cells: Int) { owner = LaneOwner(cells: cells) }
-    }
-
-    private final class TableBox: Sendable {
-        let owner = TransferTableOwner(count: Shard.slotCountDefault)
-    }
-
-    init(coreCount: Int) {
-        tables = (0..<coreCount).map { _ in TableBox() }
-        transfers = tables.map { $0.owner.table }
-        var owners: [LaneBox] = []
-        func table(_ cells: Int) -> [[Lane?]] {
-            (0..<coreCount).map { from in
-                (0..<coreCount).map { to in
-                    if from == to { return nil }
-                    let box = LaneBox(cells: cells)
-                    owners.append(box)
-                    return box.owner.lane
-                }
-            }
-        }
-        control = table(Front.controlCells(shardCount: coreCount))
-        requests = table(Front.requestCells(shardCount: coreCount))
-        self.owners = owners
-    }
 }

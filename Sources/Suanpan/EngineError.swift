@@ -14,7 +14,7 @@ public enum EngineError: Error, Sendable, CustomStringConvertible {
     /// The directory is a copy that was taken while it was open, and its files contradict each other: what was found first.
     case copiedWhileOpen(path: String, String)
     case ring(RingError)
-    /// A thread or a descriptor is not to be had; nothing was changed.
+    /// A thread, a descriptor or memory is not to be had; nothing was changed.
     case system(SystemError)
     /// The engine works no more, for this reason; see `Engine.failure`. Nothing is known of the calls that were under way.
     case failed(String)

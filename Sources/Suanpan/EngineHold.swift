@@ -18,13 +18,12 @@ final class EngineHold: Sendable {
     private let claims: Mutex<CPUClaims?>
 
     init(
-        directory: DirectoryBox, preparer: SegmentPreparer, sockets: Listeners, callers: [CallerLane],
-        history: HistoryDesk, control: EngineControl, claims: CPUClaims
+        _ ground: EngineGround, callers: [CallerLane], history: HistoryDesk, control: EngineControl
     ) {
-        self.claims = Mutex(claims)
-        self.directory = Mutex(directory)
-        self.preparer = preparer
-        self.sockets = sockets
+        claims = Mutex(ground.claims)
+        directory = Mutex(ground.box)
+        preparer = ground.preparer
+        sockets = ground.sockets
         self.callers = callers
         self.history = history
         self.control = control

@@ -24,7 +24,13 @@ struct LoadingThread {
                 progressTimeoutNanoseconds: configuration.progressTimeoutNanoseconds, board: board, progress: progress)
         else { return nil }
         self.door = door
-        do throws(SystemError) { thread = try SystemThread.start { door.run() } } catch {
+        let body: @Sendable () -> Void = {
+            // Without it clients wait in the backlog.
+            do throws(SystemError) { try MemoryReserve.begin(1 << 20, for: "the doors") } catch { return }
+            door.run()
+            MemoryReserve.end()
+        }
+        do throws(SystemError) { thread = try SystemThread.start(body) } catch {
             // Those of the cores will be too many as well: they say so.
             _ = door.takeConnections()
             return nil

@@ -51,6 +51,8 @@ struct MemoryNeed: RecordVisitor {
     private func fits(_ bytes: Int) -> Bool {
         guard ids * Self.bytesPerID < bytes else { return false }
         let ledger = Ledger(key: HashKey(a: 1, b: 2), memoryBytes: bytes)
+        // No ledger of this size can be made to ask.
+        if MemoryReserve.isUsed { return true }
         return ledger.hasRoomForAccount(accounts + 1) && ledger.hasRoomForPending(openPendingsMax + 1)
     }
 

@@ -8,7 +8,7 @@ internal import SuanpanShard
 
 struct MemoryPlan {
     /// Bound of the ledgers' tables.
-    let tableBytes: Int
+    private(set) var tableBytes: Int
     /// Everything else, when it is busy.
     let fixedBytes: Int
     /// What a core's front may have under way.
@@ -43,14 +43,31 @@ struct MemoryPlan {
         return shards
     }
 
-    /// - Parameter asked: The bound that was given; nil: half of the memory, less where the rest of the engine needs more.
+    /// A core's reserve while it starts: see `MemoryReserve`. More than any stage of its start takes.
+    static func reserveBytes(shards: Int) -> Int { (64 << 20) + Shard.peerTableBytes(shardCount: shards) }
+
+    /// - Parameters:
+    ///   - asked: The bound that was given; nil: half of the memory, less where the rest of the engine needs more, or where this
+    ///     process may not map so much.
+    ///   - canMap: Whether the machine gives this process so many bytes now: it knows of all its limits.
     /// - Throws: Where it cannot fit: what takes how much, and what to do.
-    init(_ asked: Int?, shards: Int, _ memory: Machine.Memory) throws(EngineError) {
+    init(
+        _ asked: Int?, shards: Int, _ memory: Machine.Memory, canMap: (Int) -> Bool = MemoryReserve.canMap
+    ) throws(EngineError) {
         let least = EngineConfiguration.Bounds.memoryBytes.lowerBound
         frontBounds = Self.frontBounds(shards: shards, tableBytes: asked ?? memory.bytes / 2)
         fixedBytes = Self.fixedBytes(shards: shards, tableBytes: asked ?? memory.bytes / 2)
         tableBytes = asked ?? max(least, Self.wholeMegabytes(min(memory.bytes / 2, memory.bytes - fixedBytes)))
-        guard fixedBytes + tableBytes > memory.bytes else { return }
+        guard fixedBytes + tableBytes > memory.bytes else {
+            while !canMap(fixedBytes + tableBytes) {
+                guard asked == nil, tableBytes > least else {
+                    throw .system(
+                        MemoryReserve.refused(fixedBytes + tableBytes, "\(counted(shards, "shard")) and the tables"))
+                }
+                tableBytes = max(least, Self.wholeMegabytes(tableBytes / 2))
+            }
+            return
+        }
         let isTooFew = fixedBytes + least > memory.bytes
         var remedies = [
             isTooFew ? "give it more memory" : "give less memory (at most \(Self.text(memory.bytes - fixedBytes)))"

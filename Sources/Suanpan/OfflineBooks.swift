@@ -32,9 +32,12 @@ final class OfflineBooks {
     /// - Throws: The first damage, and where; what sound files say against the ledger's rules.
     init(_ path: String, key: HashKey? = nil) throws(EngineError) {
         do throws(JournalError) { box = DirectoryBox(try DataDirectory(reading: path)) } catch { throw .journal(error) }
+        do throws(SystemError) { try MemoryReserve.begin(MemoryPlan.reserveBytes(shards: 1), for: "reading") } catch {
+            throw .system(error)
+        }
+        defer { MemoryReserve.end() }
         do throws(EngineError) {
-            var random = SystemRandomNumberGenerator()
-            try read(key ?? HashKey(a: random.next(), b: random.next()))
+            try read(key ?? .random())
             try redo()
             for (i, shard) in shards.enumerated() {
                 if let wrong = shard.audit.brokenLimit() { throw .unsound("shard \(i): \(wrong)") }
@@ -62,8 +65,9 @@ final class OfflineBooks {
 
     private func replay(_ i: Int, _ key: HashKey, upTo limit: LSN?) throws(EngineError) -> Shard {
         let directory = box.directory.shard(ShardID(i))
-        var audit = Audit(directory, routing: box.directory.routing, key: key)
         do throws(JournalError) {
+            var audit = try Audit(directory, routing: box.directory.routing, key: key)
+            if MemoryReserve.isUsed { throw .noMemory(for: "shard \(i): its ledger") }
             let summary = try Recovery.replay(directory, upTo: limit, into: &audit)
             let facts = ReplayFacts(audit.replay, summary)
             return Shard(audit, facts, limit)
@@ -79,6 +83,9 @@ final class OfflineBooks {
                     pairs: facts.map(\.pairs), decisions: facts.map(\.decisions))
             } catch { throw .journal(error) }
             for record in shard.redone {
+                do throws(JournalError) { try shard.audit.replay.checkPlace(for: record) } catch {
+                    throw .journal(error)
+                }
                 if let wrong = shard.audit.redo(record) {
                     throw .unsound("shard \(i), redo of decision \(record.sequence): \(wrong)")
                 }

@@ -1,5 +1,6 @@
 // A server process: an engine with doors, until a signal says to stop.
 
+internal import CSuanpanSupport
 internal import Glibc
 internal import SuanpanCore
 
@@ -60,7 +61,7 @@ public enum Server {
     private static func abandon(_ engine: Engine) {
         var turns = 0
         while !engine.control.end.isOver && turns < failureWait {
-            usleep(1_000)
+            suanpan_sleep_microseconds(1_000)
             turns += 1
         }
         // SAFETY: retained and never released: its `deinit` would wait for ever.

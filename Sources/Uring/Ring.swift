@@ -5,13 +5,15 @@
 internal import CSuanpanSupport
 internal import CSuanpanUring
 internal import Glibc
-internal import SuanpanCore
+public import SuanpanCore
 
 /// Why a ring is not to be had, or failed. Every case ends its core.
 public enum RingError: Error, Equatable, Sendable, CustomStringConvertible {
     /// The kernel has no io_uring, is older than 6.1, or forbids it.
     case unavailable(errno: CInt)
     case failed(operation: String, errno: CInt)
+    /// Memory for what it works on is not to be had.
+    case system(SystemError)
 
     public var description: String {
         switch self {
@@ -19,6 +21,7 @@ public enum RingError: Error, Equatable, Sendable, CustomStringConvertible {
             "io_uring is not available (errno \(errno)): Linux 6.1 or later is needed, and the sysctl "
                 + "kernel.io_uring_disabled must be 0 (containers: the seccomp profile must allow io_uring_setup)"
         case .failed(let operation, let errno): "\(SystemError("do io_uring \(operation)", errno: errno))"
+        case .system(let error): "\(error)"
         }
     }
 }
@@ -213,7 +216,7 @@ public struct Ring: ~Copyable {
         guard let pages = unsafe pages, let buffers = unsafe buffers else {
             if let pages = unsafe pages { unsafe suanpan_unmap(pages, ringBytes) }
             if let buffers = unsafe buffers { unsafe suanpan_unmap(buffers, count * size) }
-            throw .failed(operation: "receive buffers", errno: ENOMEM)
+            throw .system(MemoryReserve.refused(ringBytes + count * size, "receive buffers"))
         }
         // SAFETY: the ring stays at its address; both regions are handed over.
         return try unsafe ProvidedBuffers(

@@ -55,7 +55,7 @@ private final class Bench {
     static let perRound = 32
     private let path: String
     private let preparer: SegmentPreparer
-    private let table = TransferTableOwner(count: Shard.slotCountDefault)
+    private let table: TransferTableOwner
     private var shard: Shard
     private let bytes = ThreadBytes()
     private var transfers: [Transfer] = []
@@ -66,6 +66,7 @@ private final class Bench {
     var segments: UInt64 { shard.journal.counters.segments }
 
     init() throws {
+        table = try TransferTableOwner(count: Shard.slotCountDefault)
         // Not /tmp, which may be memory.
         path = "/var/tmp/suanpan-allocations-\(getpid())-\(UInt64.random(in: 0 ... .max))"
         let directory = try DataDirectory(path: path, shards: 1, segmentBytes: 8 << 20)

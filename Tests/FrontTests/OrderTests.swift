@@ -11,8 +11,8 @@ import Testing
 
 @Test func aCommandBehindACutWaits() throws {
     var ring = try Ring(entries: 64)
-    let requests = LaneOwner(cells: 1024)
-    let control = LaneOwner(cells: 1024)
+    let requests = try LaneOwner(cells: 1024)
+    let control = try LaneOwner(cells: 1024)
     let routing = Routing(key: HashKey(a: 1, b: 2), shardCount: 2)
     var front = try Front(
         core: ShardID(0),

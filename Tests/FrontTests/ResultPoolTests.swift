@@ -12,7 +12,7 @@ private func tiny() -> FrontBounds {
 }
 
 @Test func placesOfAllSizesAreApart() throws {
-    var pool = ResultPool(tiny())
+    var pool = try ResultPool(tiny())
     let full = Limits.eventsPerRequestMax
     let sizes: [(bytes: Int, results: Int, places: Int)] = [
         (ResultPool.smallBytes, 64, 3), (full * 16, full, 2), (full * ResultPool.recordStride, full, 2),

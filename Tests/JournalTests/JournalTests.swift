@@ -95,7 +95,7 @@ import Testing
 
 @Test func aPlaceWithoutARecordIsRefused() throws {
     let bench = try Bench()
-    var reader = RecordReader(bench.data)
+    var reader = try RecordReader(bench.data)
     for offset: UInt64 in [0, 4096, 4096 + 128, (1 << 20) - 16, 5000] {
         #expect(fail { () throws(JournalError) in _ = try reader.read(segment: 1, offset: offset) } != nil)
     }

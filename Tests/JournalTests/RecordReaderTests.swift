@@ -28,7 +28,7 @@ struct RecordReaderTests {
 
     @Test func everyRecordOfGroupsOfAllLengths() throws {
         let (bench, positions) = try write([1, 2, 27, 28, 29, 200, 300, 1, 1000, 7000, 3, 5000, 1])
-        var reader = RecordReader(bench.data)
+        var reader = try RecordReader(bench.data)
         for (i, position) in positions.enumerated() {
             #expect(try read(&reader, position).body.id == TransferID(UInt128(i + 1)))
         }
@@ -51,7 +51,7 @@ struct RecordReaderTests {
             [0, 1, 4, 8, 16, 33, 50, 65, 80, 140].map { place + $0 } + [group + 130, group + 57, group + 90, group + 3]
         for at in places {
             flip(path, at)
-            var reader = RecordReader(bench.data)
+            var reader = try RecordReader(bench.data)
             let error = fail { () throws(JournalError) in _ = try read(&reader, position) }
             guard case .damaged(let damage) = error else {
                 Issue.record(
@@ -61,7 +61,7 @@ struct RecordReaderTests {
             #expect(damage.path == path && damage.offset >= UInt64(group))
             flip(path, at)
         }
-        var reader = RecordReader(bench.data)
+        var reader = try RecordReader(bench.data)
         #expect(try read(&reader, position).body.id == TransferID(UInt128(4 + size / 2)))
     }
 
@@ -70,7 +70,7 @@ struct RecordReaderTests {
         let path = bench.data.segmentPath(1)
         // The group of 40 records as a disk that never wrote it would show it: the one before it proves nothing here.
         put(path, 8192, [UInt8](repeating: 0, count: 8192))
-        var reader = RecordReader(bench.data)
+        var reader = try RecordReader(bench.data)
         #expect(fail { () throws(JournalError) in _ = try read(&reader, positions[10]) } != nil)
         #expect(try read(&reader, positions[1]).body.id == TransferID(2))
     }

@@ -44,7 +44,7 @@ private func sleep(
 
 private final class LaneBox: Sendable {
     let owner: LaneOwner
-    init(_ cells: Int) { owner = LaneOwner(cells: cells) }
+    init(_ cells: Int) throws { owner = try LaneOwner(cells: cells) }
 }
 
 @Suite struct LaneTests {
@@ -57,8 +57,8 @@ private final class LaneBox: Sendable {
         return t
     }
 
-    @Test(arguments: [64, 128, 1024]) func wholeAndInOrderThroughManyWraps(cells: Int) {
-        let box = LaneBox(cells)
+    @Test(arguments: [64, 128, 1024]) func wholeAndInOrderThroughManyWraps(cells: Int) throws {
+        let box = try LaneBox(cells)
         let count: UInt64 = 200_000
         let wrong = Atomic<Int>(0)
         let received = Atomic<UInt64>(0)
@@ -111,8 +111,8 @@ private final class LaneBox: Sendable {
         #expect(wrong.load(ordering: .relaxed) == 0)
     }
 
-    @Test func nothingIsSeenBeforeFlushAndNoRoomBeforeRelease() {
-        let box = LaneBox(64)
+    @Test func nothingIsSeenBeforeFlushAndNoRoomBeforeRelease() throws {
+        let box = try LaneBox(64)
         withExtendedLifetime(box) {
             let lane = box.owner.lane
             for n: UInt32 in 0..<64 {
@@ -178,7 +178,7 @@ private final class LaneBox: Sendable {
     /// The consumer sleeps in `poll` whenever its lane is empty; a wake that is lost would leave it there: the test's
     /// bound of ten seconds per sleep stands for "for ever".
     @Test func doorbellLosesNoWake() throws {
-        let box = LaneBox(64)
+        let box = try LaneBox(64)
         let bell = try Doorbell()
         let count: UInt64 = 30_000
         let lost = Atomic<Int>(0)

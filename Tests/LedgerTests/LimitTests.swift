@@ -13,7 +13,8 @@ private func debit(
     var account = soundAccount
     change(&account)
     var state = makeLedger()
-    guard state.apply(account: account, lsn: LSN(1)), let index = state.find(account.id) else { return .busy }
+    state.apply(account: account, lsn: LSN(1))
+    guard let index = state.find(account.id) else { return .busy }
     var transfer = soundTransfer
     transfer.amount = Amount(amount)
     transfer.ledger = ledger
@@ -28,7 +29,8 @@ private func credit(
     account.id = soundTransfer.creditAccountID
     change(&account)
     var state = makeLedger()
-    guard state.apply(account: account, lsn: LSN(1)), let index = state.find(account.id) else { return .busy }
+    state.apply(account: account, lsn: LSN(1))
+    guard let index = state.find(account.id) else { return .busy }
     var transfer = soundTransfer
     transfer.amount = Amount(amount)
     transfer.ledger = ledger

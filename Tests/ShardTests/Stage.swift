@@ -35,10 +35,10 @@ final class Stage {
         preparer = try SegmentPreparer(directory)
         routing = Routing(key: HashKey(a: 1, b: 2), shardCount: shards)
         lanes = Array(repeating: Array(repeating: nil, count: shards), count: shards)
-        tables = (0..<shards).map { _ in TableBox(max(bounds?.slots ?? 0, Shard.slotCountDefault)) }
+        tables = try (0..<shards).map { _ in try TableBox(max(bounds?.slots ?? 0, Shard.slotCountDefault)) }
         for a in 0..<shards {
             for b in 0..<shards where a != b {
-                let box = LaneBox(1024)
+                let box = try LaneBox(1024)
                 owners.append(box)
                 lanes[a][b] = box.owner.lane
             }

@@ -45,6 +45,18 @@ int64_t suanpan_filesystem_free(const char *path);
 /// Address space of `length` bytes, zero-filled on first touch, advised to use huge pages when `huge`. NULL on failure.
 void *suanpan_map(size_t length, int huge);
 void suanpan_unmap(void *address, size_t length);
+/// The same, while the machine could give some more beside it: see `MemoryReserve`, also for those below.
+void *suanpan_map_ahead(size_t length, int huge);
+/// The same, from the calling thread's reserve where the machine gives none. NULL when that is used up, or there is none.
+void *suanpan_map_needed(size_t length, int huge);
+/// Takes a reserve of a multiple of 4096 bytes for the calling thread. 0: the machine does not give it.
+int suanpan_reserve_begin(size_t length);
+/// Gives back all but so many bytes of it.
+void suanpan_reserve_keep(size_t length);
+/// The first bytes that were asked of the machine and came from the reserve; 0: none did.
+size_t suanpan_reserve_refused(void);
+/// For tests, in debug builds only: after so many mappings more all are refused, in the whole process; below 0: none is.
+void suanpan_refuse_mappings(int64_t after);
 
 /// Lets the signals of crashes (SIGABRT, SIGQUIT, SIGSEGV …) end this process whatever handler stands before them: Swift's
 /// backtracer prints its report and returns, which leaves a process alive that was told to end. Once, at its start.
