@@ -103,6 +103,35 @@ class ShortageTests(unittest.TestCase):
         self.assertEqual(self.pay(), {native.CREATED})
         self.assertEqual(self.server.terminate(), 0)
 
+    def test_address_space_that_ends_while_it_serves(self):
+        server = Server(shards=1, options=["--segment", "64MiB", "--memory", "256MiB"])
+        self.addCleanup(server.close)
+        client = native.Client(*server.native)
+        self.addCleanup(client.close)
+        pid = server.process.pid
+        client.create_accounts([account(1), account(2)])
+        with open(f"/proc/{pid}/statm") as file:
+            mapped = int(file.read().split()[0]) * resource.getpagesize()
+        before = resource.prlimit(pid, resource.RLIMIT_AS)
+        resource.prlimit(pid, resource.RLIMIT_AS, (mapped + (24 << 20), before[1]))
+
+        def create(first):
+            return set(codes(client.create_accounts([account(id) for id in range(first, first + 8000)])))
+        said = set()
+        for batch in range(40):
+            said |= create(10 + batch * 8000)
+            if CAPACITY_EXHAUSTED in said:
+                break
+        self.assertEqual(said, {native.CREATED, CAPACITY_EXHAUSTED})
+        # The accounts that there are can be paid from.
+        paid = codes(client.create_transfers([transfer(1 + i, 1, 2) for i in range(4000)]))
+        self.assertEqual(set(paid), {native.CREATED})
+        resource.prlimit(pid, resource.RLIMIT_AS, before)
+        wait_until(lambda: create(1_000_000) <= {native.CREATED, native.EXISTS}, "accounts are taken again")
+        self.assertIn("the machine gives no more memory", server.error_text())
+        self.assertEqual(server.terminate(), 0)
+        self.assertEqual(server.verify().returncode, 0)
+
     def test_a_failing_disk_ends_the_server(self):
         folder = os.path.join(self.server.directory, "shard-000")
         pid = self.server.process.pid
