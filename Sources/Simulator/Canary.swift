@@ -14,7 +14,7 @@
         case unlockBeforeCommit, expireWithoutLock, applyChainInPart
         case keepStandingVotes, keepPromises
         case holdPastDeadline
-        case reserveNothing, forgetChainIDs, readReserved
+        case reserveNothing, forgetChainIDs
         case cutThoughLate, cutWithoutLanes, cutWithLaterCommits, cutBeforeDurable
         // Rules of what surrounds it.
         case answerAtOnceBeforeDurable, skipRedo, redoAgain, ignoreFailedWrite
@@ -53,7 +53,7 @@
                 options.visitsMax = 50
             case .unlockBeforeCommit, .applyChainInPart, .expireWithoutLock, .holdPastDeadline:
                 options.isPlain = false
-            case .reserveNothing, .forgetChainIDs, .readReserved:
+            case .reserveNothing, .forgetChainIDs:
                 options.isPlain = false
                 options.isContended = false
                 options.isSelling = true
@@ -61,8 +61,8 @@
                 options.isBulk = false
                 options.isLaneSlow = false
                 options.crashes = 0
+                options.looks = 0
                 options.eventsMax = 100
-                options.looks = self == .readReserved ? 40 : 0
             case .keepStandingVotes, .keepPromises:
                 options.isPlain = false
                 options.isContended = false

@@ -74,6 +74,30 @@
             #expect(stage.isQuiet)
         }
 
+        /// A chain is decided, and a read of one account shows it: a read of the other waits until it is applied there.
+        @Test(arguments: [nil, Fault.readReserved]) func aReadWaitsForWhatIsReserved(_ rule: Fault?) throws {
+            let stage = try stage(shards: 2, without: rule)
+            let a = try stage.account(on: 0)
+            let b = try stage.account(on: 1)
+            let c = try stage.account(on: 0)
+            var first = stage.transfer(a, b, 1)
+            first.flags = .linked
+            stage.ask(.transfers([first, stage.transfer(b, c, 3)]))
+            try stage.settle(0)
+            try stage.deliver(0, 1)
+            try stage.sync(1)
+            try stage.deliver(1, 0)
+            try stage.sync(0)
+            let early = stage.ask(.lookupAccount(a))
+            try stage.sync(0)
+            #expect(stage.balances(early) == [1, 0])
+            let late = stage.ask(.lookupAccount(b))
+            try stage.sync(1)
+            #expect(stage.balances(late) == (rule == nil ? [] : [0, 0]))
+            try stage.finish()
+            if rule == nil { #expect(stage.balances(late) == [3, 1]) }
+        }
+
         /// Two transfers under way against each other, each decided on a standing vote and not yet known at the other's shard:
         /// two reads each saw the one that begins at their shard, and missed the other.
         @Test(arguments: [nil, Fault.lookUnheard]) func noTwoReadsEachMissWhatTheOtherSees(_ rule: Fault?) throws {
