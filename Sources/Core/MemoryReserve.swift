@@ -40,6 +40,7 @@ public enum MemoryReserve {
 
     /// The machine gives this process so many bytes now: nothing is kept of them.
     public static func canMap(_ bytes: Int) -> Bool {
+        // SAFETY: nobody has seen the mapping before it is gone.
         guard let memory = unsafe suanpan_map(bytes, 0) else { return false }
         unsafe suanpan_unmap(memory, bytes)
         return true
