@@ -31,12 +31,11 @@ extension Front {
     /// A reply may be written: the client has taken enough of those before.
     @inline(__always)
     func hasOutputRoom(_ c: Int) -> Bool {
-        connections[c].keepsReplies
-            ? connections[c].waitingBytes < keptRoom
-            : connections[c].output.count + connections[c].sending.count < connections[c].quietBytes(quietRoom)
+        connections[c].waitingBytes
+            < (connections[c].keepsReplies ? keptRoom : connections[c].quietBytes(quietRoom))
     }
 
-    /// What connections may have waiting in this turn.
+    /// What a connection may have waiting, now that the others hold what they do.
     mutating func observeOutputRoom() {
         keptRoom = max(Self.outputFloorBytes, configuration.replies.freeBytes - (replyBytes - toldReplyBytes))
         quietRoom = min(bounds.outputBytes, keptRoom)
@@ -98,7 +97,7 @@ extension Front {
     mutating func sendOutput(_ c: Int, _ ring: inout Ring) {
         guard connections[c].state == .open || connections[c].state == .draining else { return }
         if connections[c].sendInFlight {
-            if connections[c].keepsReplies { connections[c].keepFullOutput() }
+            connections[c].keepFullOutput()
             return
         }
         if connections[c].sending.isEmpty && !takeOutput(c) {

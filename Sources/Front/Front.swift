@@ -340,7 +340,6 @@ public struct Front: ~Copyable {
     public mutating func work(_ shard: inout Shard, ring: inout Ring, now: UInt64, eventsMax: Int) throws(JournalError)
     {
         self.now = now
-        observeOutputRoom()
         try workParts(&shard)
         workHistory(&shard)
         releaseAttempts()
@@ -352,6 +351,7 @@ public struct Front: ~Copyable {
             ready.removeFirst()
             connections[c].isReady = false
             if connections[c].state == .free { continue }
+            observeOutputRoom()
             if connections[c].state == .open || connections[c].current != 0 {
                 let handled = connections[c].door == .native ? try workNative(c, &shard) : try workRESP(c, &shard)
                 budget -= handled

@@ -20,7 +20,10 @@ extension CoreLoop {
         publishedAt = now
         publishedTransfers = transfers
         followClock()
-        if shard.ledger.isShort { shard.ledger.growAhead() }
+        if shard.ledger.isShort {
+            noteMemory()
+            shard.ledger.growAhead()
+        }
 
         let f = front.statistics
         board.set(core, .connections, f.connectionsOpen)

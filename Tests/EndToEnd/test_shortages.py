@@ -34,30 +34,36 @@ class ShortageTests(unittest.TestCase):
                 return
         self.fail(f"never: {what}")
 
-    def allow_no_more_files(self):
-        """No descriptor is left; returns what takes the limit back. The limit is one of numbers: those below it are used up."""
-        pid = self.server.process.pid
+    def allow_no_more_files(self, not_even_in_turn=False):
+        """No further file can be opened; returns what takes the limit back. The limit is one of numbers: those below it are
+        used up.
 
-        def used():
-            return {int(name) for name in os.listdir(f"/proc/{pid}/fd")}
+        `not_even_in_turn`: a log segment's number that becomes free lies above the limit, and is of no use to the next."""
+        folder = f"/proc/{self.server.process.pid}/fd"
+
+        def opened():
+            return {int(name): os.path.realpath(os.path.join(folder, name)) for name in os.listdir(folder)}
 
         def settled():
             # A file that is open for a moment only would leave its number behind.
-            before = used()
+            before = opened()
             for _ in range(10):
                 time.sleep(0.05)
-                if used() != before:
-                    return set()
+                if opened() != before:
+                    return {}
             return before
         while True:
-            numbers = settled()
-            if numbers and len(numbers) > max(numbers):
+            files = settled()
+            segments = [number for number, path in files.items() if path.endswith(".log")]
+            limit = min(segments, default=0) if not_even_in_turn else max(files, default=-1) + 1
+            if limit and all(number in files for number in range(limit)):
                 break
-            if numbers:
+            if files:
                 self.addCleanup(Resp(self.server.resp).close)
                 self.client.ping()
+        pid = self.server.process.pid
         before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
-        resource.prlimit(pid, resource.RLIMIT_NOFILE, (len(used()), before[1]))
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (limit, before[1]))
         return lambda: resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
 
     def test_segments_wanted_while_no_file_can_be_opened(self):
@@ -69,7 +75,7 @@ class ShortageTests(unittest.TestCase):
             return dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
         self.assertEqual(self.pay(), {native.CREATED})
         self.assertEqual(trouble()["segment_errno"], "0")
-        allow = self.allow_no_more_files()
+        allow = self.allow_no_more_files(not_even_in_turn=True)
         # What is ready is used, then new transfers are refused; nobody hangs, and reads go on.
         self.pay_until(lambda said: said == {CAPACITY_EXHAUSTED}, "transfers are refused")
         wait_until(lambda: trouble()["segment_errno"] == "24", "INFO shows EMFILE")
