@@ -6,7 +6,8 @@ public enum Limits {
     /// Events in one chain: what a shard evaluates in one go and a log group surely holds.
     @inlinable public static var eventsPerChainMax: Int { 64 }
     /// Accounts that one chain can touch.
-    @inlinable public static var accountsPerChainMax: Int { 2 * eventsPerChainMax }
+    @inlinable public static var accountsPerChainMax: Int { accountsPerEvent * eventsPerChainMax }
+    @inlinable public static var accountsPerEvent: Int { 2 }
     /// A place in a shard's log, in units of 16 bytes: 40 bits of a remembered id hold it, which is 16 TiB of log. A shard
     /// takes no more work shortly before.
     @inlinable public static var logPositionMax: UInt64 { (1 << 40) - 1 }

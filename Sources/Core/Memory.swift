@@ -12,15 +12,29 @@ public struct FixedArray<Element: BitwiseCopyable>: ~Copyable {
     @usableFromInline let bytes: Int
 
     /// `count` elements whose bytes are all zero. Needed memory: see `MemoryReserve`.
-    public init(count: Int) {
+    /// - Parameter isSparse: Few of them are used, here and there: a huge page for each would cost much memory.
+    public init(count: Int, isSparse: Bool = false) {
         bytes = max(1, count) * MemoryLayout<Element>.stride
         self.count = count
-        let memory = unsafe mapNeeded(bytes, huge: bytes >= 4 << 20)
+        let memory = unsafe mapNeeded(bytes, huge: bytes >= 4 << 20 && !isSparse)
         // SAFETY: freshly mapped, zero-filled, page-aligned, of `count` strides; Element is plain bytes.
         unsafe base = memory.bindMemory(to: Element.self, capacity: max(1, count))
     }
 
-    deinit { unsafe suanpan_unmap(base, bytes) }
+    /// The same in a part of a region that nobody else uses and that has not been written.
+    /// - Precondition: the region outlives the array; `offset` suits the element.
+    public init(count: Int, in region: borrowing RawRegion, at offset: Int) {
+        bytes = 0
+        self.count = count
+        let length = count * MemoryLayout<Element>.stride
+        invariant(
+            offset >= 0 && offset % MemoryLayout<Element>.alignment == 0 && offset + length <= region.count,
+            "\(length) bytes at \(offset) of \(region.count)")
+        // SAFETY: zero-filled, within the region, aligned; Element is plain bytes.
+        unsafe base = (region.base + offset).bindMemory(to: Element.self, capacity: count)
+    }
+
+    deinit { if bytes > 0 { unsafe suanpan_unmap(base, bytes) } }
 
     @inlinable @inline(__always)
     public subscript(index: Int) -> Element {

@@ -27,9 +27,9 @@ extension Front {
     }
 
     private func deal() -> Int? {
-        configuration.connections.deal(from: nextCore) { target in
-            target == core.index
-                || controlLanes[target].room(atLeast: controlLanes[target].capacity - Self.adoptsMax)
+        let most = Self.adoptsMax(shardCount: routing.shardCount)
+        return configuration.connections.deal(from: nextCore) { target in
+            target == core.index || controlLanes[target].room(atLeast: controlLanes[target].capacity - most)
         }
     }
 

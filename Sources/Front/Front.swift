@@ -158,15 +158,16 @@ public struct Front: ~Copyable {
     /// Things used by RESP commands under way: a few for each.
     static var usesMax: Int { 1 << 15 }
     /// New connections under way to one other core; more are served where they were accepted.
-    static var adoptsMax: Int { 512 }
+    static func adoptsMax(shardCount: Int) -> Int { min(512, (1 << 13) / shardCount) }
     /// Cells of the lane that carries everything but requests: protocol, results and records, adoption.
     public static func controlCells(shardCount: Int) -> Int {
         controlCells(
-            openPerPeer: Shard.openPerPeerMax(shardCount: shardCount),
+            shardCount: shardCount, openPerPeer: Shard.openPerPeerMax(shardCount: shardCount),
             eventsOut: FrontBounds(shardCount: shardCount).eventsOut)
     }
-    public static func controlCells(openPerPeer: Int, eventsOut: Int) -> Int {
-        Shard.protocolCells(openPerPeer: openPerPeer) + adoptsMax + requestCells(eventsOut: eventsOut)
+    public static func controlCells(shardCount: Int, openPerPeer: Int, eventsOut: Int) -> Int {
+        Shard.protocolCells(openPerPeer: openPerPeer) + adoptsMax(shardCount: shardCount)
+            + requestCells(eventsOut: eventsOut)
     }
     /// What the lanes from one core to another take.
     public static func laneBytes(shardCount: Int) -> Int {

@@ -28,14 +28,14 @@ public struct FrontBounds: Sendable {
         self.eventsOut = eventsOut
     }
 
-    /// What an engine uses. Events to one other shard: what it decides in the time of a sync or two, and at least all of
-    /// one request; fewer among many shards, as lanes grow with their square.
+    /// What an engine uses. Events to one other shard: what it decides in the time of a sync or two; among many shards its
+    /// part of that, as lanes grow with their square.
     /// - Parameter isSmall: The shard has little memory: a quarter of the requests.
     public init(shardCount: Int, isSmall: Bool = false) {
         self.init(
             requests: isSmall ? 1 << 12 : 1 << 14, largeRequests: isSmall ? 32 : 128,
             largeLookups: isSmall ? 4 : 16, requestsPerConnection: 1024, outputBytes: 4 << 20,
-            eventsOut: shardCount <= 4 ? 1 << 14 : 1 << 13)
+            eventsOut: shardCount <= 4 ? 1 << 14 : (1 << 14) / shardCount)
     }
 
     /// What a front maps for receiving and for results, all of it touched when it is busy.

@@ -50,8 +50,8 @@ public enum ChainOutcome: Equatable, Sendable {
 }
 
 public struct ChainView: ~Copyable {
-    @usableFromInline var events = FixedArray<ChainEvent>(count: Limits.eventsPerChainMax)
-    @usableFromInline var accounts = FixedArray<ChainAccount>(count: Limits.accountsPerChainMax)
+    @usableFromInline var events: FixedArray<ChainEvent>
+    @usableFromInline var accounts: FixedArray<ChainAccount>
     @usableFromInline var eventCount = 0
     @usableFromInline var placeCount = 0
     /// The events are accounts to be created, seen as transfers; `AccountChain` judges them.
@@ -61,7 +61,27 @@ public struct ChainView: ~Copyable {
 
     static var noPlace: UInt16 { .max }
 
-    public init() {}
+    /// For any chain, in memory of its own.
+    public init() {
+        events = FixedArray(count: Limits.eventsPerChainMax)
+        accounts = FixedArray(count: Limits.accountsPerChainMax)
+    }
+
+    /// For chains of up to so many events, in `bytes` of a region that outlives it.
+    public init(eventsMax: Int, in region: borrowing RawRegion, at offset: Int) {
+        events = FixedArray(count: eventsMax, in: region, at: offset)
+        accounts = FixedArray(
+            count: eventsMax * Limits.accountsPerEvent, in: region,
+            at: offset + eventsMax * MemoryLayout<ChainEvent>.stride)
+    }
+
+    /// What a view for so many events takes, in whole cache lines.
+    public static func bytes(eventsMax: Int) -> Int {
+        let bytes =
+            eventsMax
+            * (MemoryLayout<ChainEvent>.stride + Limits.accountsPerEvent * MemoryLayout<ChainAccount>.stride)
+        return (bytes + 63) & ~63
+    }
 
     /// Events added.
     @inlinable public var count: Int { eventCount }
@@ -129,9 +149,9 @@ public struct ChainView: ~Copyable {
 
     /// Appends an event: a new identity, its accounts absent, what it posts or voids not found, until said otherwise.
     /// Those after one that `refusalByRequest` refuses may be left out: it is as far as the evaluation comes.
-    /// - Precondition: fewer than `Limits.eventsPerChainMax` events.
+    /// - Precondition: fewer events than the view is for.
     public mutating func add(_ t: Transfer) {
-        invariant(eventCount < Limits.eventsPerChainMax, "a chain of more than \(Limits.eventsPerChainMax) events")
+        invariant(eventCount < events.count, "a chain of more than \(events.count) events")
         let i = eventCount
         eventCount += 1
         events[i].asked = t

@@ -77,16 +77,38 @@ struct ChainReference: BitwiseCopyable {
     }
 }
 
-/// The views of a shard's chains, each at its place for good.
+/// The places of a shard's chains and their views, each at its place for good. Most chains have few events: many small places
+/// are for them, so that what is under way at a time lies close together; a few large ones are for any chain.
 @safe
 struct ChainPool: ~Copyable {
+    /// Events of a chain that a small place holds.
+    static let smallEventsMax = 4
+    /// One place in so many is large, and at least two are: one is kept for expiries.
+    private static let smallPerLarge = 8
+
+    private let memory: RawRegion
     private let views: UnsafeMutablePointer<ChainView>
     let count: Int
+    let largeCount: Int
+    private var freeLarge: FreeList
+    private var freeSmall: FreeList
 
     init(count: Int) {
         self.count = count
+        largeCount = min(count, max(2, count / Self.smallPerLarge))
+        freeLarge = FreeList(count: largeCount)
+        freeSmall = FreeList(count: count - largeCount)
+        let large = ChainView.bytes(eventsMax: Limits.eventsPerChainMax)
+        let small = ChainView.bytes(eventsMax: Self.smallEventsMax)
+        memory = RawRegion(count: largeCount * large + (count - largeCount) * small)
         unsafe views = .allocate(capacity: count)
-        for i in 0..<count { unsafe (views + i).initialize(to: ChainView()) }
+        var offset = 0
+        for i in 0..<count {
+            let eventsMax = i < largeCount ? Limits.eventsPerChainMax : Self.smallEventsMax
+            // SAFETY: allocated above, each initialised once; the region is freed after the views.
+            unsafe (views + i).initialize(to: ChainView(eventsMax: eventsMax, in: memory, at: offset))
+            offset += i < largeCount ? large : small
+        }
     }
 
     deinit {
@@ -97,6 +119,22 @@ struct ChainPool: ~Copyable {
     subscript(i: Int) -> ChainReference {
         invariant(i >= 0 && i < count, "chain \(i) of \(count)")
         return unsafe ChainReference(views + i)
+    }
+
+    /// Places that any chain may take.
+    var freeLargeCount: Int { freeLarge.count }
+
+    /// A place for a chain of so many events; nil: none of its size is free.
+    /// - Parameter kept: Large places that it must leave; 0: it may take one however small it is.
+    mutating func take(events: Int, kept: Int) -> Int? {
+        let isSmall = events <= Self.smallEventsMax && count > largeCount
+        if isSmall && freeSmall.count > 0 { return largeCount + Int(freeSmall.take()) }
+        if isSmall && kept > 0 { return nil }
+        return freeLarge.count > kept ? Int(freeLarge.take()) : nil
+    }
+
+    mutating func give(_ c: Int) {
+        if c < largeCount { freeLarge.give(UInt32(c)) } else { freeSmall.give(UInt32(c - largeCount)) }
     }
 }
 

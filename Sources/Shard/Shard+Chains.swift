@@ -199,9 +199,9 @@ extension Shard {
         let isExpiry = kind == .expiry
         let places = isExpiry ? expiryScratch.accountCount : scratch.accountCount
         let kept = isExpiry ? 0 : Self.keptForExpiry
-        guard freeChains.count > kept, chainPlaces + places + kept * Limits.accountsPerChainMax <= Self.chainPlacesMax
+        guard chainPlaces + places + kept * Limits.accountsPerChainMax <= Self.chainPlacesMax,
+            let c = chainPool.take(events: isExpiry ? expiryScratch.count : scratch.count, kept: kept)
         else { return nil }
-        let c = Int(freeChains.take())
         let chain = chainPool[c]
         chain.view.begin(ofAccounts: kind == .accounts)
         if isExpiry {
@@ -218,7 +218,7 @@ extension Shard {
             origin: origin, age: clock.next().nanoseconds, count: UInt32(count), slot: 0, outstanding: 0,
             state: .queued, kind: kind, isParked: false, isAnswered: kind == .expiry, lacksRoom: false, wasDue: false)
         guard addSlots(c) else {
-            freeChains.give(UInt32(c))
+            chainPool.give(c)
             return nil
         }
         chainPlaces += chain.view.accountCount
@@ -565,6 +565,6 @@ extension Shard {
             shard.free(slot)
         }
         chains[c].state = .free
-        freeChains.give(UInt32(c))
+        chainPool.give(c)
     }
 }

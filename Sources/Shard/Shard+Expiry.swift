@@ -46,8 +46,8 @@ extension Shard {
         guard journal.hasRoom(records: Self.recordsPerStep), freeUndecided.count > 2 else {
             return false
         }
-        if expiriesUnderWay == 0 { return freeChains.count > 0 && freeSlots.count >= Self.slotsKeptForExpiry }
-        return expiriesUnderWay < Self.expiryChainsMax && freeChains.count > chains.count / 4
+        if expiriesUnderWay == 0 { return chainPool.freeLargeCount > 0 && freeSlots.count >= Self.slotsKeptForExpiry }
+        return expiriesUnderWay < Self.expiryChainsMax && chainPool.freeLargeCount > chainPool.largeCount / 4
             && freeSlots.count > 2 * Self.slotsKeptForExpiry
     }
 

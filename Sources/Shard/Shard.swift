@@ -157,8 +157,7 @@ public struct Shard: ~Copyable {
 
     /// Chains that this shard coordinates, their views, and how many accounts they touch together.
     var chains: FixedArray<Chain>
-    let chainPool: ChainPool
-    var freeChains: FreeList
+    var chainPool: ChainPool
     var chainPlaces = 0
     /// Of the chains, those that expire something.
     var expiriesUnderWay = 0
@@ -272,17 +271,18 @@ public struct Shard: ~Copyable {
     static var streamPlaces: Int { 1 << 12 }
     /// Records that one step of the machine may append before it asks again: a chain of 64 and its headers.
     static var recordsPerStep: Int { Limits.eventsPerChainMax + Limits.shardsMax }
-    /// Chains under way that one shard coordinates: the more lock at once, the more lock in vain, and the less of their views
-    /// (50 KB each) is near. A shard's log takes as many in the time of two or three syncs.
-    static var chainsMax: Int { 128 }
+    /// Chains under way that one shard coordinates, as many as its log takes in the time of two or three syncs: what they
+    /// rest on in other shards must be durable before they are decided.
+    static var chainsMax: Int { 1024 }
     /// The accounts that they touch together: each may need an entry in a participant's table.
     static var chainPlacesMax: Int { 4096 }
     /// Slots of an engine's shard.
     public static var slotCountDefault: Int { 1 << 13 }
 
-    /// Credits between two shards: fewer when there are many, as lanes grow with their product.
+    /// Credits between two shards. Among many each pair has its part of what a shard has slots for: lanes grow with the
+    /// number of pairs.
     public static func openPerPeerMax(shardCount: Int) -> Int {
-        min(Limits.openPerPeerMax, max(256, (1 << 15) / max(1, shardCount)))
+        shardCount <= 4 ? Limits.openPerPeerMax : (5 << 10) / shardCount
     }
 
     /// Cells that the protocol lane from one shard to another needs so that a send never waits: per transfer that the
@@ -341,10 +341,10 @@ public struct Shard: ~Copyable {
         self.transfers = transfers
         freeSlots = FreeList(count: bounds.slots)
         identityHeads = FixedArray(count: bounds.slots)
-        participants = FixedArray(count: bounds.slots * count)
+        // A place for each slot of each peer, of which a peer may use `open` at a time.
+        participants = FixedArray(count: bounds.slots * count, isSparse: count > 4)
         chains = FixedArray(count: chainCount)
         chainPool = ChainPool(count: chainCount)
-        freeChains = FreeList(count: chainCount)
         undecided = FixedArray(count: entries)
         readGroups = FixedArray(count: entries)
         freeUndecided = FreeList(count: entries)

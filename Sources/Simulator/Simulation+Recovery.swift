@@ -196,7 +196,8 @@ extension Simulation {
         lanes = Array(repeating: Array(repeating: nil, count: shardCount), count: shardCount)
         let cells =
             hasDoors
-            ? Front.controlCells(openPerPeer: bounds.openPerPeer, eventsOut: network.bounds.eventsOut)
+            ? Front.controlCells(
+                shardCount: shardCount, openPerPeer: bounds.openPerPeer, eventsOut: network.bounds.eventsOut)
             : Shard.protocolCells(openPerPeer: bounds.openPerPeer)
         tables = try (0..<shardCount).map { _ in try TableBox(bounds.slots) }
         laneOwners = []

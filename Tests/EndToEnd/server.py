@@ -13,6 +13,8 @@ BINARY = os.environ.get("SUANPAN_BINARY", os.path.join(ROOT, ".build", "release"
 # Not /tmp, which may be memory: synced writes must meet a disk.
 DATA_PARENT = os.environ.get("SUANPAN_TEST_DATA", os.path.join(ROOT, ".build", "end-to-end"))
 START_SECONDS = 120
+# Under nohup servers would inherit that it is ignored.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 class Server:

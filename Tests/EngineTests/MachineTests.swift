@@ -86,8 +86,8 @@ import Testing
     }
 
     @Test func whatCannotFitIsRefused() {
-        let lanes = refusal(nil, shards: 64, memory(16 << 30))
-        #expect(lanes.hasPrefix("64 shards take ") && lanes.contains("this machine has 16384 MiB; use fewer shards"))
+        let lanes = refusal(nil, shards: 64, memory(6 << 30))
+        #expect(lanes.hasPrefix("64 shards take ") && lanes.contains("this machine has 6144 MiB; use fewer shards"))
         let asked = refusal(4 << 30, shards: 1, memory(16 << 30, group: 2 << 30))
         #expect(asked.hasPrefix("1 shard takes ") && asked.hasSuffix(" MiB)"))
         #expect(
@@ -98,15 +98,15 @@ import Testing
 
     @Test func fewerShardsWhereMemoryIsSmall() {
         #expect(MemoryPlan.shardsDefault(cpus: 2, memory(16 << 30)) == 2)
-        #expect(MemoryPlan.shardsDefault(cpus: 64, memory(8 << 30)) < 32)
+        #expect(MemoryPlan.shardsDefault(cpus: 64, memory(4 << 30)) < 32)
         #expect(MemoryPlan.shardsDefault(cpus: 8, memory(128 << 20)) == 1)
         // The table of Docs/Operations.md.
         func fixed(_ tableBytes: Int) -> [Int] {
             [1, 2, 4, 8, 16, 32, 64].map { MemoryPlan.fixedBytes(shards: $0, tableBytes: tableBytes * $0) >> 20 }
         }
-        #expect(fixed(256 << 20) == [129, 250, 570, 1201, 3203, 9727, 24791])
-        #expect(fixed(255 << 20) == [92, 175, 420, 901, 2603, 8528, 22392])
-        #expect([1, 2, 8, 64].map { MemoryPlan.laneBytes(shards: $0) >> 20 } == [0, 24, 336, 16128])
+        #expect(fixed(256 << 20) == [129, 250, 570, 891, 1826, 3912, 8948])
+        #expect(fixed(255 << 20) == [92, 175, 420, 591, 1226, 2712, 6549])
+        #expect([1, 2, 8, 64].map { MemoryPlan.laneBytes(shards: $0) >> 20 } == [0, 24, 84, 756])
     }
 }
 
