@@ -20,6 +20,8 @@ public import SuanpanCore
     public var pending: PendingFact
     /// The same as its coordinator knew it before it asked the shards concerned, where it was open: theirs to read.
     public var given: PendingFact
+    /// Hash of its identity, as the debit account's shard has found it when it reserved.
+    public var identityHash: UInt64
     /// After the evaluation.
     public var result: EventResult
     /// Places of its accounts. The credit account of a post or void that leaves it out has one once `pending` is set, or
@@ -31,6 +33,8 @@ public import SuanpanCore
 /// One account that a chain touches.
 @frozen public struct ChainAccount: BitwiseCopyable, Sendable {
     public var id: AccountID
+    /// Where it lives; the coordinator's to say.
+    public var owner: ShardID
     public var exists: Bool
     /// The owner's: where it is in the shard's ledger.
     public var index: AccountIndex
@@ -138,7 +142,28 @@ public struct ChainView: ~Copyable {
         return balances
     }
 
+    @inlinable public func accountID(_ place: Int) -> AccountID {
+        invariant(place < placeCount, "account \(place) of \(placeCount)")
+        return accounts[place].id
+    }
+    /// The shard where the account at a place lives, as its coordinator has said.
+    @inlinable public func owner(_ place: Int) -> ShardID {
+        invariant(place < placeCount, "account \(place) of \(placeCount)")
+        return accounts[place].owner
+    }
+    /// Where the account at an event's place is in the ledger of a shard that has said so by `setAccount`; nil: it lives
+    /// elsewhere.
+    @inlinable public func index(_ place: UInt16, in shard: ShardID) -> AccountIndex? {
+        accounts[Int(place)].owner == shard ? accounts[Int(place)].index : nil
+    }
+
     // MARK: Filling
+
+    /// Says where an account lives.
+    public mutating func setOwner(_ place: Int, _ owner: ShardID) { accounts[place].owner = owner }
+
+    /// Remembers the hash of an event's identity.
+    public mutating func setIdentityHash(_ i: Int, _ hash: UInt64) { events[i].identityHash = hash }
 
     /// Empties the view.
     public mutating func begin(ofAccounts: Bool = false) {

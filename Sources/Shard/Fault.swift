@@ -36,6 +36,8 @@ public enum Fault: UInt8, CaseIterable, Sendable {
     case unlockBeforeCommit
     /// A chain reserves nothing of what it needs.
     case reserveNothing
+    /// Votes on credits that are not durable, of chains that reserve.
+    case forgetRaises
     /// An id that a reserved chain is deciding is not looked for.
     case forgetChainIDs
     /// A read does not wait for chains that have reserved.

@@ -1,6 +1,7 @@
 // What chains have reserved: of accounts, by account and by chain; and the identities that they are deciding.
 
 internal import SuanpanCore
+internal import SuanpanLedger
 
 /// What a chain has reserved of one account: its `Demand`.
 struct Reservation: BitwiseCopyable {
@@ -117,5 +118,18 @@ struct ChainIdentities: ~Copyable {
         if before == 0 { heads[bucket] = next } else { places[Int(before - 1)].next = next }
         free.give(link - 1)
         count -= 1
+    }
+}
+
+/// Where the log has what last raised an account's room: a credit, or the end of a hold. A yes that rests on a balance waits
+/// until that is durable, not until all is that the log has. Many accounts share a place, so it may be later than theirs.
+struct RaiseLSNs: ~Copyable {
+    private static var places: Int { 1 << 14 }
+    private var lsns = FixedArray<LSN>(count: RaiseLSNs.places)
+
+    @inline(__always)
+    subscript(account: AccountIndex) -> LSN {
+        get { lsns[account.index & (Self.places - 1)] }
+        set { lsns[account.index & (Self.places - 1)] = newValue }
     }
 }

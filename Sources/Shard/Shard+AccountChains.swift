@@ -118,7 +118,7 @@ extension Shard {
         var missing: [AccountID] = []
         var isFree = true
         for place in 0..<chain.view.accountCount {
-            let account = chain.view.account(place).id
+            let account = chain.view.accountID(place)
             guard routing.shard(of: account) == id else { continue }
             if let index = ledger.find(account) {
                 chain.view.setAccount(place, ledger.accountAsCreated(index))

@@ -249,7 +249,8 @@ extension Shard {
         let chain = chainPool[c]
         var wanted: UInt64 = chains[c].slot == 0 ? 1 << UInt64(id.value) : 0
         for place in 0..<chain.view.accountCount {
-            let peer = routing.shard(of: chain.view.account(place).id)
+            let peer = routing.shard(of: chain.view.accountID(place))
+            chain.view.setOwner(place, peer)
             if peer != id { wanted |= 1 << UInt64(peer.value) }
         }
         var link = chains[c].slot
@@ -496,14 +497,15 @@ extension Shard {
                 if chain.view.isOfAccounts {
                     create(Self.creation(chain.view, i))
                 } else {
-                    apply(Self.record(chain, i, .transfer))
+                    applyHere(chain, i, Self.record(chain, i, .transfer))
                 }
             }
         } else if count == 1 {
             // Two shards at most.
             let peer = slots[Int(first - 1)].peer
             peers[peer.index].decided += 1
-            apply(Self.record(chain, 0, .decision, peer: peer, sequence: peers[peer.index].decided))
+            let record = Self.record(chain, 0, .decision, peer: peer, sequence: peers[peer.index].decided)
+            applyHere(chain, 0, record)
         } else {
             var link = first
             while link != 0 {
@@ -513,7 +515,7 @@ extension Shard {
                     LogRecord(chainPeer: peer, sequence: peers[peer.index].decided, timestamp: last))
                 link = slots[Int(link - 1)].chainNext
             }
-            for i in 0..<count { apply(Self.record(chain, i, .leg, peer: id)) }
+            for i in 0..<count { applyHere(chain, i, Self.record(chain, i, .leg, peer: id)) }
         }
         failpoint(.decided)
         // What is applied here is no longer held: what rests on it stands behind it in the log.

@@ -183,6 +183,8 @@ extension Shard {
                 let position = journal.append(.transfer, transfers[i], timestamp: timestamp)
                 ledger.applyDebit(slots[i].debit, amount)
                 ledger.applyCredit(credit, amount)
+                noteDebit(slots[i].debit)
+                noteRaise(credit)
                 ledger.rememberCreated(slots[i].identityHash, position: position.value)
             } else {
                 apply(LogRecord(.transfer, transfers[i]), slots[i].debit, credit)
@@ -214,6 +216,7 @@ extension Shard {
             let position = journal.append(
                 .decision, transfers[i], timestamp: transfers[i].timestamp, peer: peer, sequence: sequence)
             ledger.applyDebit(debit, transfers[i].amount)
+            noteDebit(debit)
             ledger.rememberCreated(hash, position: position.value)
         } else {
             var record = LogRecord(.decision, transfers[i], peer: peer, sequence: sequence)

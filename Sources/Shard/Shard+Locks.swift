@@ -38,7 +38,7 @@ extension Shard {
         let besideCredits = goesBesideCredits(chain)
         for place in 0..<chain.view.accountCount {
             guard let account = accountHere(chain, place) else {
-                if isBeingCreated(chain.view.account(place).id) { return dieBehindHold(p) }
+                if isBeingCreated(chain.view.accountID(place)) { return dieBehindHold(p) }
                 continue
             }
             let u = ledger.undecided(account)
@@ -57,8 +57,7 @@ extension Shard {
 
     /// The account at a place of the view, where it lives here and exists.
     func accountHere(_ chain: ChainReference, _ place: Int) -> AccountIndex? {
-        let account = chain.view.account(place).id
-        return routing.shard(of: account) == id ? ledger.find(account) : nil
+        chain.view.owner(place) == id ? ledger.find(chain.view.accountID(place)) : nil
     }
 
     /// True for a post or void alone, which moves what is held already: credits that are reserved make no difference to it,
@@ -159,8 +158,8 @@ extension Shard {
         let time = clock.upcoming
         clock.observe(time.nanoseconds)
         for place in 0..<chain.view.accountCount {
-            let account = chain.view.account(place).id
-            guard routing.shard(of: account) == id else { continue }
+            guard chain.view.owner(place) == id else { continue }
+            let account = chain.view.accountID(place)
             if let index = ledger.find(account) {
                 let record = accountForChain(index, isModest: isModest, at: time)
                 chain.view.setAccount(place, record, index: index)
@@ -327,7 +326,7 @@ extension Shard {
         for i in 0...(isFaulty(.applyChainInPart) ? 0 : last) where isHere(chain, i) {
             var record = Self.record(chain, i, kind, peer: ShardID(from), sequence: message.sequence)
             if i == last { record.flags.remove(.chainContinues) } else { record.flags.insert(.chainContinues) }
-            apply(record, isInCut: isInCut)
+            applyHere(chain, i, record, isInCut: isInCut)
             let t = record.body
             if t.flags.contains(.pending), let held = ledger.findPending(t.debitAccountID, t.id) {
                 ledger.setOpenedElsewhere(held)
@@ -340,10 +339,8 @@ extension Shard {
     }
 
     private func isHere(_ chain: ChainReference, _ i: Int) -> Bool {
-        let t = chain.view[i].final
-        if chain.view.isOfAccounts { return routing.shard(of: AccountID(t.id.value)) == id }
-        if routing.shard(of: t.debitAccountID) == id { return true }
-        return routing.shard(of: t.creditAccountID) == id
+        if chain.view.owner(Int(chain.view[i].debitPlace)) == id { return true }
+        return !chain.view.isOfAccounts && chain.view.owner(Int(chain.view[i].creditPlace)) == id
     }
 
     /// The log record of a chain's event, or of an expiry.
@@ -371,6 +368,13 @@ extension Shard {
         apply(record, debit, credit, isInCut: isInCut)
     }
 
+    /// The same for an event of a chain, whose accounts here this shard has found when it reserved or locked them.
+    mutating func applyHere(_ chain: ChainReference, _ i: Int, _ record: LogRecord, isInCut: Bool = false) {
+        if record.kind == .accountLeg { return applyAccount(record, isInCut: isInCut) }
+        let debit = chain.view.index(chain.view[i].debitPlace, in: id)
+        apply(record, debit, chain.view.index(chain.view[i].creditPlace, in: id), isInCut: isInCut)
+    }
+
     /// The same where it is known which of its accounts live here.
     mutating func apply(_ record: LogRecord, _ debit: AccountIndex?, _ credit: AccountIndex?, isInCut: Bool = false) {
         let position = journal.append(record)
@@ -379,6 +383,8 @@ extension Shard {
         let over = isInCut ? ledger.over(record, at: Timestamp(cutPart.time)) : nil
         if isInCut { takeOutOfCut(debit: debit, credit: credit) }
         ledger.apply(record, debit: debit, credit: credit, position: position.value)
+        if let debit { if record.body.flags.isPlain { noteDebit(debit) } else { noteRaise(debit) } }
+        if let credit { noteRaise(credit) }
         // A void or expiry may have opened an account again.
         if record.body.flags.contains(.voidPending) {
             if let debit { ledger.setStatusLSN(debit, journal.appended) }

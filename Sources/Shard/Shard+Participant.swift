@@ -181,6 +181,7 @@ extension Shard {
         let isInCut = isInCut(time: timestamp.nanoseconds, sequence, from: from)
         if isInCut { takeOutOfCut(debit: nil, credit: participants[p].account) }
         ledger.applyCredit(participants[p].account, kept(participants[p].transfer.value.amount))
+        noteRaise(participants[p].account)
         if isInCut { putIntoCut(debit: nil, credit: participants[p].account) }
         releaseCredit(p, entry)
     }
@@ -231,10 +232,11 @@ extension Shard {
     }
 
     mutating func vote(_ p: Int, _ code: ResultCode, _ lsn: LSN) {
-        if (lsn <= released && voteQueue.isEmpty) || isFaulty(.voteBeforeDurable) {
+        // A chain's stands by itself; others are in order, as a later one's facts are durable no earlier.
+        let isNext = voteQueue.isEmpty || participants[p].chain != 0
+        if (lsn <= released && isNext) || isFaulty(.voteBeforeDurable) {
             sendVote(p, code.rawValue)
         } else {
-            // In order: a later vote's facts are durable no earlier.
             voteQueue.append(
                 DelayedVote(
                     participant: UInt32(p), order: participants[p].order, lsn: max(lsn, released),

@@ -21,8 +21,6 @@ struct Reserving: ~Copyable {
     var accounts = FixedArray<AccountIndex>(count: Limits.accountsPerChainMax)
     /// Places whose accounts live here.
     var isHere = FixedArray<Bool>(count: Limits.accountsPerChainMax)
-    /// By event: of those whose debit account lives here.
-    var hashes = FixedArray<UInt64>(count: Limits.eventsPerChainMax)
 }
 
 extension PendingTransfer {
@@ -59,10 +57,9 @@ extension Shard {
         guard reservations.room >= count, freeUndecided.count > count, chainIdentities.room >= chain.view.count
         else { return false }
         for place in 0..<count {
-            let account = chain.view.account(place).id
-            reserving.isHere[place] = routing.shard(of: account) == id
+            reserving.isHere[place] = chain.view.owner(place) == id
             guard reserving.isHere[place] else { continue }
-            guard let index = ledger.find(account) else { return false }
+            guard let index = ledger.find(chain.view.accountID(place)) else { return false }
             let u = ledger.undecided(index)
             var debits: UInt128 = 0
             var credits: UInt128 = 0
@@ -126,7 +123,7 @@ extension Shard {
             }
             if t.id.isZero { continue }
             let hash = ledger.identityHash(t.debitAccountID, t.id)
-            reserving.hashes[i] = hash
+            chain.view.setIdentityHash(i, hash)
             if chainIdentities.contains(hash) || (openIdentityCount > 0 && openSlot(hash, t) != nil) { return false }
             do throws(JournalError) {
                 if try rememberedAnswer(hash, t) != nil { return false }
@@ -146,11 +143,8 @@ extension Shard {
         for place in 0..<chain.view.accountCount where reserving.isHere[place] {
             let account = reserving.accounts[place]
             chain.view.setAccount(place, ledger.account(account), index: account)
-            if reserving.demands[place].restsOnBalance {
-                lsn = journal.appended
-            } else if ledger.lastStatusLSN > journal.acknowledged {
-                lsn = max(lsn, ledger.statusLSN(account))
-            }
+            if reserving.demands[place].restsOnBalance { lsn = max(lsn, raises[account]) }
+            if ledger.lastStatusLSN > journal.acknowledged { lsn = max(lsn, ledger.statusLSN(account)) }
             let entry = undecidedEntry(account)
             var reservation = Reservation(
                 debits: reserving.demands[place].debitsToReserve, credits: reserving.demands[place].creditsToReserve,
@@ -171,11 +165,24 @@ extension Shard {
         for i in 0..<chain.view.count where reserving.isHere[Int(chain.view[i].debitPlace)] {
             let t = chain.view[i].asked
             if t.id.isZero { continue }
-            chainIdentities.add(reserving.hashes[i])
+            chainIdentities.add(chain.view[i].identityHash)
             if t.flags.resolves, let held = ledger.findPending(t.debitAccountID, t.pendingID) {
                 ledger.setBusy(held, PendingTransfer.isReserved)
             }
         }
+    }
+
+    /// What the log has got last has raised what the account may take.
+    @inline(__always)
+    mutating func noteRaise(_ account: AccountIndex) {
+        if isFaulty(.forgetRaises) { return }
+        raises[account] = journal.appended
+    }
+
+    /// The same of a posted debit, which only raises what an account that limits its credits may take.
+    @inline(__always)
+    mutating func noteDebit(_ account: AccountIndex) {
+        if ledger.flags(account).contains(.creditsMustNotExceedDebits) { noteRaise(account) }
     }
 
     // MARK: Ending
@@ -185,8 +192,8 @@ extension Shard {
         let chain = reference(p)
         for i in 0..<chain.view.count {
             let t = chain.view[i].asked
-            if t.id.isZero || routing.shard(of: t.debitAccountID) != id { continue }
-            chainIdentities.remove(ledger.identityHash(t.debitAccountID, t.id))
+            if t.id.isZero || chain.view.owner(Int(chain.view[i].debitPlace)) != id { continue }
+            chainIdentities.remove(chain.view[i].identityHash)
             guard t.flags.resolves, let held = ledger.findPending(t.debitAccountID, t.pendingID),
                 ledger.pending(held).busy == PendingTransfer.isReserved
             else { continue }

@@ -361,6 +361,8 @@ extension Shard {
         let position = journal.append(.transfer, t, timestamp: timestamp)
         ledger.applyDebit(debit, t.amount)
         ledger.applyCredit(credit, kept(t.amount))
+        noteDebit(debit)
+        noteRaise(credit)
         ledger.rememberCreated(hash, position: position.value)
         markDirty(debit)
         markDirty(credit)

@@ -185,6 +185,7 @@ public struct Shard: ~Copyable {
     var reservations: ReservationTable
     var chainIdentities: ChainIdentities
     var reserving = Reserving()
+    var raises = RaiseLSNs()
     var waiters: FixedArray<Waiter>
     var freeWaiters: FreeList
     /// The place of the last reservation.

@@ -74,6 +74,33 @@
             #expect(stage.isQuiet)
         }
 
+        /// A shard says yes to a chain for money that has come there: not before that is durable. What else its log has, and
+        /// what has left the account, is not waited for.
+        @Test(arguments: [nil, Fault.forgetRaises]) func aYesWaitsForTheCreditItRestsOn(_ rule: Fault?) throws {
+            for isOld in [false, true] {
+                let stage = try stage(shards: 2, without: rule)
+                let a = try stage.account(on: 0)
+                let b = try stage.account(on: 0)
+                let c = try stage.account(on: 1, .debitsMustNotExceedCredits)
+                let d = try stage.account(on: 1)
+                stage.ask(.transfer(stage.transfer(d, c, 2)))
+                if isOld { try stage.finish() }
+                stage.ask(.transfer(stage.transfer(c, d, 1)))
+                var first = stage.transfer(a, b, 1)
+                first.flags = .linked
+                let chain = stage.ask(.transfers([first, stage.transfer(c, d, 1)]))
+                try stage.settle(0)
+                try stage.deliver(0, 1)
+                try stage.settle(1)
+                #expect(try stage.deliver(1, 0).contains(.voteYes) == (isOld || rule != nil))
+                try stage.sync(1)
+                #expect(try stage.deliver(1, 0).contains(.voteYes) == (!isOld && rule == nil))
+                try stage.finish()
+                #expect(stage.codes(chain) == [.created, .created])
+                #expect(stage.isQuiet)
+            }
+        }
+
         /// A chain is decided, and a read of one account shows it: a read of the other waits until it is applied there.
         @Test(arguments: [nil, Fault.readReserved]) func aReadWaitsForWhatIsReserved(_ rule: Fault?) throws {
             let stage = try stage(shards: 2, without: rule)
