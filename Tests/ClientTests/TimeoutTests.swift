@@ -15,7 +15,7 @@ private let long = ClientTimeouts(connect: .seconds(600), call: .seconds(600), c
 /// As a server that was stopped.
 private let noReading = { @Sendable (_: CInt) in }
 
-@Suite(.serialized, .timeLimit(.minutes(1))) struct TimeoutTests {
+@Suite(.serialized, .timeLimit(.minutes(5))) struct TimeoutTests {
     @Test func aCallToASilentServerTimesOut() async throws {
         let server = try Listener(serve: noReading)
         let client = try await LedgerClient.connect(host: "127.0.0.1", port: server.port, timeouts: short)

@@ -59,7 +59,7 @@ private func started(_ configuration: EngineConfiguration) throws(EngineError) -
     return try Engine(configuration)
 }
 
-@Test(.timeLimit(.minutes(2)))
+@Test(.timeLimit(.minutes(5)))
 func aFailedEngineThrowsAndLeavesTheProcessAlone() async throws {
     let folder = try Folder()
     let untouched = try Engine(configuration(folder.path + "/other"))

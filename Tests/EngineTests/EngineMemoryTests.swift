@@ -59,7 +59,7 @@ private func start(_ path: String) throws -> String? {
 /// A sanitizer maps terabytes, and memory of its own at any time.
 private let lacksSanitizer = getenv("TSAN_OPTIONS") == nil
 
-@Test(.timeLimit(.minutes(2)), .enabled(if: lacksSanitizer))
+@Test(.timeLimit(.minutes(5)), .enabled(if: lacksSanitizer))
 func aStartWithTooLittleAddressSpaceThrowsAndIsUndone() async {
     await #expect(processExitsWith: .success) {
         let folder = try Folder()
@@ -85,7 +85,7 @@ func aStartWithTooLittleAddressSpaceThrowsAndIsUndone() async {
 }
 
 #if SUANPAN_FAILPOINTS
-    @Test(.timeLimit(.minutes(2)), .enabled(if: lacksSanitizer))
+    @Test(.timeLimit(.minutes(5)), .enabled(if: lacksSanitizer))
     func aStartThatIsRefusedAnyMappingThrowsAndIsUndone() async {
         await #expect(processExitsWith: .success) {
             let folder = try Folder()
@@ -179,7 +179,7 @@ func aStartWithTooLittleAddressSpaceThrowsAndIsUndone() async {
         #expect(report.balanced && report.accounts == UInt64(created + 1) && report.transfers == 4000)
     }
 
-    @Test(.timeLimit(.minutes(2)))
+    @Test(.timeLimit(.minutes(5)))
     func anEngineThatCannotGrowRefusesAndGoesOn() async {
         await #expect(processExitsWith: .success) {
             let folder = try Folder()
@@ -231,7 +231,7 @@ func aStartWithTooLittleAddressSpaceThrowsAndIsUndone() async {
         #expect(report.balanced && report.accounts == 1000)
     }
 
-    @Test(.timeLimit(.minutes(1)))
+    @Test(.timeLimit(.minutes(5)))
     func whatIsDecidedAndFindsNoMemoryFailsTheEngine() async {
         await #expect(processExitsWith: .success) {
             let folder = try Folder()
