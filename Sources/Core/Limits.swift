@@ -7,6 +7,7 @@ public enum Limits {
     @inlinable public static var eventsPerChainMax: Int { 64 }
     /// Accounts that one chain can touch.
     @inlinable public static var accountsPerChainMax: Int { accountsPerEvent * eventsPerChainMax }
+    /// Accounts that one event names: its debit and its credit account.
     @inlinable public static var accountsPerEvent: Int { 2 }
     /// A place in a shard's log, in units of 16 bytes: 40 bits of a remembered id hold it, which is 16 TiB of log. A shard
     /// takes no more work shortly before.

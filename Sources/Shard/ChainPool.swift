@@ -84,7 +84,7 @@ struct ChainPool: ~Copyable {
     /// Events of a chain that a small place holds.
     static let smallEventsMax = 4
     /// One place in so many is large, and at least two are: one is kept for expiries.
-    private static let smallPerLarge = 8
+    private static let placesPerLarge = 8
 
     private let memory: RawRegion
     private let views: UnsafeMutablePointer<ChainView>
@@ -95,7 +95,7 @@ struct ChainPool: ~Copyable {
 
     init(count: Int) {
         self.count = count
-        largeCount = min(count, max(2, count / Self.smallPerLarge))
+        largeCount = min(count, max(2, count / Self.placesPerLarge))
         freeLarge = FreeList(count: largeCount)
         freeSmall = FreeList(count: count - largeCount)
         let large = ChainView.bytes(eventsMax: Limits.eventsPerChainMax)

@@ -118,8 +118,8 @@ extension Shard {
         var missing: [AccountID] = []
         var isFree = true
         for place in 0..<chain.view.accountCount {
+            guard chain.view.owner(place) == id else { continue }
             let account = chain.view.accountID(place)
-            guard routing.shard(of: account) == id else { continue }
             if let index = ledger.find(account) {
                 chain.view.setAccount(place, ledger.accountAsCreated(index))
                 continue

@@ -144,7 +144,9 @@ extension Shard {
     }
 
     mutating func recordExpiry(_ pending: Transfer) {
-        apply(LogRecord(expiryOf: pending, kind: .transfer, timestamp: clock.next()))
+        let debit = ledger.find(pending.debitAccountID)
+        let credit = ledger.find(pending.creditAccountID)
+        apply(LogRecord(expiryOf: pending, kind: .transfer, timestamp: clock.next()), debit, credit)
     }
 
     /// The slot that is expiring the transfer which a post or void names; nil: none is, or it could be done at once.

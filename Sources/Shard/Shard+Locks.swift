@@ -358,24 +358,16 @@ extension Shard {
         return record
     }
 
-    /// Appends the record of an accepted transfer and applies the sides of it that live here.
+    /// Appends the record of a chain's event and applies the sides of it that live here: this shard has found those accounts
+    /// when it reserved or locked them.
     /// - Parameter isInCut: To the copy of the cut that is being taken too.
-    mutating func apply(_ record: LogRecord, isInCut: Bool = false) {
-        if record.kind == .accountLeg { return applyAccount(record, isInCut: isInCut) }
-        let t = record.body
-        let debit = routing.shard(of: t.debitAccountID) == id ? ledger.find(t.debitAccountID) : nil
-        let credit = routing.shard(of: t.creditAccountID) == id ? ledger.find(t.creditAccountID) : nil
-        apply(record, debit, credit, isInCut: isInCut)
-    }
-
-    /// The same for an event of a chain, whose accounts here this shard has found when it reserved or locked them.
     mutating func applyHere(_ chain: ChainReference, _ i: Int, _ record: LogRecord, isInCut: Bool = false) {
         if record.kind == .accountLeg { return applyAccount(record, isInCut: isInCut) }
         let debit = chain.view.index(chain.view[i].debitPlace, in: id)
         apply(record, debit, chain.view.index(chain.view[i].creditPlace, in: id), isInCut: isInCut)
     }
 
-    /// The same where it is known which of its accounts live here.
+    /// The same for any accepted transfer, where it is known which of its accounts live here.
     mutating func apply(_ record: LogRecord, _ debit: AccountIndex?, _ credit: AccountIndex?, isInCut: Bool = false) {
         let position = journal.append(record)
         // A leg of other shards, in the decision of its coordinator.
