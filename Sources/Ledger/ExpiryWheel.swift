@@ -39,7 +39,7 @@ struct ExpiryWheel: ~Copyable {
 
     // MARK: Entries
 
-    /// Adds an entry by its deadline.
+    /// Adds an entry by its deadline, which is not before the hand.
     /// - Parameter now: Where the wheel is empty: a time that it may start from.
     mutating func insert(_ i: PendingIndex, _ entries: inout ChunkedArray<PendingTransfer>, now: UInt64) {
         if count == 0 { hand = max(hand, now) }

@@ -75,6 +75,13 @@ extension PendingTable {
         while let i = wheel.next(dueAt: now, &entries, budget: &budget) { becomeDue(i) }
     }
 
+    /// Puts an entry onto the wheel; one that has come too late for that, as the credit side of a decision elsewhere may, is
+    /// due at once: questions as of a moment before the wheel's hand must find it too.
+    mutating func awaitDeadline(_ i: PendingIndex, now: UInt64) {
+        if entries[i.index].deadline < wheel.hand { return becomeDue(i) }
+        wheel.insert(i, &entries, now: now)
+    }
+
     // MARK: What is due
 
     private mutating func becomeDue(_ i: PendingIndex) {

@@ -182,7 +182,7 @@ public struct PendingTable: ~Copyable {
         }
         index.insert(identityHash, UInt64(i) + 1)
         openCount += 1
-        if p.deadline != 0 { wheel.insert(PendingIndex(UInt32(i)), &entries, now: now.nanoseconds) }
+        if p.deadline != 0 { awaitDeadline(PendingIndex(UInt32(i)), now: now.nanoseconds) }
     }
 
     /// Takes a resolved transfer out.

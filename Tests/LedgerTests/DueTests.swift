@@ -14,7 +14,7 @@ import Testing
 
     private struct Hold {
         var id: UInt128
-        var debit: Int?
+        var debit: Int? = nil
         var credit: Int?
         var amount: UInt128
         var deadline: UInt64
@@ -56,6 +56,24 @@ import Testing
         ledger.apply(record, debit: p.debitIndex, credit: p.creditIndex, position: 1)
     }
 
+    /// A cut's moment lies behind the wheel's hand when a credit that belongs to it comes in, with a hold that was over by
+    /// that moment: it holds nothing in the cut. (Simulator, seed 930094.)
+    @Test func whatComesLateIsOverAsOfAMomentThatHasPassed() {
+        let start = 1_700_000_000 * Self.second
+        for isOther in [false, true] {
+            var ledger = Self.ledger()
+            let other = Hold(id: 2, credit: 1, amount: 7, deadline: start + 9 * Self.second, flags: [])
+            if isOther { open(&ledger, other, at: start) }
+            ledger.turn(now: Timestamp(start + 5 * Self.second))
+            open(&ledger, Hold(id: 1, credit: 0, amount: 3, deadline: start + Self.second, flags: []), at: start)
+            let account = AccountIndex(Self.places[0])
+            let credits = [0, 1, 2, 5].map { seconds in
+                ledger.account(account, at: Timestamp(start + seconds * Self.second)).creditsPending.value
+            }
+            #expect(credits == [3, 0, 0, 0])
+        }
+    }
+
     @Test func looksAreExact() {
         var random = Seeded(7)
         var ledger = Self.ledger()
@@ -77,10 +95,13 @@ import Testing
                 // Many are due within a few nanoseconds.
                 now += UInt64(random.below(3))
                 let seconds = UInt64(random.pick([1, 1, 1, 2, 3, 300, 70_000]))
+                // A credit decided elsewhere may come late, even when it is due already.
+                let isLate = debit == nil && random.oneIn(3)
+                let opened = isLate ? now - UInt64(random.below(4)) * Self.second / 2 : now
                 let hold = Hold(
                     id: id, debit: debit, credit: credit, amount: UInt128(random.below(3)),
-                    deadline: now + seconds * Self.second, flags: flags)
-                open(&ledger, hold, at: now)
+                    deadline: opened + seconds * Self.second, flags: flags)
+                open(&ledger, hold, at: opened)
                 holds.append(hold)
             case 3:
                 // As of the very moment, or just before, some of them.
@@ -99,8 +120,8 @@ import Testing
             default:
                 let place = random.below(Self.places.count)
                 let index = AccountIndex(Self.places[place])
-                // Sometimes as of a little earlier than what was seen to be due.
-                let time = now - UInt64(random.below(3))
+                // Sometimes as of earlier than what was seen to be due: a cut is, while credits for it come in.
+                let time = now - (random.oneIn(4) ? UInt64(random.below(9)) * Self.second / 4 : UInt64(random.below(3)))
                 let due = holds.filter { $0.deadline <= time }
                 let shown = ledger.account(index, at: Timestamp(time))
                 let raw = ledger.account(index)
