@@ -255,10 +255,12 @@ extension Shard {
             decidedQueue.removeFirst()
             if decision.announced != 0 {
                 // Whoever knows the answer and asks there finds the credit reserved, and waits for it.
-                answers.append(
-                    Answer(
-                        origin: decision.origin, result: EventResult(.created, timestamp: decision.timestamp),
-                        lsn: .zero))
+                if !decision.origin.isNobody {
+                    answers.append(
+                        Answer(
+                            origin: decision.origin, result: EventResult(.created, timestamp: decision.timestamp),
+                            lsn: .zero))
+                }
                 sendCommit(announced: decision)
             } else {
                 sendAnnouncedCommits(decision.peer)

@@ -41,11 +41,11 @@ extension Shard {
     static var keptForExpiry: Int { 1 }
     static var slotsKeptForExpiry: Int { 2 * keptForExpiry }
 
-    /// An expiry may begin: the first always finds what it needs, others leave some to requests.
-    private var mayExpire: Bool {
-        guard journal.hasRoom(records: Self.recordsPerStep), freeUndecided.count > 2 else {
-            return false
-        }
+    /// Something may expire.
+    private var mayExpire: Bool { journal.hasRoom(records: Self.recordsPerStep) && freeUndecided.count > 2 }
+
+    /// A chain of expiries may begin: the first always finds what it needs, others leave some to requests.
+    private var mayBeginExpiry: Bool {
         if expiriesUnderWay == 0 { return chainPool.freeLargeCount > 0 && freeSlots.count >= Self.slotsKeptForExpiry }
         return expiriesUnderWay < Self.expiryChainsMax && chainPool.freeLargeCount > chainPool.largeCount / 4
             && freeSlots.count > 2 * Self.slotsKeptForExpiry
@@ -59,24 +59,49 @@ extension Shard {
             left -= 1
             if expireAtOnce(due) { continue }
             let peer = routing.shard(of: ledger.pending(due).creditAccountID)
-            guard beginExpiry(due, { shard, next in shard.waiting(from: next, creditedBy: peer) }) else { return }
+            let isBegun =
+                mayBeginExpiry && beginExpiry(due, { shard, next in shard.waiting(from: next, creditedBy: peer) })
+            guard isBegun else { return }
         }
     }
 
-    /// Expires a transfer whose accounts are here and held by no chain. False: nothing was done.
+    /// Expires a transfer of whose accounts no chain holds one that is here, and whose credit account is here, or granted.
+    /// False: nothing was done.
     private mutating func expireAtOnce(_ due: PendingIndex) -> Bool {
         let pending = ledger.pending(due)
         if pending.busy != 0 {
             ledger.take(due)
             return true
         }
-        let isAllHere =
-            if let debit = pending.debitIndex, let credit = pending.creditIndex {
-                isUnlocked(debit) && isUnlocked(credit)
-            } else { false }
-        guard isAllHere || isFaulty(.expireWithoutLock) else { return false }
+        if let debit = pending.debitIndex, isUnlocked(debit) {
+            if let credit = pending.creditIndex {
+                if isUnlocked(credit) {
+                    recordExpiry(pending.transfer)
+                    return true
+                }
+            } else if expireGranted(pending, debit) {
+                return true
+            }
+        }
+        guard isFaulty(.expireWithoutLock) else { return false }
         recordExpiry(pending.transfer)
         return true
+    }
+
+    /// Expires a transfer whose credit account's shard has promised to take all credits: it is told of the decision and not
+    /// asked, as of a void. The lane has brought it the transfer's beginning before. False: nothing was done.
+    private mutating func expireGranted(_ pending: PendingTransfer, _ debit: AccountIndex) -> Bool {
+        let peer = routing.shard(of: pending.creditAccountID)
+        let record = LogRecord(expiryOf: pending.transfer, kind: .decision, timestamp: .zero)
+        let creditHash = ledger.accountHash(pending.creditAccountID)
+        // Half of what may be open is for requests.
+        guard hasCredit(peer.index, kept: openPerPeerMax / 2), freeSlots.count > slotCount / 2,
+            !pending.isOpenedElsewhere, !pending.flags.closes, standingVotes.has(record.body, creditHash)
+        else { return false }
+        switch decideStanding(record.body, record.flags, .nobody, 0, debit, peer, creditHash) {
+        case .deferred: return true
+        case .answered, .decided, .stalled: stop("an expiry on a promise is not decided")
+        }
     }
 
     /// Begins a chain that expires a transfer whose debit account lives here, and others with it. Its first slot is their
@@ -103,8 +128,7 @@ extension Shard {
             ledger.take(i)
             due = another(self, next)
         }
-        let nobody = Origin(core: 0, operation: 0, request: 0, index: 0, stream: 0)
-        let c = begin(.expiry, count, nobody)
+        let c = begin(.expiry, count, .nobody)
         for k in 0..<count {
             let i = PendingIndex(expiring[k])
             if let c { ledger.setBusy(i, chains[c].slot) } else { ledger.giveBack(i) }
@@ -157,8 +181,8 @@ extension Shard {
         guard let due = ledger.findPending(debit, named),
             PendingFact(ledger.pending(due)).isExpired(at: Timestamp(clock.now))
         else { return nil }
-        if ledger.pending(due).busy == 0 && !expireAtOnce(due) && !(mayExpire && beginExpiry(due, { _, _ in nil })) {
-            return nil
+        if ledger.pending(due).busy == 0 && !expireAtOnce(due) {
+            guard mayExpire, mayBeginExpiry, beginExpiry(due, { _, _ in nil }) else { return nil }
         }
         guard let left = ledger.findPending(debit, named) else { return nil }
         let busy = ledger.pending(left).busy
@@ -226,7 +250,8 @@ extension Shard {
             left -= 1
             if expireAtOnce(due) { continue }
             let peer = routing.shard(of: ledger.pending(due).creditAccountID)
-            let isBegun = beginExpiry(due) { shard, next in shard.waiting(from: next, creditedBy: peer) }
+            let isBegun =
+                mayBeginExpiry && beginExpiry(due, { shard, next in shard.waiting(from: next, creditedBy: peer) })
             guard isBegun else { return .waits }
         }
         guard ledger.isHeldByDue(account, sides, by: time) else { return .expired }

@@ -166,7 +166,7 @@ extension Shard {
         decidedQueue.append(
             DecidedItem(
                 slot: message.index, peer: ShardID(message.from), lsn: journal.appended, timestamp: .zero, sequence: 0,
-                announced: 0, origin: Origin(core: 0, operation: 0, request: 0, index: 0, stream: 0)))
+                announced: 0, origin: .nobody))
     }
 
     /// A decision's commit may leave: with others, as one message.

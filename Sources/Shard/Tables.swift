@@ -21,6 +21,10 @@ internal import SuanpanLedger
         self.index = index
         self.stream = stream
     }
+
+    /// Of what the shard does by itself: it is answered to nobody.
+    static var nobody: Origin { Origin(core: .max, operation: 0, request: 0, index: 0, stream: 0) }
+    var isNobody: Bool { core == .max }
 }
 
 /// Where a transfer stands that could not be decided at once. See Docs/Architecture.md for the machine.
