@@ -29,6 +29,8 @@ public import SuanpanCore
     case revoked = 37
     /// The decisions up to `sequence` are durable, all of them announced: apply them.
     case commits = 38
+    /// Say how the accounts that are held for a chain stand as of `time`, and vote again.
+    case look = 39
 
     // Participant C → coordinator D.
     case voteYes = 48

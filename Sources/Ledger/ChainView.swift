@@ -142,6 +142,22 @@ public struct ChainView: ~Copyable {
         return balances
     }
 
+    /// After the evaluation: what was due a moment earlier or later on one of its accounts might have changed it.
+    public func mayRestOnDeadlines(_ outcome: ChainOutcome) -> Bool {
+        guard case .refused(_, let result) = outcome else { return balances && holdsSomething }
+        return (balances || result.code?.restsOnHolds ?? false) && holdsSomething
+    }
+
+    private var holdsSomething: Bool {
+        for place in 0..<placeCount where accounts[place].exists {
+            let record = accounts[place].record
+            if record.debitsPending.value | record.creditsPending.value != 0 || record.flags.contains(.closed) {
+                return true
+            }
+        }
+        return false
+    }
+
     @inlinable public func accountID(_ place: Int) -> AccountID {
         invariant(place < placeCount, "account \(place) of \(placeCount)")
         return accounts[place].id

@@ -95,4 +95,7 @@ extension ResultCode {
         default: []
         }
     }
+
+    /// What is held on the account may make the difference.
+    var restsOnHolds: Bool { !dueSides.isEmpty || self == .exceedsCredits || self == .exceedsDebits }
 }

@@ -55,6 +55,8 @@ struct Chain: BitwiseCopyable {
     var lacksRoom: Bool
     /// Has locked again for what was due to expire first.
     var wasDue: Bool
+    /// All shards speak as of one moment.
+    var isOfOneMoment: Bool
 }
 
 /// Names a chain's view to its participants.

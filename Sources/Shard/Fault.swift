@@ -48,6 +48,10 @@ public enum Fault: UInt8, CaseIterable, Sendable {
     case applyChainInPart
     /// What is due holds its money until its expiry is recorded.
     case holdPastDeadline
+    /// What closes an account is over if it was due when the transfer came, though its limits are as of later.
+    case closeByAge
+    /// A chain is judged though its shards spoke as of moments of their own.
+    case judgeManyMoments
     /// A copy is taken though the clock is past the cut.
     case cutThoughLate
     /// A cut leaves out commits that were under way.

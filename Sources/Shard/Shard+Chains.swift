@@ -216,7 +216,8 @@ extension Shard {
         }
         chains[c] = Chain(
             origin: origin, age: clock.next().nanoseconds, count: UInt32(count), slot: 0, outstanding: 0,
-            state: .queued, kind: kind, isParked: false, isAnswered: kind == .expiry, lacksRoom: false, wasDue: false)
+            state: .queued, kind: kind, isParked: false, isAnswered: kind == .expiry, lacksRoom: false, wasDue: false,
+            isOfOneMoment: false)
         guard addSlots(c) else {
             chainPool.give(c)
             return nil
@@ -300,6 +301,7 @@ extension Shard {
         chains[c].state = .locking
         chains[c].outstanding = 0
         chains[c].lacksRoom = false
+        chains[c].isOfOneMoment = false
         tellPending(c)
         eachSlot(c) { shard, slot in
             shard.slots[Int(slot)].state = .preparing
@@ -441,7 +443,10 @@ extension Shard {
             chains[c].wasDue = true
             return letGo(c, .releasing)
         }
-        switch chain.view.evaluate(now: now) {
+        let outcome = chain.view.evaluate(now: now)
+        let mayDiffer = !chains[c].isOfOneMoment && isOfSeveralShards(c) && !isFaulty(.judgeManyMoments)
+        if mayDiffer && chain.view.mayRestOnDeadlines(outcome) { return lookAgain(c) }
+        switch outcome {
         case .created:
             // For what it opens, every shard has kept a place.
             guard hasRoomForChain(opens: 0) && !chains[c].lacksRoom else {
@@ -468,6 +473,23 @@ extension Shard {
                     chain: UInt32(c), slot: link - 1, event: UInt32(truncatingIfNeeded: fault), code: code,
                     lsn: lsn))
             sendRefusals()
+        }
+    }
+
+    private func isOfSeveralShards(_ c: Int) -> Bool { slots[Int(chains[c].slot - 1)].chainNext != 0 }
+
+    /// Asks every shard concerned to speak as of one moment.
+    private mutating func lookAgain(_ c: Int) {
+        let time = clock.upcoming
+        clock.observe(time.nanoseconds)
+        chains[c].isOfOneMoment = true
+        statistics.looks += 1
+        eachSlot(c) { shard, slot in
+            shard.slots[Int(slot)].state = .preparing
+            shard.chains[c].outstanding += 1
+            var message = Message(.look, from: shard.id, slot: slot)
+            message.time = time.nanoseconds
+            shard.send(message, to: shard.slots[Int(slot)].peer)
         }
     }
 

@@ -400,7 +400,7 @@ extension Shard {
             var best = ledger.debitRefusal(debit, t, reservedDebits: 0, expectedCredits: expected, now: now)
             best = debitRefusal(best, withoutDueOf: debit, t, reservedDebits: 0, expectedCredits: expected)
             if best == worst {
-                switch expireDue(debit, worst.dueSides, by: Timestamp(slots[i].age)) {
+                switch expireDue(debit, worst.dueSides, by: clock.upcoming) {
                 case .nothing: break
                 case .expired: return true
                 case .waits: return false
@@ -418,7 +418,7 @@ extension Shard {
         if slots[i].peer == id && undecided[entry].openHead == 0 {
             verdict = creditVerdict(t, hashed(t))
             if case .refused(let code) = verdict {
-                switch expireDue(creditOf: t, hashed(t), code, by: Timestamp(slots[i].age)) {
+                switch expireDue(creditOf: t, hashed(t), code, by: clock.upcoming) {
                 case .nothing: break
                 case .expired: return true
                 case .waits: verdict = .undecided

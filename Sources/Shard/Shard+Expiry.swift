@@ -9,8 +9,9 @@
 // limits its credits promises none, so that every post asks it). Whatever was judged before still holds the account.
 //
 // The other two do, as the account's record carries them: it would open for whatever else has closed it meanwhile, or lose a
-// carry. They wait for nothing that became due after they came, or they could wait for ever. What must wait for an expiry
-// holds nothing meanwhile, as the expiry is younger and waits for whoever holds something.
+// carry. They are as of the same moment as the limits: else a hold might be over on one account and not on the other. That
+// does not go on for ever, as a hold lasts a second at least, and an account that is closed gets no other. What must wait for
+// an expiry holds nothing meanwhile, as the expiry is younger and waits for whoever holds something.
 
 public import SuanpanCore
 internal import SuanpanJournal
@@ -259,6 +260,12 @@ extension Shard {
         return .waits
     }
 
+    /// By when something must be due to be over for a participant that is judged now: D has judged its side by a clock that
+    /// is not past this, so that both sides are judged as of one moment.
+    func timeOfJudging(_ p: Int) -> Timestamp {
+        isFaulty(.closeByAge) ? Timestamp(participants[p].age) : Timestamp(clock.now)
+    }
+
     /// Wakes the shards that must expire what is due of a credit account here: their clocks may not have come so far.
     private mutating func hurryExpiries(_ account: AccountIndex) {
         var shards: UInt64 = 0
@@ -275,12 +282,14 @@ extension Shard {
         return sides
     }
 
-    /// An account of a chain, here, on which what was due when it came could make a difference to it; it is being expired.
-    mutating func accountHeldByDue(_ p: Int, _ chain: ChainReference) -> (AccountIndex, DueSides)? {
+    /// An account of a chain, here, on which what is due at a time could make a difference to it; it is being expired.
+    mutating func accountHeldByDue(
+        _ p: Int, _ chain: ChainReference, by time: Timestamp
+    ) -> (AccountIndex, DueSides)? {
         // An expiry, or a freeze.
         if chain.view[0].asked.id.isZero { return nil }
+        let time = isFaulty(.closeByAge) ? timeOfJudging(p) : time
         let isModest = chain.view.isModest
-        let time = Timestamp(participants[p].age)
         for place in 0..<chain.view.accountCount {
             guard let account = accountHere(chain, place) else { continue }
             let sides = sidesThatMatter(account, isModest: isModest)

@@ -96,9 +96,11 @@ extension Shard {
             if u != 0 && isTaken(Int(u - 1), for: p, besideCredits: besideCredits) { isFree = false }
         }
         if !isFree && participants[p].state == .lockWaiting { return markCreated(p, chain, besideCredits) }
-        if isFree, let (account, sides) = accountHeldByDue(p, chain) {
+        // Of the accounts' limits and of what closes them it speaks as of the same moment.
+        let time = clock.upcoming
+        if isFree, let (account, sides) = accountHeldByDue(p, chain, by: time) {
             if participants[p].state == .lockWaiting { unmark(p) }
-            return die(p, undecidedEntry(account), barrier: order + 1, awaiting: sides)
+            return die(p, undecidedEntry(account), barrier: order + 1, awaiting: sides, by: time)
         }
         for place in 0..<chain.view.accountCount {
             guard let account = accountHere(chain, place) else { continue }
@@ -116,7 +118,7 @@ extension Shard {
         order += 1
         participants[p].order = order
         participants[p].state = .locked
-        sayFacts(p, chain)
+        sayFacts(p, chain, at: time)
     }
 
     /// Marks accounts that were created while the chain waits for its lock: nobody else would tell it when they are free.
@@ -139,7 +141,7 @@ extension Shard {
     }
 
     /// Writes what the chain must know of its accounts and ids here, and votes.
-    private mutating func sayFacts(_ p: Int, _ chain: ChainReference) {
+    private mutating func sayFacts(_ p: Int, _ chain: ChainReference, at time: Timestamp) {
         var opens = 0
         for i in 0..<chain.view.count {
             let t = chain.view[i].asked
@@ -154,19 +156,12 @@ extension Shard {
                 return journal.end(error)
             }
         }
-        let isModest = chain.view.isModest
-        let time = clock.upcoming
-        clock.observe(time.nanoseconds)
-        for place in 0..<chain.view.accountCount {
-            guard chain.view.owner(place) == id else { continue }
+        sayAccounts(chain, at: time)
+        for place in 0..<chain.view.accountCount where chain.view.owner(place) == id {
             let account = chain.view.accountID(place)
-            if let index = ledger.find(account) {
-                let record = accountForChain(index, isModest: isModest, at: time)
-                chain.view.setAccount(place, record, index: index)
-            } else {
-                chain.view.setAbsent(place)
-                holds.append(Hold(id: account, participant: p, kind: .absent))
-            }
+            if ledger.find(account) != nil { continue }
+            chain.view.setAbsent(place)
+            holds.append(Hold(id: account, participant: p, kind: .absent))
         }
         let hasRoom = opens == 0 || hasRoomForPending(opens)
         let code: ResultCode = hasRoom ? .created : .capacityExhausted
@@ -180,6 +175,30 @@ extension Shard {
             vote(p, code, journal.appended)
         }
         if isFaulty(.unlockBeforeCommit) { freeAccounts(p) }
+    }
+
+    private mutating func sayAccounts(_ chain: ChainReference, at time: Timestamp) {
+        let isModest = chain.view.isModest
+        clock.observe(time.nanoseconds)
+        for place in 0..<chain.view.accountCount {
+            guard let index = accountHere(chain, place) else { continue }
+            chain.view.setAccount(place, accountForChain(index, isModest: isModest, at: time), index: index)
+        }
+    }
+
+    /// The coordinator wants to know how the accounts that are held for a chain stand as of a moment: when each shard spoke
+    /// as of its own, a hold may count as over on one account and not on the other.
+    mutating func lookAgain(_ message: Message) {
+        let p = Int(message.slot) + Int(message.from) * slotCount
+        let chain = reference(p)
+        let time = Timestamp(message.time)
+        if participants[p].state == .locked, let (account, sides) = accountHeldByDue(p, chain, by: time) {
+            letGo(p)
+            return die(p, undecidedEntry(account), barrier: order + 1, awaiting: sides, by: time)
+        }
+        // What it has reserved passes at any moment.
+        sayAccounts(chain, at: time)
+        sendVote(p, ResultCode.created.rawValue)
     }
 
     /// What this shard knows of the transfer that a post or void names.
@@ -196,10 +215,13 @@ extension Shard {
     // MARK: Letting go
 
     /// Tells the coordinator to let go, and to begin again when what has become undecided on the account before `barrier`
-    /// has ended, and nothing that was due when it came holds the sides `awaited`.
-    mutating func die(_ p: Int, _ entry: Int, barrier: UInt64, awaiting awaited: DueSides = []) {
+    /// has ended, and nothing that was due at a time holds the sides `awaited`.
+    mutating func die(
+        _ p: Int, _ entry: Int, barrier: UInt64, awaiting awaited: DueSides = [], by time: Timestamp = .zero
+    ) {
         participants[p].barrier = barrier
         participants[p].awaited = awaited
+        participants[p].dueBy = time.nanoseconds
         participants[p].state = .dying
         participants[p].account = undecided[entry].account
         Self.append(p, to: &undecided[entry].dyingList, in: &participants)

@@ -29,6 +29,7 @@ extension Shard {
             guard let transfer = message.transfer else { stop("an announcement without its transfer") }
             note(message, transfer)
         case .lock: lock(message)
+        case .look: lookAgain(message)
         case .applied:
             peers[from].notedThere = message.time
             peers[from].grantsPendings = message.operation != 0
@@ -85,10 +86,11 @@ extension Shard {
         best = creditRefusal(
             best, withoutDueOf: credit, transfer.value, reservedCredits: 0, expectedDebits: expected)
         if best == worst && best != .created {
-            switch expireDue(credit, best.dueSides, by: Timestamp(participants[p].age)) {
+            let time = timeOfJudging(p)
+            switch expireDue(credit, best.dueSides, by: time) {
             case .nothing: return voteNo(p, best, journal.appended)
             case .expired: return judge(p, transfer, credit)
-            case .waits: return die(p, undecidedEntry(credit), barrier: order + 1, awaiting: best.dueSides)
+            case .waits: return die(p, undecidedEntry(credit), barrier: order + 1, awaiting: best.dueSides, by: time)
             }
         }
         if isFaulty(.refuseInsteadOfWait) { return voteNo(p, worst, journal.appended) }
@@ -118,6 +120,7 @@ extension Shard {
         participants[p].reservations = 0
         participants[p].chain = 0
         participants[p].awaited = []
+        participants[p].dueBy = 0
         return p
     }
 
@@ -323,11 +326,12 @@ extension Shard {
             return true
         }
         if best == worst {
-            let outcome = expireDue(account, best.dueSides, by: Timestamp(participants[p].age))
+            let time = timeOfJudging(p)
+            let outcome = expireDue(account, best.dueSides, by: time)
             if case .expired = outcome { return true }
             Self.remove(p, from: &undecided[entry].waitList, in: &participants)
             if case .waits = outcome {
-                die(p, entry, barrier: order + 1, awaiting: best.dueSides)
+                die(p, entry, barrier: order + 1, awaiting: best.dueSides, by: time)
             } else {
                 voteNo(p, best, journal.appended)
             }
@@ -344,8 +348,7 @@ extension Shard {
             let p = Int(link - 1)
             link = participants[p].next
             guard barrierPassed(entry, participants[p].barrier) else { continue }
-            // By the time that `expireDue` goes by: by another one they would be woken to wait again, for ever.
-            let time = Timestamp(participants[p].age)
+            let time = Timestamp(participants[p].dueBy)
             if ledger.isHeldByDue(undecided[entry].account, participants[p].awaited, by: time) { continue }
             Self.remove(p, from: &undecided[entry].dyingList, in: &participants)
             participants[p].state = .free

@@ -56,6 +56,8 @@ public struct ShardStatistics: BitwiseCopyable, Sendable {
     public var reserved: UInt64 = 0
     public var waits: UInt64 = 0
     public var restarts: UInt64 = 0
+    /// Chains of which all shards were asked once more, to speak as of one moment.
+    public var looks: UInt64 = 0
     public var redone: UInt64 = 0
     /// Cuts that this shard has begun, those begun again counted again.
     public var cuts: UInt64 = 0

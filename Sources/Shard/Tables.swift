@@ -150,8 +150,9 @@ struct Participant: BitwiseCopyable {
     var opens: UInt8
     /// Of a chain that has reserved: the first of its reservations, plus 1.
     var reservations: UInt32
-    /// Of one that let go: what must not be held by anything that was due at its age before it begins again.
+    /// Of one that let go: what must not be held by anything that was due at that time before it begins again.
     var awaited: DueSides
+    var dueBy: UInt64
 }
 
 /// First and last of a doubly linked list of participants.

@@ -107,6 +107,7 @@ extension Simulation {
         coverage.announced += Int(s.announced)
         coverage.announcedPending += Int(s.announcedPending)
         coverage.reserved += Int(s.reserved)
+        coverage.looks += Int(s.looks)
         coverage.revocations += Int(s.revocations)
         coverage.waits += Int(s.waits)
         coverage.restarts += Int(s.restarts)

@@ -332,6 +332,36 @@ import Testing
         #expect(stage.isQuiet)
     }
 
+    /// Where the credit account's shard has promised to take all credits, it is told of expiries and not asked: by no chain,
+    /// many a sync, and payments meanwhile keep their way.
+    @Test(arguments: [false, true]) func expiriesAreAnnouncedWhereCreditsArePromised(isPromised: Bool) throws {
+        let stage = try stage(shards: 2)
+        let a = try stage.account(on: 0)
+        let b = try stage.account(on: 1, isPromised ? [] : .creditsMustNotExceedDebits, debits: 1000)
+        for k in 0..<200 {
+            var t = stage.transfer(a, b, 1)
+            t.flags = .pending
+            t.timeout = 1
+            stage.ask(.transfer(t))
+            if k % 50 == 49 { try stage.finish() }
+        }
+        let before = stage.nodes[0].shard.statistics
+        stage.wait(seconds: 2)
+        let paid = stage.ask(.transfer(stage.transfer(a, b, 1)))
+        for _ in 0..<8 { try stage.sync(0) }
+        let after = stage.nodes[0].shard.statistics
+        #expect(after.announcedPending - before.announcedPending == (isPromised ? 200 : 0))
+        // All decided by shard 0 alone; its peer shows them over, and hears of them.
+        #expect((stage.nodes[0].shard.ledger.openPendingCount == 0) == isPromised)
+        #expect(stage.nodes[1].shard.ledger.openPendingCount == 200)
+        for _ in 0..<8 { try stage.finish() }
+        #expect(stage.code(paid) == .created)
+        #expect(stage.isQuiet && stage.nodes.allSatisfy { $0.shard.ledger.openPendingCount == 0 })
+        let read = stage.ask(.lookupAccount(b))
+        try stage.finish()
+        #expect(stage.balances(read) == [1000, 1])
+    }
+
     /// An account that is closed by one of many that are due is open once that one has expired.
     @Test func whatClosesAnAccountGoesFirst() throws {
         let stage = try stage()
