@@ -4,9 +4,9 @@
 //     1    flags       u8    LogRecordFlags
 //     2    peer        u16   the other shard of a crossing transfer, else 0
 //     4    reason      u16   a refusal's ResultCode, else 0
-//     6    reserved    u16   0
+//     6    count       u16   of a record of credits, else 0
 //     8    sequence    u64   crossing: number of the decision in its (debit shard → credit shard) pair, from 1
-//    16    body        128   an Account or a Transfer
+//    16    body        128   an Account, a Transfer or a CreditRun
 //
 // The body of an accepted transfer is the transfer as it came out: its actual amount and, of a post or void, the
 // pending transfer's credit account, ledger and code. What was asked is kept beside it, so that a transfer sent again
@@ -34,6 +34,9 @@ public enum RecordKind: UInt8, BitwiseCopyable, Sendable {
     /// An account of a chain of creations over several shards: created where it lives; body: the account.
     /// Peer and sequence as of a leg.
     case accountLeg = 9
+    /// Up to four credits of plain crossing transfers, in the credit accounts' shard; body: a `CreditRun`.
+    /// Peer: their debit accounts' shard; sequence: the number of the first in the pair.
+    case credits = 10
 }
 
 /// Bits of a log record's second byte. Positions are part of the disk format.
@@ -62,7 +65,7 @@ public enum RecordKind: UInt8, BitwiseCopyable, Sendable {
     public var flags: LogRecordFlags
     public var peer: ShardID
     public var rawReason: UInt16
-    public var reserved: UInt16
+    public var count: UInt16
     public var sequence: UInt64
     /// A transfer, or an account seen as one: both are 128 plain bytes.
     public var body: Transfer
@@ -79,7 +82,7 @@ public enum RecordKind: UInt8, BitwiseCopyable, Sendable {
         flags = []
         self.peer = peer
         rawReason = reason.rawValue
-        reserved = 0
+        count = 0
         self.sequence = sequence
         self.body = body
     }

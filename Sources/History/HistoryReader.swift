@@ -1,9 +1,11 @@
 // Answers questions about the past from the logs alone: passes over the durable part of the shards concerned, on a thread
 // that is not a shard's. Shows what has a timestamp up to `time`, which whoever asks has made sure to be all there is.
 //
-// An account's records are all in its own shard's log, not quite in the order of their timestamps, as credits decided
-// elsewhere come in later. Costs: one pass for transfers (records before the time asked for are skipped by segment where
-// they can be), two for balances and for accounts, whose second begins at the account's creation.
+// What changes an account is all in its own shard's log, not quite in the order of the timestamps, as credits decided
+// elsewhere come in later. Of plain ones only account, amount and time are there: their transfers stand in the logs of their
+// debit accounts' shards (`LoggedCredit`), which are read where there are such credits, and for their time only.
+// Costs: one pass for transfers (records before the time asked for are skipped by segment where they can be), and one over
+// each shard that has credited the account; two for balances and for accounts, whose second begins at the account's creation.
 
 public import SuanpanCore
 internal import SuanpanJournal
@@ -29,7 +31,9 @@ public struct HistoryReader {
     /// The shards whose logs a question needs, as bits.
     public static func targets(_ question: HistoryQuestion, _ routing: Routing) -> UInt64 {
         switch question {
-        case .query(let kind, let filter) where kind.isOfAccount: 1 << UInt64(routing.shard(of: filter.account).value)
+        case .query(.accountBalances, let filter) where !filter.restsOnTransfer,
+            .query(.accountTransfers, let filter) where filter.isOfDebits:
+            1 << UInt64(routing.shard(of: filter.account).value)
         case .query, .transfers: routing.shardCount == 64 ? .max : (1 << UInt64(routing.shardCount)) - 1
         }
     }
@@ -48,8 +52,10 @@ public struct HistoryReader {
     // MARK: Passes
 
     /// Calls `body` for every record up to `time` of a source, in the order of its log.
+    /// Records of credits are given one by one, as records of kind `credits` whose body says what is logged of them.
+    /// - Parameter until: No later transfer that was decided there is wanted.
     private func scan(
-        _ source: HistorySource, since: Timestamp, _ body: (LogRecord) -> Void
+        _ source: HistorySource, since: Timestamp, until: Timestamp = Timestamp(.max), _ body: (LogRecord) -> Void
     ) throws(HistoryError) {
         var isStopped = false
         do throws(JournalError) {
@@ -57,13 +63,31 @@ public struct HistoryReader {
             while let group = try log.nextGroup() {
                 isStopped = mustStop()
                 if isStopped { break }
+                var isPast = false
                 for i in 0..<group.count {
                     let record = group.record(i)
+                    if record.kind == .credits {
+                        for k in 0..<record.creditCount where record.credit(k).timestamp <= time {
+                            body(Self.record(record.credit(k), record.peer))
+                        }
+                        continue
+                    }
+                    if record.kind == .decision && record.timestamp > until { isPast = true }
                     if record.timestamp <= time { body(record) }
                 }
+                // A shard decides in the order of its timestamps.
+                if isPast { break }
             }
         } catch { throw .journal(error) }
         if isStopped { throw .stopped }
+    }
+
+    private static func record(_ credit: LoggedCredit, _ peer: ShardID) -> LogRecord {
+        var t = Transfer(
+            id: TransferID(0), debit: AccountID(0), credit: credit.account, amount: Amount(UInt128(credit.amount)),
+            ledger: 0, code: 0)
+        t.timestamp = credit.timestamp
+        return LogRecord(.credits, t, peer: peer)
     }
 
     /// The sides of an accepted record whose accounts live in the shard whose log holds it.
@@ -71,7 +95,7 @@ public struct HistoryReader {
         switch record.kind {
         case .transfer: (true, true)
         case .decision: (true, false)
-        case .credit: (false, true)
+        case .credit, .credits: (false, true)
         case .leg:
             (
                 routing.shard(of: record.body.debitAccountID) == shard,
@@ -101,15 +125,40 @@ public struct HistoryReader {
 
     private func accountTransfers(_ filter: QueryFilter) throws(HistoryError) -> [Transfer] {
         var page = Page<Transfer>(limit: Int(filter.limit), isReversed: filter.isReversed)
-        for source in sources {
-            try scan(source, since: filter.timestampMin) { record in
-                guard record.isAccepted, touches(record, filter), !record.flags.contains(.expiry),
-                    isInTime(record.timestamp, filter), filter.matches(record.body)
-                else { return }
-                page.offer(record.timestamp, record.transfer)
-            }
+        try eachTransfer(filter) { record in
+            if !record.flags.contains(.expiry) { page.offer(record.timestamp, record.transfer) }
         }
         return page.take()
+    }
+
+    /// Calls `body` for what an account's filter asks for, in no order: transfers as they were decided, and expiries.
+    private func eachTransfer(_ filter: QueryFilter, _ body: (LogRecord) -> Void) throws(HistoryError) {
+        // By shard that has credited the account: between when.
+        var crediting: [ShardID: ClosedRange<Timestamp>] = [:]
+        let home = routing.shard(of: filter.account)
+        for source in sources where source.shard.shard == home {
+            try scan(source, since: filter.timestampMin) { record in
+                guard isInTime(record.timestamp, filter), touches(record, filter) else { return }
+                // Earlier builds logged all of such a credit.
+                if record.kind == .credits || record.kind == .credit && record.body.isCreditedInShort {
+                    let known = crediting[record.peer] ?? record.timestamp...record.timestamp
+                    crediting[record.peer] =
+                        min(known.lowerBound, record.timestamp)...max(known.upperBound, record.timestamp)
+                } else if record.isAccepted, filter.matches(record.body) {
+                    body(record)
+                }
+            }
+        }
+        for source in sources {
+            guard let times = crediting[source.shard.shard] else { continue }
+            try scan(source, since: times.lowerBound, until: times.upperBound) { record in
+                guard record.kind == .decision, record.body.isCreditedInShort,
+                    record.body.creditAccountID == filter.account, isInTime(record.timestamp, filter),
+                    filter.matches(record.body)
+                else { return }
+                body(record)
+            }
+        }
     }
 
     /// Of all accounts: each transfer by its debit account's shard.
@@ -197,16 +246,21 @@ public struct HistoryReader {
         }
     }
 
+    /// Whether a record changes balances.
+    private func changes(_ record: borrowing LogRecord) -> Bool { record.kind == .credits ? true : record.isAccepted }
+
     /// The balances after each change of an account with `history`, expiries included. First the changes of the page are
     /// found, then what lies before and between them is added up.
     private func accountBalances(_ filter: QueryFilter) throws(HistoryError) -> [AccountBalance] {
         var page = Page<Timestamp>(limit: Int(filter.limit), isReversed: filter.isReversed)
-        for source in sources {
-            try scan(source, since: filter.timestampMin) { record in
-                guard record.isAccepted, touches(record, filter), isInTime(record.timestamp, filter),
-                    filter.matches(record.body)
-                else { return }
-                page.offer(record.timestamp, record.timestamp)
+        if filter.restsOnTransfer {
+            try eachTransfer(filter) { page.offer($0.timestamp, $0.timestamp) }
+        } else {
+            for source in sources {
+                try scan(source, since: filter.timestampMin) { record in
+                    guard changes(record), touches(record, filter), isInTime(record.timestamp, filter) else { return }
+                    page.offer(record.timestamp, record.timestamp)
+                }
             }
         }
         let times = page.take().sorted()
@@ -220,14 +274,15 @@ public struct HistoryReader {
             let place = times.partitioningIndex { $0 >= from }
             if place < times.count { balances[place].add(isDebit ? debit : credit, isDebit: isDebit) }
         }
-        for source in sources {
+        let home = routing.shard(of: filter.account)
+        for source in sources where source.shard.shard == home {
             var held = HeldAmounts()
             try scan(source, since: .zero) { record in
                 if let account = created(record, in: source.shard.shard), account.id == filter.account {
                     hasHistory = account.flags.contains(.history)
                 }
                 let isDebit = record.body.debitAccountID == filter.account
-                guard record.isAccepted, isDebit || record.body.creditAccountID == filter.account else { return }
+                guard changes(record), isDebit || record.body.creditAccountID == filter.account else { return }
                 change(record.body, at: record.timestamp, &held)
             }
             for expiry in held.over(by: time) { change(expiry, at: time, &held) }
@@ -267,6 +322,16 @@ private struct HeldAmounts {
             LogRecord(expiryOf: $0, kind: .transfer, timestamp: time).body
         }
     }
+}
+
+extension QueryFilter {
+    /// It asks for more of a transfer than its account and time.
+    fileprivate var restsOnTransfer: Bool {
+        userData128 != 0 || userData64 != 0 || userData32 != 0 || ledger != 0 || code != 0
+    }
+
+    /// It asks for no credits.
+    fileprivate var isOfDebits: Bool { flags.intersection([.debits, .credits]) == .debits }
 }
 
 extension AccountBalance {

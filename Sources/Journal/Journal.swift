@@ -314,6 +314,22 @@ public struct Journal: ~Copyable {
         return placed()
     }
 
+    /// The same for up to four credits, whose numbers in the pair follow each other.
+    /// - Parameter run: Its last `count` places are filled.
+    @inlinable @inline(__always) @discardableResult
+    public mutating func append(
+        credits run: borrowing CreditRun, _ count: Int, peer: ShardID, sequence: UInt64
+    ) -> LogPosition {
+        if roomInGroup == 0 { openGroup() }
+        let head =
+            UInt64(RecordKind.credits.rawValue) | UInt64(peer.value) << 16
+            | UInt64(truncatingIfNeeded: count) << 48
+        buffers.store(head, at: writeOffset)
+        buffers.store(sequence, at: writeOffset + LogRecord.sequenceOffset)
+        buffers.store(copy run, at: writeOffset + LogRecord.bodyOffset)
+        return placed()
+    }
+
     @inlinable @inline(__always)
     mutating func placed() -> LogPosition {
         let position = LogPosition(logOffset >> 4)

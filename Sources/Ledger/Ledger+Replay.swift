@@ -42,10 +42,24 @@ extension Ledger {
                 return "freezing account \(t.debitAccountID.value) would change flags \(changed.rawValue)"
             }
             apply(freeze: index, flags: new)
-        case .chainPeer:
-            break
+        case .credits: return replay(credits: record)
+        case .chainPeer: break
         case nil:
             return "record kind \(record.rawKind) is unknown"
+        }
+        return nil
+    }
+
+    private mutating func replay(credits record: borrowing LogRecord) -> String? {
+        guard record.count > 0, record.count <= CreditRun.countMax else {
+            return "a record of \(record.count) credits"
+        }
+        for k in 0..<record.creditCount {
+            let credit = record.credit(k)
+            guard let index = find(credit.account) else {
+                return "credit account \(credit.account.value) does not exist"
+            }
+            applyCredit(index, Amount(UInt128(credit.amount)))
         }
         return nil
     }

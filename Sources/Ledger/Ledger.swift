@@ -199,6 +199,10 @@ public struct Ledger: ~Copyable {
 
     /// Asks for the index lines that replaying a record will touch.
     public func prefetch(_ record: borrowing LogRecord) {
+        if record.rawKind == RecordKind.credits.rawValue {
+            for k in 0..<record.creditCount { prefetchAccount(hash: accountHash(record.credit(k).account)) }
+            return
+        }
         let debit = record.body.debitAccountID
         let id = record.body.id
         let credit = record.body.creditAccountID
@@ -210,6 +214,12 @@ public struct Ledger: ~Copyable {
     /// Asks for the accounts of a record whose index lines have been asked for.
     public func prefetchAccounts(_ record: borrowing LogRecord) {
         if record.rawKind == RecordKind.account.rawValue { return }
+        if record.rawKind == RecordKind.credits.rawValue {
+            for k in 0..<record.creditCount {
+                if let credit = guess(hash: accountHash(record.credit(k).account)) { prefetch(credit) }
+            }
+            return
+        }
         if let debit = guess(hash: accountHash(record.body.debitAccountID)) { prefetch(debit) }
         if let credit = guess(hash: accountHash(record.body.creditAccountID)) { prefetch(credit) }
     }

@@ -150,17 +150,18 @@ public struct LedgerReplay: ~Copyable, RecordVisitor {
                 throw damaged(gap(record, pairs[peer].decided), lsn)
             }
             pairs[peer].decided = record.sequence
-            var credit = record
-            credit.rawKind = RecordKind.credit.rawValue
-            credit.peer = id
+            var credit = LogRecord(creditOf: record.body, peer: id, sequence: record.sequence)
+            credit.flags = record.flags
             keepDecision(credit, peer)
-        case .credit, .leg, .accountLeg:
+        case .credit, .credits, .leg, .accountLeg:
             let peer = try checkedPeer(record, lsn)
             guard record.sequence == pairs[peer].applied + 1 else {
                 throw damaged(gap(record, pairs[peer].applied), lsn)
             }
-            pairs[peer].applied = record.sequence
-            Self.keep(lsn, in: &credits[peer])
+            for _ in 0..<record.commits {
+                pairs[peer].applied += 1
+                Self.keep(lsn, in: &credits[peer])
+            }
         default: break
         }
     }

@@ -170,15 +170,25 @@ extension Shard {
     /// The same for one participant.
     @inline(__always)
     mutating func commit(_ p: Int, _ sequence: UInt64, _ from: Int) {
-        invariant(participants[p].state == .reserved && participants[p].voteSent, "a commit without a vote")
-        invariant(sequence == peers[from].applied + 1, "commit \(sequence) after \(peers[from].applied)")
-        peers[from].applied = sequence
+        if participants[p].transfer.value.isCreditedInShort {
+            var run = CreditRun()
+            run[CreditRun.countMax - 1] = LoggedCredit(of: participants[p].transfer.value)
+            journal.append(credits: run, 1, peer: ShardID(from), sequence: sequence)
+            return credit(p, sequence, from)
+        }
         if !participants[p].transfer.value.flags.isPlain { return commitPending(p, sequence, from) }
-        let timestamp = participants[p].transfer.value.timestamp
         journal.append(
-            .credit, participants[p].transfer.value, timestamp: timestamp, peer: ShardID(from), sequence: sequence)
-        peers[from].appliedLSN = journal.appended.value
+            .credit, participants[p].transfer.value, timestamp: participants[p].transfer.value.timestamp,
+            peer: ShardID(from), sequence: sequence)
+        credit(p, sequence, from)
+    }
+
+    /// Applies a plain credit whose record has been appended.
+    @inline(__always)
+    mutating func credit(_ p: Int, _ sequence: UInt64, _ from: Int) {
+        takeCommit(p, sequence, from)
         failpoint(.credited)
+        let timestamp = participants[p].transfer.value.timestamp
         let entry = undecidedEntry(participants[p].account)
         showToReads(p, entry, timestamp.nanoseconds, posted: participants[p].transfer.value.amount.value)
         let isInCut = isInCut(time: timestamp.nanoseconds, sequence, from: from)
@@ -187,6 +197,15 @@ extension Shard {
         noteRaise(participants[p].account)
         if isInCut { putIntoCut(debit: nil, credit: participants[p].account) }
         releaseCredit(p, entry)
+    }
+
+    /// Counts a commit that is in the log.
+    @inline(__always)
+    mutating func takeCommit(_ p: Int, _ sequence: UInt64, _ from: Int) {
+        invariant(participants[p].state == .reserved && participants[p].voteSent, "a commit without a vote")
+        invariant(sequence == peers[from].applied + 1, "commit \(sequence) after \(peers[from].applied)")
+        peers[from].applied = sequence
+        peers[from].appliedLSN = journal.appended.value
     }
 
     /// The credit is no longer reserved: decided, or let go.

@@ -136,7 +136,7 @@ extension Shard {
             undecided[entry].readGroupTail != 0
             && ledger.over(record, at: Timestamp(readGroups[entry].time)) != nil
         apply(record, nil, account, isInCut: isInCut(time: time, sequence, from: from))
-        peers[from].appliedLSN = journal.appended.value
+        takeCommit(p, sequence, from)
         failpoint(.credited)
         let after = ledger.account(account)
         showToReads(

@@ -236,7 +236,40 @@ extension Shard {
             ledger.prefetch(participants[p].account)
         }
         for sequence in first...last { prefetchUndecided(participants[announced(from, sequence)].account) }
-        for sequence in first...last { commit(announced(from, sequence), sequence, from) }
+        var sequence = first
+        while sequence <= last {
+            let count = creditsInShort(from, sequence, through: last)
+            if count == 0 {
+                commit(announced(from, sequence), sequence, from)
+                sequence += 1
+            } else {
+                commitRun(from, sequence, count)
+                sequence += UInt64(count)
+            }
+        }
+    }
+
+    /// How many of the next decisions make one record of credits.
+    @inline(__always)
+    private func creditsInShort(_ from: Int, _ first: UInt64, through last: UInt64) -> Int {
+        let countMax = min(CreditRun.countMax, Int(last - first) + 1)
+        var count = 0
+        while count < countMax,
+            participants[announced(from, first + UInt64(count))].transfer.value.isCreditedInShort
+        {
+            count += 1
+        }
+        return count
+    }
+
+    private mutating func commitRun(_ from: Int, _ first: UInt64, _ count: Int) {
+        var run = CreditRun()
+        for k in 0..<count {
+            let p = announced(from, first + UInt64(k))
+            run[CreditRun.countMax - count + k] = LoggedCredit(of: participants[p].transfer.value)
+        }
+        journal.append(credits: run, count, peer: ShardID(from), sequence: first)
+        for k in 0..<count { credit(announced(from, first + UInt64(k)), first + UInt64(k), from) }
     }
 
     /// Whether the yes that is being sent stands for all credits to come; notes that it does.

@@ -42,7 +42,9 @@ struct LogBook {
                 case .transfer: try accept(record)
                 case .decision:
                     try accept(record)
-                    decided[Pair(i, record.peer.index, record.sequence), default: []].append(record.body)
+                    let pair = Pair(i, record.peer.index, record.sequence)
+                    let isShort = record.body.isCreditedInShort
+                    decided[pair, default: []].append(isShort ? Self.body(LoggedCredit(of: record.body)) : record.body)
                 case .leg where record.peer.index == i:
                     try accept(record)
                     for (peer, sequence) in peers
@@ -58,6 +60,11 @@ struct LogBook {
                     }
                 case .credit, .leg, .accountLeg:
                     applied[Pair(record.peer.index, i, record.sequence), default: []].append(record.body)
+                case .credits:
+                    for k in 0..<record.creditCount {
+                        let pair = Pair(record.peer.index, i, record.sequence + UInt64(k))
+                        applied[pair, default: []].append(Self.body(record.credit(k)))
+                    }
                 case .refusal:
                     let identity = record.body.identity
                     guard refusals.updateValue(record, forKey: identity) == nil, transfers[identity] == nil else {
@@ -83,6 +90,15 @@ struct LogBook {
                     "shard \(pair.to) has applied \(bodies.map(\.text)) as commit \(pair.sequence) of shard \(pair.from), which decided \(decided[pair]?.map(\.text) ?? [])"
             )
         }
+    }
+
+    /// What is logged of a credit, as far as a transfer has it.
+    private static func body(_ credit: LoggedCredit) -> Transfer {
+        var t = Transfer(
+            id: TransferID(0), debit: AccountID(0), credit: credit.account, amount: Amount(UInt128(credit.amount)),
+            ledger: 0, code: 0)
+        t.timestamp = credit.timestamp
+        return t
     }
 
     private struct Pair: Hashable {

@@ -54,6 +54,11 @@ struct Audit: ~Copyable, RecordVisitor {
             try expect(
                 routing.shard(of: t.creditAccountID) == id, "credit account \(t.creditAccountID.value) lives elsewhere",
                 lsn)
+        case .credits:
+            for k in 0..<record.creditCount {
+                let account = record.credit(k).account
+                try expect(routing.shard(of: account) == id, "credit account \(account.value) lives elsewhere", lsn)
+            }
         case .account:
             try expect(
                 routing.shard(of: record.account.id) == id, "account \(record.account.id.value) lives elsewhere", lsn)

@@ -102,8 +102,46 @@ import Testing
         #expect(header.flags == .chainContinues)
     }
 
+    /// Of a crossing transfer, its credit account's shard logs what the decision does not say: up to four in a record, the
+    /// newest last.
+    @Test(arguments: 1...4) func credits(count: Int) {
+        var run = CreditRun()
+        for k in 0..<count {
+            run[4 - count + k] = LoggedCredit(
+                account: AccountID(UInt128(k) << 100 | 7), amount: UInt64.max - UInt64(k),
+                timestamp: Timestamp(UInt64(90 + k)))
+        }
+        let record = LogRecord(credits: run, count, peer: ShardID(3), sequence: 12)
+        #expect(record.kind == .credits && record.peer == ShardID(3) && record.sequence == 12 && !record.isAccepted)
+        #expect(record.creditCount == count && record.commits == UInt64(count))
+        #expect(record.timestamp == Timestamp(UInt64(89 + count)))
+        for k in 0..<count {
+            #expect(record.credit(k).account == AccountID(UInt128(k) << 100 | 7))
+            #expect(record.credit(k).amount == UInt64.max - UInt64(k))
+            #expect(record.credit(k).timestamp == Timestamp(UInt64(90 + k)))
+        }
+        #expect(MemoryLayout<CreditRun>.size == MemoryLayout<Transfer>.size)
+        #expect(MemoryLayout<LoggedCredit>.size == 32 && MemoryLayout<CreditRun>.alignment == 16)
+    }
+
+    @Test func theCreditOfADecision() {
+        var t = plain
+        t.timestamp = Timestamp(70)
+        let short = LogRecord(creditOf: t, peer: ShardID(1), sequence: 5)
+        #expect(short.kind == .credits && short.creditCount == 1 && short.timestamp == Timestamp(70))
+        #expect(short.credit(0).account == t.creditAccountID && short.credit(0).amount == 4)
+        for change in [{ $0.amount = Amount(1 << 64) }, { $0.flags = .pending }] as [(inout Transfer) -> Void] {
+            var other = t
+            change(&other)
+            let whole = LogRecord(creditOf: other, peer: ShardID(1), sequence: 5)
+            #expect(whole.kind == .credit && whole.body == other && whole.commits == 1)
+        }
+    }
+
     /// Numbers of the disk format.
     @Test func numbersStay() {
+        #expect(RecordKind.accountLeg.rawValue == 9 && RecordKind.credits.rawValue == 10)
+        #expect(MemoryLayout<LogRecord>.offset(of: \.count) == 6)
         #expect(RecordKind.freeze.rawValue == 6 && RecordKind.leg.rawValue == 7 && RecordKind.chainPeer.rawValue == 8)
         let flags: [LogRecordFlags] = [
             .chainContinues, .creditAskedZero, .ledgerAskedZero, .codeAskedZero, .amountAskedAll, .expiry,

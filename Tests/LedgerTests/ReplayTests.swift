@@ -75,6 +75,21 @@ import Testing
     #expect(replay(LogRecord(.leg, elsewhere)) == "neither account 70 nor account 80 exists")
     #expect(replay(LogRecord(chainPeer: ShardID(1), sequence: 1, timestamp: Timestamp(1))) == nil)
 
+    func credits(_ count: Int, _ account: UInt128) -> String? {
+        var run = CreditRun()
+        for place in 0..<4 {
+            run[place] = LoggedCredit(account: AccountID(account), amount: 5, timestamp: Timestamp(25))
+        }
+        return replay(LogRecord(credits: run, count, peer: ShardID(1), sequence: 1))
+    }
+    let before = state.account(AccountIndex(0)).creditsPosted
+    #expect(credits(3, 7) == nil)
+    let after = state.account(AccountIndex(0)).creditsPosted
+    #expect(after.value - before.value == 15)
+    #expect(credits(1, 70) == "credit account 70 does not exist")
+    #expect(credits(0, 7) == "a record of 0 credits")
+    #expect(credits(5, 7) == "a record of 5 credits")
+
     func freeze(_ id: UInt128, _ flags: AccountFlags) -> String? {
         replay(LogRecord(freeze: AccountID(id), flags: flags, timestamp: Timestamp(30)))
     }

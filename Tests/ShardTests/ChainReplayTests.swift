@@ -103,6 +103,36 @@ struct ChainReplayTests {
         }
     }
 
+    /// Credits of one record count each, and what a log lacks of them is made up from the decisions, one by one.
+    @Test func creditsAreCountedAndMadeUp() throws {
+        let a = accounts
+        let transfers = (UInt128(1)...6).map { transfer($0, a[0], a[1], $0 == 5 ? 1 << 64 : $0) }
+        let decisions = transfers.enumerated().map { i, t in
+            LogRecord(.decision, t, peer: ShardID(1), sequence: UInt64(i) + 1)
+        }
+        let debtor = try replay(0, [LogRecord(a[0])] + decisions)
+        var run = CreditRun()
+        for k in 0..<3 { run[1 + k] = LoggedCredit(of: transfers[k]) }
+        let first = LogRecord(credits: run, 3, peer: ShardID(0), sequence: 1)
+        let creditor = try replay(1, [LogRecord(a[1]), first])
+        #expect(posted(creditor, a[1]) == [0, 6])
+        #expect(creditor.pairs[0].applied == 3 && creditor.credits[0] == [LSN(2), LSN(2), LSN(2)])
+        let missing = try creditor.missingCredits(
+            pairs: [debtor.pairs, creditor.pairs, creditor.pairs],
+            decisions: [debtor.decisions, [[], [], []], [[], [], []]])
+        #expect(missing.map(\.kind) == [.credits, .credit, .credits] && missing.map(\.sequence) == [4, 5, 6])
+        let after = try replay(1, [LogRecord(a[1]), first] + missing)
+        let large: UInt128 = 1 << 64
+        #expect(posted(after, a[1]) == [0, large + 16])
+        #expect(after.pairs[0].applied == 6)
+        for (count, sequence) in [(3, 2), (0, 1), (5, 1)] {
+            #expect(throws: JournalError.self) {
+                let wrong = LogRecord(credits: run, count, peer: ShardID(0), sequence: UInt64(sequence))
+                _ = try replay(1, [LogRecord(a[1]), wrong])
+            }
+        }
+    }
+
     @Test func aCommitOutOfOrderIsDamage() throws {
         let a = accounts
         #expect(throws: JournalError.self) {

@@ -88,6 +88,7 @@ struct Script {
             any.peer = ShardID(next(input) % 4)
             any.sequence = UInt64(next(input))
             any.rawReason = UInt16(next(input))
+            any.count = UInt16(next(input) & 7)
             if next(input) == 0 { any.body.amount = Amount(UInt128.max - UInt128(next(input))) }
             images[shard].append(any)
         }
@@ -140,9 +141,9 @@ struct Script {
         decision.sequence = decided[shard]
         decision.peer = ShardID(1 - shard)
         images[shard].append(decision)
-        decision.rawKind = RecordKind.credit.rawValue
-        decision.peer = ShardID(shard)
-        undelivered[shard].append([decision])
+        var credit = LogRecord(creditOf: decision.body, peer: ShardID(shard), sequence: decided[shard])
+        credit.flags = decision.flags
+        undelivered[shard].append([credit])
     }
 
     /// A chain over both shards.
