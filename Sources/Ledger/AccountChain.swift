@@ -58,7 +58,7 @@ public struct AccountChain: ~Copyable {
         begin()
         for i in 0..<view.count {
             let place = view.account(Int(view[i].debitPlace))
-            add(Account(bits: view[i].asked), existing: place.exists ? place.record : nil)
+            add(Account(bits: view[i].asked), existing: place.exists ? view.record(of: Int(view[i].debitPlace)) : nil)
         }
         let outcome = evaluateAccounts()
         for i in 0..<count { view.setResult(i, events[i].result) }

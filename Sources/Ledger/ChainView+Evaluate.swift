@@ -26,6 +26,14 @@ extension ChainView {
         return .created
     }
 
+    /// The verdict on a chain for which all shards have reserved: created, by what they were told.
+    public mutating func complete() {
+        for i in 0..<eventCount {
+            events[i].result = EventResult(.created)
+            if events[i].asked.flags.resolves { details[i].final = events[i].asked.completed(by: details[i].given) }
+        }
+    }
+
     private func allExist(_ supported: TransferFlags) -> Bool {
         for i in 0..<eventCount where events[i].known.rawCode != ResultCode.exists.rawValue { return false }
         // Groups 2 to 4 come first; only the last event of a view may fall to them.
@@ -48,7 +56,7 @@ extension ChainView {
         var final = t
         var held = PendingFact(.notFound)
         if t.flags.resolves {
-            if t.ledger != 0 && t.ledger != accounts[debit].record.ledger {
+            if t.ledger != 0 && t.ledger != records[debit].ledger {
                 return EventResult(.debitAccountHasDifferentLedger)
             }
             held = pendingFact(i)
@@ -56,26 +64,26 @@ extension ChainView {
             if code != .created { return EventResult(code) }
             final = t.completed(by: held)
         } else if t.flags.contains(.balancingDebit) {
-            final.amount = min(t.amount, accounts[debit].record.leftToDebit)
+            final.amount = min(t.amount, records[debit].leftToDebit)
         }
         var effect = Effect(debitOf: final, held: held.amount, heldFlags: held.flags)
-        var code = accounts[debit].record.debitRefusal(final.ledger, effect, .none, now: now)
+        var code = records[debit].debitRefusal(final.ledger, effect, .none, now: now)
         if code != .created { return EventResult(code) }
 
         // 7
         let place = t.flags.resolves ? findPlace(final.creditAccountID) : Int(events[i].creditPlace)
         guard let credit = place, accounts[credit].exists else { return EventResult(.creditAccountNotFound) }
         if t.flags.contains(.balancingCredit) {
-            final.amount = min(final.amount, accounts[credit].record.leftToCredit)
+            final.amount = min(final.amount, records[credit].leftToCredit)
         }
         if t.flags.balances { effect = Effect(debitOf: final, held: held.amount, heldFlags: held.flags) }
         let creditEffect = Effect(creditOf: final, held: held.amount, heldFlags: held.flags)
-        code = accounts[credit].record.creditRefusal(final.ledger, creditEffect, .none)
+        code = records[credit].creditRefusal(final.ledger, creditEffect, .none)
         if code != .created { return EventResult(code) }
 
-        accounts[debit].record.applyDebit(effect)
-        accounts[credit].record.applyCredit(creditEffect)
-        events[i].final = final
+        records[debit].applyDebit(effect)
+        records[credit].applyCredit(creditEffect)
+        if !t.flags.isPlain { details[i].final = final }
         // One that left it out, and names a transfer of this chain, had none.
         events[i].creditPlace = UInt16(credit)
         return EventResult(.created)
@@ -91,9 +99,9 @@ extension ChainView {
     /// perhaps posted or voided by one of them.
     private func pendingFact(_ i: Int) -> PendingFact {
         let t = events[i].asked
-        var fact = events[i].pending
+        var fact = pending(i)
         if let opener = openedInChain(i) {
-            fact = PendingFact(events[opener].final, .open)
+            fact = PendingFact(final(opener), .open)
             // Its timestamp is to come: it cannot expire within the chain.
             fact.deadline = 0
         }

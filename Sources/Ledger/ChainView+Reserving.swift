@@ -10,11 +10,23 @@ extension ChainView {
     public mutating func decideWhetherToReserve(_ asked: Bool) {
         mayReserve = asked && !isOfAccounts
         guard mayReserve else { return }
-        for i in 0..<eventCount where !isReservable(i) { mayReserve = false }
+        for i in 0..<eventCount where !isReservable(i) || repeats(i) { mayReserve = false }
+    }
+
+    /// An event before this one has its identity, or posts or voids the same transfer.
+    private func repeats(_ i: Int) -> Bool {
+        let t = events[i].asked
+        for k in 0..<i where events[k].asked.debitAccountID == t.debitAccountID {
+            let other = events[k].asked
+            // Expiries have no id.
+            if other.id == t.id && !t.id.isZero { return true }
+            if t.flags.resolves && other.flags.resolves && other.pendingID == t.pendingID { return true }
+        }
+        return false
     }
 
     /// Tells all shards what the coordinator knows of the transfer that an event posts or voids; nil: it is not open there.
-    public mutating func tell(_ i: Int, _ fact: PendingFact?) { events[i].given = fact ?? PendingFact(.notFound) }
+    public mutating func tell(_ i: Int, _ fact: PendingFact?) { details[i].given = fact ?? PendingFact(.notFound) }
 
     private func isReservable(_ i: Int) -> Bool {
         let t = events[i].asked
@@ -22,8 +34,8 @@ extension ChainView {
         // Only the last event of a view can be one that its own fields refuse; an expiry has no id.
         if i + 1 == eventCount && !t.id.isZero && t.refusalByRequest() != .created { return false }
         guard t.flags.resolves else { return true }
-        let isKnown = events[i].given.state == .open && events[i].creditPlace != Self.noPlace
-        return isKnown && !events[i].given.flags.closes && openedInChain(i) == nil
+        let isKnown = details[i].given.state == .open && events[i].creditPlace != Self.noPlace
+        return isKnown && !details[i].given.flags.closes && openedInChain(i) == nil
     }
 
     /// What an event of a chain that may be reserved does on its two sides, once it is accepted; nil: it will not be, by what
@@ -31,7 +43,7 @@ extension ChainView {
     public func effects(_ i: Int, now: Timestamp) -> (ledger: UInt32, debit: Effect, credit: Effect)? {
         let t = events[i].asked
         guard t.flags.resolves else { return (t.ledger, Effect(debitOf: t), Effect(creditOf: t)) }
-        let held = events[i].given
+        let held = details[i].given
         if !t.id.isZero && t.pendingRefusal(held, now: now) != .created { return nil }
         let final = t.completed(by: held)
         return (

@@ -8,38 +8,43 @@
 
 public import SuanpanCore
 
-/// One event of a chain.
+/// One event of a chain: what every shard that takes part looks at. The rest stands in `ChainDetail`, which plain events
+/// need not: a thousand chains are under way at a time, and what they touch comes from far away.
 @frozen public struct ChainEvent: BitwiseCopyable, Sendable {
     /// As the client sent it.
     public var asked: Transfer
-    /// As it comes out; meaningful once the chain was evaluated as created.
-    public var final: Transfer
     /// Group 5 (Docs/Semantics.md) by the ledger: `exists…` or `id_already_failed`; `.created` for a new identity.
     public var known: EventResult
-    /// Of a post or void: what is known of the transfer it names. One that is opened in the chain itself is not meant.
-    public var pending: PendingFact
-    /// The same as its coordinator knew it before it asked the shards concerned, where it was open: theirs to read.
-    public var given: PendingFact
-    /// Hash of its identity, as the debit account's shard has found it when it reserved.
-    public var identityHash: UInt64
     /// After the evaluation.
     public var result: EventResult
+    /// Hash of its identity, as the debit account's shard has found it when it reserved.
+    public var identityHash: UInt64
     /// Places of its accounts. The credit account of a post or void that leaves it out has one once `pending` is set, or
     /// the event was evaluated as created.
     public var debitPlace: UInt16
     public var creditPlace: UInt16
 }
 
+/// What else there is of an event that is not plain.
+@frozen @usableFromInline struct ChainDetail: BitwiseCopyable {
+    /// As it comes out, but for its timestamp; meaningful once the chain was evaluated as created.
+    var final: Transfer
+    /// Of a post or void: what is known of the transfer it names. One that is opened in the chain itself is not meant.
+    var pending: PendingFact
+    /// The same as its coordinator knew it before it asked the shards concerned, where it was open: theirs to read.
+    var given: PendingFact
+}
+
 /// One account that a chain touches.
 @frozen public struct ChainAccount: BitwiseCopyable, Sendable {
     public var id: AccountID
+    /// Its hash, under the key that all shards share; the coordinator's to say.
+    public var hash: UInt64
+    /// The owner's: where it is in the shard's ledger.
+    public var index: AccountIndex
     /// Where it lives; the coordinator's to say.
     public var owner: ShardID
     public var exists: Bool
-    /// The owner's: where it is in the shard's ledger.
-    public var index: AccountIndex
-    /// As it is before the chain; after `evaluate`, as it would be after the events that passed.
-    public var record: Account
 }
 
 /// The verdict on a chain.
@@ -56,6 +61,11 @@ public enum ChainOutcome: Equatable, Sendable {
 public struct ChainView: ~Copyable {
     @usableFromInline var events: FixedArray<ChainEvent>
     @usableFromInline var accounts: FixedArray<ChainAccount>
+    /// By event, where it is not plain.
+    @usableFromInline var details: FixedArray<ChainDetail>
+    /// By account: as it is before the chain, where its shard has said so; after `evaluate`, as it would be after the events
+    /// that passed.
+    @usableFromInline var records: FixedArray<Account>
     @usableFromInline var eventCount = 0
     @usableFromInline var placeCount = 0
     /// The events are accounts to be created, seen as transfers; `AccountChain` judges them.
@@ -69,22 +79,29 @@ public struct ChainView: ~Copyable {
     public init() {
         events = FixedArray(count: Limits.eventsPerChainMax)
         accounts = FixedArray(count: Limits.accountsPerChainMax)
+        details = FixedArray(count: Limits.eventsPerChainMax)
+        records = FixedArray(count: Limits.accountsPerChainMax)
     }
 
     /// For chains of up to so many events, in `bytes` of a region that outlives it.
     public init(eventsMax: Int, in region: borrowing RawRegion, at offset: Int) {
-        events = FixedArray(count: eventsMax, in: region, at: offset)
-        accounts = FixedArray(
-            count: eventsMax * Limits.accountsPerEvent, in: region,
-            at: offset + eventsMax * MemoryLayout<ChainEvent>.stride)
+        let accountsMax = eventsMax * Limits.accountsPerEvent
+        var place = offset
+        events = FixedArray(count: eventsMax, in: region, at: place)
+        place += eventsMax * MemoryLayout<ChainEvent>.stride
+        accounts = FixedArray(count: accountsMax, in: region, at: place)
+        place += accountsMax * MemoryLayout<ChainAccount>.stride
+        details = FixedArray(count: eventsMax, in: region, at: place)
+        place += eventsMax * MemoryLayout<ChainDetail>.stride
+        records = FixedArray(count: accountsMax, in: region, at: place)
     }
 
     /// What a view for so many events takes, in whole cache lines.
     public static func bytes(eventsMax: Int) -> Int {
-        let bytes =
-            eventsMax
-            * (MemoryLayout<ChainEvent>.stride + Limits.accountsPerEvent * MemoryLayout<ChainAccount>.stride)
-        return (bytes + 63) & ~63
+        let perAccount = MemoryLayout<ChainAccount>.stride + MemoryLayout<Account>.stride
+        let perEvent =
+            MemoryLayout<ChainEvent>.stride + MemoryLayout<ChainDetail>.stride + Limits.accountsPerEvent * perAccount
+        return (eventsMax * perEvent + 63) & ~63
     }
 
     /// Events added.
@@ -103,6 +120,27 @@ public struct ChainView: ~Copyable {
         invariant(place < placeCount, "account \(place) of \(placeCount)")
         return accounts[place]
     }
+    /// As `setAccount` has said.
+    public func record(of place: Int) -> Account { records[place] }
+
+    /// Its own fields say all of an event: it comes out as it was asked.
+    @inline(__always)
+    private func isWhole(_ i: Int) -> Bool { isOfAccounts || events[i].asked.flags.isPlain }
+
+    /// An event as it comes out, with its timestamp; meaningful once the chain was evaluated as created, or completed.
+    public func final(_ i: Int) -> Transfer {
+        var t = isWhole(i) ? events[i].asked : details[i].final
+        t.timestamp = events[i].result.timestamp
+        return t
+    }
+
+    /// What is known of the transfer that a post or void names; of other events: that there is none.
+    public func pending(_ i: Int) -> PendingFact {
+        isWhole(i) ? PendingFact(.notFound) : details[i].pending
+    }
+
+    /// The same as the coordinator has told the others.
+    public func given(_ i: Int) -> PendingFact { isWhole(i) ? PendingFact(.notFound) : details[i].given }
 
     /// Some event may close an account, or credit so much that others, promised, might overflow.
     public var mayBreakPromises: Bool {
@@ -150,7 +188,7 @@ public struct ChainView: ~Copyable {
 
     private var holdsSomething: Bool {
         for place in 0..<placeCount where accounts[place].exists {
-            let record = accounts[place].record
+            let record = records[place]
             if record.debitsPending.value | record.creditsPending.value != 0 || record.flags.contains(.closed) {
                 return true
             }
@@ -175,8 +213,11 @@ public struct ChainView: ~Copyable {
 
     // MARK: Filling
 
-    /// Says where an account lives.
-    public mutating func setOwner(_ place: Int, _ owner: ShardID) { accounts[place].owner = owner }
+    /// Says where an account lives, and its hash.
+    public mutating func setOwner(_ place: Int, _ owner: ShardID, hash: UInt64 = 0) {
+        accounts[place].owner = owner
+        accounts[place].hash = hash
+    }
 
     /// Remembers the hash of an event's identity.
     public mutating func setIdentityHash(_ i: Int, _ hash: UInt64) { events[i].identityHash = hash }
@@ -196,11 +237,13 @@ public struct ChainView: ~Copyable {
         let i = eventCount
         eventCount += 1
         events[i].asked = t
-        events[i].final = t
         events[i].known = EventResult(.created)
-        events[i].pending = PendingFact(.notFound)
-        events[i].given = PendingFact(.notFound)
         events[i].result = EventResult(.created)
+        if !isWhole(i) {
+            details[i].final = t
+            details[i].pending = PendingFact(.notFound)
+            details[i].given = PendingFact(.notFound)
+        }
         events[i].debitPlace = place(of: isOfAccounts ? AccountID(t.id.value) : t.debitAccountID)
         let hasCredit = !isOfAccounts && !t.creditAccountID.isZero
         events[i].creditPlace = hasCredit ? place(of: t.creditAccountID) : Self.noPlace
@@ -211,20 +254,21 @@ public struct ChainView: ~Copyable {
 
     /// Says what is known of the transfer that a post or void names. May add a place for its credit account.
     public mutating func setPending(_ i: Int, _ fact: PendingFact) {
-        events[i].pending = fact
+        details[i].pending = fact
         if fact.state == .open && events[i].creditPlace == Self.noPlace {
             events[i].creditPlace = place(of: fact.creditAccountID)
         }
     }
 
     /// The same, for a shard that is not the chain's owner: a place that is then missing is the owner's to add.
-    public mutating func setFact(_ i: Int, _ fact: PendingFact) { events[i].pending = fact }
+    public mutating func setFact(_ i: Int, _ fact: PendingFact) { details[i].pending = fact }
 
     /// Adds the places of credit accounts that `setFact` has told of. True when there was any.
     public mutating func addMissingPlaces() -> Bool {
         let before = placeCount
-        for i in 0..<eventCount where events[i].pending.state == .open && events[i].creditPlace == Self.noPlace {
-            events[i].creditPlace = place(of: events[i].pending.creditAccountID)
+        for i in 0..<eventCount where events[i].creditPlace == Self.noPlace {
+            let fact = pending(i)
+            if fact.state == .open { events[i].creditPlace = place(of: fact.creditAccountID) }
         }
         return placeCount > before
     }
@@ -235,7 +279,13 @@ public struct ChainView: ~Copyable {
     /// Says that an account exists, and how it stands.
     public mutating func setAccount(_ place: Int, _ record: Account, index: AccountIndex = AccountIndex(0 as UInt32)) {
         accounts[place].exists = true
-        accounts[place].record = record
+        accounts[place].index = index
+        records[place] = record
+    }
+
+    /// Says that an account exists, and where it is in its shard's ledger; how it stands is left open.
+    public mutating func setIndex(_ place: Int, _ index: AccountIndex) {
+        accounts[place].exists = true
         accounts[place].index = index
     }
 
@@ -267,7 +317,6 @@ public struct ChainView: ~Copyable {
 
     /// Gives an event of a created chain its timestamp.
     public mutating func setTimestamp(_ i: Int, _ timestamp: Timestamp) {
-        events[i].final.timestamp = timestamp
         events[i].result.timestamp = timestamp
     }
 
@@ -275,7 +324,7 @@ public struct ChainView: ~Copyable {
     public func record(
         _ i: Int, _ kind: RecordKind, peer: ShardID = ShardID(0), sequence: UInt64 = 0
     ) -> LogRecord {
-        var record = LogRecord(kind, final: events[i].final, asked: events[i].asked, peer: peer, sequence: sequence)
+        var record = LogRecord(kind, final: final(i), asked: events[i].asked, peer: peer, sequence: sequence)
         if i + 1 < eventCount { record.flags.insert(.chainContinues) }
         return record
     }

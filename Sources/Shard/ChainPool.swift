@@ -57,6 +57,9 @@ struct Chain: BitwiseCopyable {
     var wasDue: Bool
     /// All shards speak as of one moment.
     var isOfOneMoment: Bool
+    /// Some shard has locked, some has reserved.
+    var isLocked: Bool
+    var isReserved: Bool
 }
 
 /// Names a chain's view to its participants.

@@ -82,7 +82,7 @@ extension Shard {
 
     /// The log record of one of the chain's accounts.
     static func accountRecord(_ chain: ChainReference, _ i: Int, peer: ShardID, sequence: UInt64) -> LogRecord {
-        var record = LogRecord(accountLeg: Account(bits: chain.view[i].final), peer: peer, sequence: sequence)
+        var record = LogRecord(accountLeg: Account(bits: chain.view.final(i)), peer: peer, sequence: sequence)
         if i + 1 < chain.view.count { record.flags.insert(.chainContinues) }
         return record
     }
@@ -100,7 +100,7 @@ extension Shard {
 
     /// The log record of one account of a chain that is all here.
     static func creation(_ chain: borrowing ChainView, _ i: Int) -> LogRecord {
-        var record = LogRecord(Account(bits: chain[i].final))
+        var record = LogRecord(Account(bits: chain.final(i)))
         if i + 1 < chain.count { record.flags.insert(.chainContinues) }
         return record
     }

@@ -131,8 +131,8 @@ extension Shard {
             scratch.setAccount(place, accountForChain(index, isModest: isModest, at: time), index: index)
         }
         // What is due has expired before this.
-        for i in 0..<scratch.count where scratch[i].pending.state == .open {
-            guard scratch[i].pending.isExpired(at: Timestamp(clock.now)),
+        for i in 0..<scratch.count where scratch.pending(i).state == .open {
+            guard scratch.pending(i).isExpired(at: Timestamp(clock.now)),
                 let due = ledger.findPending(scratch[i].asked.debitAccountID, scratch[i].asked.pendingID)
             else { continue }
             // Its credit account is perhaps not the one that was asked.
@@ -217,7 +217,7 @@ extension Shard {
         chains[c] = Chain(
             origin: origin, age: clock.next().nanoseconds, count: UInt32(count), slot: 0, outstanding: 0,
             state: .queued, kind: kind, isParked: false, isAnswered: kind == .expiry, lacksRoom: false, wasDue: false,
-            isOfOneMoment: false)
+            isOfOneMoment: false, isLocked: false, isReserved: false)
         guard addSlots(c) else {
             chainPool.give(c)
             return nil
@@ -251,7 +251,7 @@ extension Shard {
         var wanted: UInt64 = chains[c].slot == 0 ? 1 << UInt64(id.value) : 0
         for place in 0..<chain.view.accountCount {
             let peer = routing.shard(of: chain.view.accountID(place))
-            chain.view.setOwner(place, peer)
+            chain.view.setOwner(place, peer, hash: ledger.accountHash(chain.view.accountID(place)))
             if peer != id { wanted |= 1 << UInt64(peer.value) }
         }
         var link = chains[c].slot
@@ -302,6 +302,8 @@ extension Shard {
         chains[c].outstanding = 0
         chains[c].lacksRoom = false
         chains[c].isOfOneMoment = false
+        chains[c].isLocked = false
+        chains[c].isReserved = false
         tellPending(c)
         eachSlot(c) { shard, slot in
             shard.slots[Int(slot)].state = .preparing
@@ -338,6 +340,7 @@ extension Shard {
             guard state == .preparing else { return expectAborting(state, "locked") }
             slots[i].state = .voted
             if message.rawCode != 0 { chains[c].lacksRoom = true }
+            if message.index == 0 { chains[c].isLocked = true } else { chains[c].isReserved = true }
             chains[c].outstanding -= 1
             failpoint(.voted)
             if chains[c].outstanding == 0 { judge(c) }
@@ -425,37 +428,25 @@ extension Shard {
         case .accounts: return judgeAccounts(c)
         case .transfers: break
         }
+        let now = Timestamp(clock.now)
+        if !chains[c].isLocked {
+            if restsOnDue(c, now, { chain, i in chain.view.given(i) }) { return expireFirst(c) }
+            chain.view.complete()
+            return created(c)
+        }
         let places = chain.view.accountCount
         if chain.view.addMissingPlaces() {
             chainPlaces += chain.view.accountCount - places
             return letGo(c, .releasing)
         }
-        let now = Timestamp(clock.now)
-        for i in 0..<chain.view.count
-        where chain.view[i].pending.state == .open && chain.view[i].pending.isExpired(at: now) {
-            // Due since its shard has looked: it expires first. Due again: the shard lacks the room for that, of which
-            // this chain may hold the last.
-            if chains[c].wasDue {
-                answerAll(Int(chains[c].count), chains[c].origin, fault: 0, EventResult(.busy), .zero)
-                chains[c].isAnswered = true
-                return letGo(c, .ending)
-            }
-            chains[c].wasDue = true
-            return letGo(c, .releasing)
-        }
+        if restsOnDue(c, now, { chain, i in chain.view.pending(i) }) { return expireFirst(c) }
+        // Those that have reserved have not said how their accounts stand.
+        if chains[c].isReserved && !chains[c].isOfOneMoment { return lookAgain(c) }
         let outcome = chain.view.evaluate(now: now)
         let mayDiffer = !chains[c].isOfOneMoment && isOfSeveralShards(c) && !isFaulty(.judgeManyMoments)
         if mayDiffer && chain.view.mayRestOnDeadlines(outcome) { return lookAgain(c) }
         switch outcome {
-        case .created:
-            // For what it opens, every shard has kept a place.
-            guard hasRoomForChain(opens: 0) && !chains[c].lacksRoom else {
-                answerAll(
-                    Int(chains[c].count), chains[c].origin, fault: 0, EventResult(.capacityExhausted), journal.appended)
-                chains[c].isAnswered = true
-                return letGo(c, .ending)
-            }
-            record(c)
+        case .created: created(c)
         case .exists:
             for i in 0..<Int(chains[c].count) { answer(chains[c].origin, i, chain.view[i].result) }
             chains[c].isAnswered = true
@@ -474,6 +465,36 @@ extension Shard {
                     lsn: lsn))
             sendRefusals()
         }
+    }
+
+    /// A transfer that the chain posts or voids has become due since its shard has looked.
+    private func restsOnDue(_ c: Int, _ now: Timestamp, _ fact: (ChainReference, Int) -> PendingFact) -> Bool {
+        let chain = chainPool[c]
+        for i in 0..<chain.view.count where chain.view[i].asked.flags.resolves {
+            let fact = fact(chain, i)
+            if fact.state == .open && fact.isExpired(at: now) { return true }
+        }
+        return false
+    }
+
+    /// That one expires first. Once more: its shard lacks the room for that, of which this chain may hold the last.
+    private mutating func expireFirst(_ c: Int) {
+        if !chains[c].wasDue {
+            chains[c].wasDue = true
+            return letGo(c, .releasing)
+        }
+        answerAll(Int(chains[c].count), chains[c].origin, fault: 0, EventResult(.busy), .zero)
+        chains[c].isAnswered = true
+        letGo(c, .ending)
+    }
+
+    /// All of the chain passes. For what it opens, every shard has kept a place.
+    private mutating func created(_ c: Int) {
+        if hasRoomForChain(opens: 0) && !chains[c].lacksRoom { return record(c) }
+        answerAll(
+            Int(chains[c].count), chains[c].origin, fault: 0, EventResult(.capacityExhausted), journal.appended)
+        chains[c].isAnswered = true
+        letGo(c, .ending)
     }
 
     private func isOfSeveralShards(_ c: Int) -> Bool { slots[Int(chains[c].slot - 1)].chainNext != 0 }

@@ -369,7 +369,7 @@ extension Shard {
     static func record(
         _ chain: ChainReference, _ i: Int, _ kind: RecordKind, peer: ShardID = ShardID(0), sequence: UInt64 = 0
     ) -> LogRecord {
-        let final = chain.view[i].final
+        let final = chain.view.final(i)
         if chain.view.isOfAccounts { return accountRecord(chain, i, peer: peer, sequence: sequence) }
         guard final.id.isZero else { return chain.view.record(i, kind, peer: peer, sequence: sequence) }
         var pending = final

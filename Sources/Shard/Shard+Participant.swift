@@ -272,7 +272,9 @@ extension Shard {
         message.rawCode = rawCode
         participants[p].voteSent = true
         let coordinator = participants[p].coordinator
-        if participants[p].chain == 0 {
+        if participants[p].chain != 0 {
+            if participants[p].state == .chainReserved { message.index = 1 }
+        } else {
             if rawCode != 0 { participants[p].state = .free } else if stands(p) { message.index = 1 }
             if grantsPendings { message.operation = 1 }
         }

@@ -59,7 +59,8 @@ extension Shard {
         for place in 0..<count {
             reserving.isHere[place] = chain.view.owner(place) == id
             guard reserving.isHere[place] else { continue }
-            guard let index = ledger.find(chain.view.accountID(place)) else { return false }
+            let account = chain.view.account(place)
+            guard let index = ledger.find(account.id, hash: account.hash) else { return false }
             let u = ledger.undecided(index)
             var debits: UInt128 = 0
             var credits: UInt128 = 0
@@ -86,7 +87,7 @@ extension Shard {
             let to = Int(chain.view[i].creditPlace)
             guard reserving.isHere[to] else { continue }
             if ledger.findPending(t.debitAccountID, t.pendingID) == nil { return false }
-            let mayOutlive = chain.view[i].given.deadline != 0 && !t.id.isZero && participants[p].coordinator != id
+            let mayOutlive = chain.view.given(i).deadline != 0 && !t.id.isZero && participants[p].coordinator != id
             if mayOutlive, ledger.flags(reserving.accounts[to]).contains(.creditsMustNotExceedDebits) { return false }
         }
         return true
@@ -142,7 +143,7 @@ extension Shard {
         var lsn = LSN.zero
         for place in 0..<chain.view.accountCount where reserving.isHere[place] {
             let account = reserving.accounts[place]
-            chain.view.setAccount(place, ledger.account(account), index: account)
+            chain.view.setIndex(place, account)
             if reserving.demands[place].restsOnBalance { lsn = max(lsn, raises[account]) }
             if ledger.lastStatusLSN > journal.acknowledged { lsn = max(lsn, ledger.statusLSN(account)) }
             let entry = undecidedEntry(account)

@@ -14,7 +14,7 @@
         case unlockBeforeCommit, expireWithoutLock, applyChainInPart
         case keepStandingVotes, keepPromises
         case holdPastDeadline
-        case reserveNothing, forgetChainIDs
+        case reserveNothing
         case cutThoughLate, cutWithoutLanes, cutWithLaterCommits, cutBeforeDurable
         // Rules of what surrounds it.
         case answerAtOnceBeforeDurable, skipRedo, redoAgain, ignoreFailedWrite
@@ -53,7 +53,7 @@
                 options.visitsMax = 50
             case .unlockBeforeCommit, .applyChainInPart, .expireWithoutLock, .holdPastDeadline:
                 options.isPlain = false
-            case .reserveNothing, .forgetChainIDs:
+            case .reserveNothing:
                 options.isPlain = false
                 options.isContended = false
                 options.isSelling = true

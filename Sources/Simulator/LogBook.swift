@@ -43,8 +43,7 @@ struct LogBook {
                 case .decision:
                     try accept(record)
                     let pair = Pair(i, record.peer.index, record.sequence)
-                    let isShort = record.body.isCreditedInShort
-                    decided[pair, default: []].append(isShort ? Self.body(LoggedCredit(of: record.body)) : record.body)
+                    decided[pair, default: []].append(Self.credit(record.body))
                 case .leg where record.peer.index == i:
                     try accept(record)
                     for (peer, sequence) in peers
@@ -58,7 +57,9 @@ struct LogBook {
                     for (peer, sequence) in peers where routing.shard(of: record.account.id).index == peer {
                         decided[Pair(i, peer, sequence), default: []].append(record.body)
                     }
-                case .credit, .leg, .accountLeg:
+                case .credit:
+                    applied[Pair(record.peer.index, i, record.sequence), default: []].append(Self.credit(record.body))
+                case .leg, .accountLeg:
                     applied[Pair(record.peer.index, i, record.sequence), default: []].append(record.body)
                 case .credits:
                     for k in 0..<record.creditCount {
@@ -91,6 +92,9 @@ struct LogBook {
             )
         }
     }
+
+    /// What is logged of a single transfer's credit, at least.
+    private static func credit(_ t: Transfer) -> Transfer { t.isCreditedInShort ? body(LoggedCredit(of: t)) : t }
 
     /// What is logged of a credit, as far as a transfer has it.
     private static func body(_ credit: LoggedCredit) -> Transfer {

@@ -87,7 +87,8 @@
             let (c, d) = (try stage.account(on: 0), try stage.account(on: 0))
             try hold(stage, a, b, isClosing ? .closingCredit : [])
             var first = stage.transfer(c, d, 1)
-            first.flags = .linked
+            // By locks everywhere.
+            first.flags = [.linked, .balancingDebit]
             let chain = stage.ask(.transfers([first, stage.transfer(a, b, 5)]))
             try stage.settle(0)
             try stage.deliver(0, 2)

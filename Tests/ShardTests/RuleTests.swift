@@ -68,6 +68,9 @@
             try stage.deliver(0, 1)
             try stage.sync(1)
             try stage.deliver(1, 0)
+            // Its first event's shard has reserved: all say how their accounts stand.
+            #expect(try stage.deliver(0, 1) == [.look])
+            try stage.deliver(1, 0)
             #expect(try stage.deliver(0, 1).contains(.release) == (rule != nil))
             try stage.finish()
             #expect(stage.codes(chain) == [.linkedEventFailed, .exceedsCredits])
@@ -99,6 +102,24 @@
                 #expect(stage.codes(chain) == [.created, .created])
                 #expect(stage.isQuiet)
             }
+        }
+
+        /// An event of a chain is sent again alone while its shard has reserved for the chain, and nobody has decided.
+        @Test(arguments: [nil, Fault.forgetChainIDs]) func anIDThatAChainIsDecidingIsFound(_ rule: Fault?) throws {
+            let stage = try stage(shards: 2, without: rule)
+            let a = try stage.account(on: 0)
+            let b = try stage.account(on: 0)
+            let c = try stage.account(on: 1)
+            let alone = stage.transfer(a, b, 1)
+            var first = alone
+            first.flags = .linked
+            let chain = stage.ask(.transfers([first, stage.transfer(a, c, 2)]))
+            try stage.settle(0)
+            let again = stage.ask(.transfer(alone))
+            // Without the rule it pays twice.
+            if rule == nil { try stage.finish() } else { try stage.sync(0) }
+            #expect(stage.code(again) == (rule == nil ? .exists : .created))
+            if rule == nil { #expect(stage.codes(chain) == [.created, .created] && stage.isQuiet) }
         }
 
         /// A chain is decided, and a read of one account shows it: a read of the other waits until it is applied there.
