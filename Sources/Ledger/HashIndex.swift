@@ -72,11 +72,26 @@ public struct HashIndex: ~Copyable {
     ) -> HashTablePart? {
         let bytes = capacity * MemoryLayout<IndexEntry>.stride
         guard let memory = unsafe arena.allocate(bytes, isNeeded: isNeeded) else { return nil }
-        // The load at which a part grows differs from part to part: they take turns.
-        let growAt = capacity / 2 + Int(UInt64(capacity) * 3 * UInt64(index) / (10 * UInt64(partCount)))
         return unsafe HashTablePart(
             entries: memory.bindMemory(to: IndexEntry.self, capacity: capacity), capacity: capacity, count: 0,
-            growAt: growAt)
+            growAt: growAt(capacity, index, of: partCount))
+    }
+
+    /// The load at which a part grows differs from part to part: they take turns.
+    private static func growAt(_ capacity: Int, _ index: Int, of partCount: Int) -> Int {
+        capacity / 2 + Int(UInt64(capacity) * 3 * UInt64(index) / (10 * UInt64(partCount)))
+    }
+
+    /// Bytes of an index of so many entries, about: hashes fall into its parts at random. 32 to 40 an entry, as parts double
+    /// in turns from a load of 0.5 to one of 0.8; more while no part has grown.
+    static func bytes(entries: Int, partBits: Int) -> Int {
+        let partCount = 1 << partBits
+        let each = (entries + partCount - 1) / partCount
+        return (0..<partCount).reduce(0) { sum, index in
+            var capacity = initialCapacity
+            while each > growAt(capacity, index, of: partCount) { capacity *= 2 }
+            return sum + capacity * MemoryLayout<IndexEntry>.stride
+        }
     }
 
     private static func makeNeededPart(

@@ -108,17 +108,15 @@ public struct Ledger: ~Copyable {
     ///   - stock: Of memory that is ready for the remembered ids; nil: it is mapped when it is needed.
     public init(key: HashKey, memoryBytes: Int, stock: PageStock? = nil) {
         self.key = key
-        let accountBytes = MemoryLayout<Account>.stride + MemoryLayout<AccountState>.stride + 32
-        let accountsMax = min(Int(UInt32.max) - 1, max(1024, memoryBytes * 5 / 16 / accountBytes))
+        let bounds = LedgerBounds(memoryBytes: memoryBytes)
+        let accountsMax = bounds.accountsMax
         accounts = ChunkedArray(capacity: accountsMax)
         states = ChunkedArray(capacity: accountsMax, chunkShift: 17)
         accountIndex = HashIndex(partBits: 6, bytesMax: max(1 << 20, memoryBytes / 8))
-        // A thousand parts make growth smooth; a ledger of a few megabytes has no growth to feel.
-        let partBits = memoryBytes < 64 << 20 ? 4 : 10
-        identities = HashIndex(partBits: partBits, bytesMax: max(8 << 20, memoryBytes / 2), stock: stock)
+        identities = HashIndex(partBits: bounds.idPartBits, bytesMax: bounds.idBytesMax, stock: stock)
         totalsTable = ChunkedArray(capacity: accountsMax, chunkShift: 8)
         totalsIndex = HashIndex(partBits: 0, bytesMax: max(1 << 20, memoryBytes / 16))
-        pendingTable = PendingTable(bytesMax: max(1 << 20, memoryBytes / 8))
+        pendingTable = PendingTable(bytesMax: bounds.pendingBytesMax)
     }
 
     /// False: the memory allowed is used, or the machine gives no more; a new account or transfer answers `capacity_exhausted`.

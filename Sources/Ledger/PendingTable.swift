@@ -105,11 +105,14 @@ public struct PendingTable: ~Copyable {
 
     /// - Parameter bytesMax: Bound of entries and index together.
     public init(bytesMax: Int) {
+        entries = ChunkedArray(capacity: Self.capacity(bytesMax: bytesMax), chunkShift: 12)
+        index = HashIndex(partBits: bytesMax < 64 << 20 ? 2 : 8, bytesMax: max(1 << 20, bytesMax / 4))
+    }
+
+    static func capacity(bytesMax: Int) -> Int {
         let entryBytes = MemoryLayout<PendingTransfer>.stride + 32
         // A link has a bit to spare.
-        let capacity = min(Int(Int32.max) - 1, max(1 << 12, bytesMax / entryBytes))
-        entries = ChunkedArray(capacity: capacity, chunkShift: 12)
-        index = HashIndex(partBits: bytesMax < 64 << 20 ? 2 : 8, bytesMax: max(1 << 20, bytesMax / 4))
+        return min(Int(Int32.max) - 1, max(1 << 12, bytesMax / entryBytes))
     }
 
     /// Transfers that may be open at most.

@@ -1,5 +1,5 @@
 // What `memory` the tables of a directory need: asked when a start has found that what it may use is too little. Counts the
-// logs' records, and asks empty ledgers of ever more memory whether so much would fit.
+// logs' records, and looks for the least of which each shard's tables have room for its own.
 
 internal import SuanpanCore
 internal import SuanpanJournal
@@ -15,9 +15,6 @@ struct MemoryNeed: RecordVisitor {
     private var openPendings = 0
     private(set) var openPendingsMax = 0
 
-    /// Half of a ledger's memory is for ids, of which each takes about 25 bytes.
-    private static let bytesPerID = 50
-
     init(_ shard: ShardID, _ routing: Routing) {
         self.shard = shard
         self.routing = routing
@@ -26,34 +23,31 @@ struct MemoryNeed: RecordVisitor {
     mutating func visit(_ record: LogRecord, lsn: LSN, position: LogPosition) throws(JournalError) {
         switch record.kind {
         case .account: accounts += 1
-        case .accountLeg: if routing.shard(of: record.account.id) == shard { accounts += 1 }
-        case .transfer, .decision, .credit, .leg:
-            if record.kind != .credit { ids += 1 }
-            if record.body.flags.contains(.pending) {
-                openPendings += 1
-                openPendingsMax = max(openPendingsMax, openPendings)
-            } else if record.body.flags.resolves {
-                openPendings -= 1
-            }
+        case .accountLeg: if lives(record.account.id) { accounts += 1 }
+        case .transfer, .decision, .credit, .leg: take(record)
         case .refusal: ids += 1
         default: break
         }
     }
 
-    /// A bound with which a ledger takes all of it, and a few more.
-    /// - Parameter begin: One with which it does not.
-    private func bytes(from begin: Int) -> Int {
-        var bytes = begin
-        while bytes < EngineConfiguration.Bounds.memoryBytes.upperBound && !fits(bytes) { bytes += bytes / 8 }
-        return bytes
+    /// A transfer, post, void or expiry, or this shard's side of one.
+    private mutating func take(_ record: LogRecord) {
+        let t = record.body
+        let remembers = lives(t.debitAccountID)
+        guard remembers || lives(t.creditAccountID) else { return }
+        if remembers && !record.flags.contains(.expiry) { ids += 1 }
+        if t.flags.contains(.pending) {
+            openPendings += 1
+            openPendingsMax = max(openPendingsMax, openPendings)
+        } else if t.flags.resolves {
+            openPendings -= 1
+        }
     }
 
+    private func lives(_ account: AccountID) -> Bool { routing.shard(of: account) == shard }
+
     private func fits(_ bytes: Int) -> Bool {
-        guard ids * Self.bytesPerID < bytes else { return false }
-        let ledger = Ledger(key: HashKey(a: 1, b: 2), memoryBytes: bytes)
-        // No ledger of this size can be made to ask.
-        if MemoryReserve.isUsed { return true }
-        return ledger.hasRoomForAccount(accounts + 1) && ledger.hasRoomForPending(openPendingsMax + 1)
+        LedgerBounds(memoryBytes: bytes).hold(accounts: accounts, pendings: openPendingsMax, ids: ids)
     }
 
     /// The refusal of a start whose memory was too little; nil: it would have done.
@@ -63,20 +57,26 @@ struct MemoryNeed: RecordVisitor {
         _ directory: borrowing DataDirectory, given: Int, _ progress: ReplayProgress
     ) throws(JournalError) -> EngineError? {
         let count = directory.shardCount
-        var most = given / count
-        var (accounts, pendings) = (0, 0)
+        var needs: [MemoryNeed] = []
         for i in 0..<count {
             var need = MemoryNeed(ShardID(i), directory.routing)
             _ = try Recovery.replay(directory.shard(ShardID(i)), progress: progress, into: &need)
-            most = max(most, need.bytes(from: given / count))
-            accounts += need.accounts
-            pendings += need.openPendingsMax
+            needs.append(need)
         }
-        guard most > given / count else { return nil }
-        let wanted = (most * count + (1 << 20) - 1) & ~((1 << 20) - 1)
+        func suffices(_ bytes: Int) -> Bool { needs.allSatisfy { $0.fits(bytes / count) } }
+        guard !suffices(given) else { return nil }
+        // In whole MiB: `few` are too few.
+        var few = given >> 20
+        var enough = EngineConfiguration.Bounds.memoryBytes.upperBound >> 20
+        while enough - few > 1 {
+            let middle = few + (enough - few) / 2
+            if suffices(middle << 20) { enough = middle } else { few = middle }
+        }
+        let accounts = needs.reduce(0) { $0 + $1.accounts }
+        let pendings = needs.reduce(0) { $0 + $1.openPendingsMax }
         return .configuration(
             "\(directory.path): its \(counted(accounts, "account")) and up to \(counted(pendings, "open pending transfer")) "
-                + "do not fit into --memory \(given >> 20)MiB; start with --memory \(wanted >> 20)MiB or more; nothing was "
+                + "do not fit into --memory \(given >> 20)MiB; start with --memory \(enough)MiB or more; nothing was "
                 + "changed")
     }
 }
