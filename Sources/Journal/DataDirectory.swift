@@ -41,7 +41,7 @@ public struct DataDirectory: ~Copyable, Sendable {
             if !create { throw .notFound(path: path) }
             try System.createDirectory(path)
         }
-        if try !Self.survey(path) && !create { throw .notFound(path: path) }
+        if try !Self.survey(path) && !create { throw .holdsNoLedger(path: path) }
         let lock = try DirectoryLock.writing(path)
         // Again, now that no other process can be at it.
         let exists = try Self.survey(path)
@@ -61,13 +61,21 @@ public struct DataDirectory: ~Copyable, Sendable {
     /// of readers share it; no server can open it meanwhile.
     /// - Throws: `locked` while a server has it open, where that can be seen.
     public init(reading path: String) throws(JournalError) {
-        guard System.exists(path), try Self.survey(path) else { throw .notFound(path: path) }
+        guard System.exists(path) else { throw .notFound(path: path) }
+        guard try Self.survey(path) else { throw .holdsNoLedger(path: path) }
         let lock = try DirectoryLock.reading(path)
         let superblock = try Self.superblock(path)
         self.path = path
         self.superblock = superblock
         self.lock = lock
         isNew = false
+    }
+
+    /// Of the directory there; nil: it is still to be made. Nothing is locked or written.
+    /// - Throws: Why there can be none.
+    public static func shardCount(at path: String) throws(JournalError) -> Int? {
+        guard System.exists(path), try survey(path) else { return nil }
+        return Int(try superblock(path).head.shardCount)
     }
 
     private static func superblock(_ path: String) throws(JournalError) -> Superblock {

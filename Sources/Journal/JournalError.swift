@@ -96,6 +96,8 @@ public enum JournalError: Error, Equatable, Sendable, CustomStringConvertible {
     case beingRead(path: String)
     case notWritable(path: String, errno: CInt)
     case notFound(path: String)
+    /// A directory that is empty, but for what a making that never ended has left.
+    case holdsNoLedger(path: String)
     /// Not empty, and nothing of ours in it.
     case notADataDirectory(path: String, found: String)
     case superblockMissing(path: String)
@@ -137,6 +139,8 @@ public enum JournalError: Error, Equatable, Sendable, CustomStringConvertible {
         case .notWritable(let path, let errno):
             "\(path): not writable: \(System.message(errno)); check owner, permissions and mount of the data directory"
         case .notFound(let path): "\(path): no such data directory; check the path or create one"
+        case .holdsNoLedger(let path):
+            "\(path): an empty directory, no data directory yet; check the path, or let `suanpan serve` make one there"
         case .notADataDirectory(let path, let found):
             "\(path): not a suanpan data directory, and not empty (it holds \(found)); choose an empty or new one"
         case .superblockMissing(let path):

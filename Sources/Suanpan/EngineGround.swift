@@ -1,9 +1,11 @@
 // What an engine stands on before it has any core: room in memory, its directory, its doors, CPUs. Each step that fails gives
-// back what those before it have taken.
+// back what those before it have taken. In the order: check, listen, make; a start that is refused leaves no new directory,
+// whose shards would be fixed, and no mark in one that is there.
 
 internal import SuanpanCore
 internal import SuanpanFront
 internal import SuanpanJournal
+internal import SuanpanUring
 
 struct EngineGround {
     let box: DirectoryBox
@@ -26,30 +28,41 @@ struct EngineGround {
         available = Machine.Memory(group)
         allowed = Machine.allowedCPUs()
         let shardsDefault = MemoryPlan.shardsDefault(cpus: Machine.parallelism(allowed, group), available)
-        // Before a directory of so many is made.
-        if let shards = configuration.shards {
-            _ = try MemoryPlan(configuration.memoryBytes, shards: shards, available)
-            _ = try FilePlan(configuration, shards: shards, limit: fileLimit)
+        let held: Int?
+        do throws(JournalError) { held = try DataDirectory.shardCount(at: configuration.dataDirectory) } catch {
+            throw EngineError(starting: error)
         }
+        func open() throws(JournalError) -> DataDirectory {
+            try DataDirectory(
+                path: configuration.dataDirectory, shards: configuration.shards, shardsDefault: shardsDefault,
+                segmentBytes: configuration.segmentBytes, progress: progress)
+        }
+        var existing: DataDirectory?
+        if held != nil {
+            do throws(JournalError) { existing = try open() } catch { throw EngineError(starting: error) }
+        } else {
+            try EngineTime.checkFirstStart(configuration.clock)
+            do throws(RingError) { try KernelSupport.check() } catch { throw .ring(error) }
+        }
+        let shards = existing?.shardCount ?? configuration.shards ?? shardsDefault
+        plan = try MemoryPlan(configuration.memoryBytes, shards: shards, available)
+        files = try FilePlan(configuration, shards: shards, limit: fileLimit)
+        sockets = try Listeners(configuration)
         do throws(JournalError) {
-            box = DirectoryBox(try Self.open(configuration, shardsDefault: shardsDefault, progress))
+            var directory: DataDirectory
+            switch consume existing {
+            case .some(let found): directory = found
+            case .none: directory = try open()
+            }
+            if configuration.durability == .async { try directory.noteAsynchronous() }
+            box = DirectoryBox(directory)
             preparer = try SegmentPreparer(box.directory)
             try preparer.start()
-        } catch { throw EngineError(starting: error) }
-        plan = try MemoryPlan(configuration.memoryBytes, shards: box.directory.shardCount, available)
-        files = try FilePlan(configuration, shards: box.directory.shardCount, limit: fileLimit)
-        sockets = try Listeners(configuration)
-        claims = CPUClaims(configuration.pinThreads ? box.directory.shardCount : 0, of: allowed)
-    }
-
-    private static func open(
-        _ configuration: EngineConfiguration, shardsDefault: Int, _ progress: ReplayProgress
-    ) throws(JournalError) -> DataDirectory {
-        var directory = try DataDirectory(
-            path: configuration.dataDirectory, shards: configuration.shards, shardsDefault: shardsDefault,
-            segmentBytes: configuration.segmentBytes, progress: progress)
-        if configuration.durability == .async { try directory.noteAsynchronous() }
-        return directory
+        } catch {
+            sockets.close()
+            throw EngineError(starting: error)
+        }
+        claims = CPUClaims(configuration.pinThreads ? shards : 0, of: allowed)
     }
 
     /// For INFO.

@@ -71,6 +71,12 @@ final class EngineTime: Sendable {
         offset = Atomic(max(wall, ceiling &+ 1) &- clocks.monotonic())
     }
 
+    /// Of a directory that is still to be made, as the start of its engine would see it.
+    /// - Throws: `clock` when the wall clock can't be believed.
+    static func checkFirstStart(_ policy: ClockPolicy, clocks: Clocks = .machine) throws(EngineError) {
+        if let wrong = fault(clocks.wall(), 0, policy) { throw .clock(wrong) }
+    }
+
     /// Why time can't begin there; nil: it can.
     private static func fault(_ wall: UInt64, _ ceiling: UInt64, _ policy: ClockPolicy) -> String? {
         if ceiling >= end {

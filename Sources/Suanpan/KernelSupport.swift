@@ -4,6 +4,9 @@
 internal import SuanpanUring
 
 public enum KernelSupport {
+    /// Whether a ring is to be had at all: asked before anything is made.
+    static func check() throws(RingError) { _ = try Ring(entries: 8) }
+
     /// Asks the kernel by making a ring as the engine makes it: `yes (…)`, or `no: ` and what to do.
     public static func ringSupport() -> String {
         do {

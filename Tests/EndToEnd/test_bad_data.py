@@ -86,6 +86,17 @@ class DirectoryTests(unittest.TestCase):
         self.assertEqual((code, last), (1, f"suanpan: {place}: no such data directory; check the path or create one"), text)
         self.assertFalse(os.path.exists(place), "verify made it")
 
+    def test_an_empty_directory(self):
+        os.makedirs(DATA_PARENT, exist_ok=True)
+        place = tempfile.mkdtemp(dir=DATA_PARENT)
+        self.addCleanup(shutil.rmtree, place)
+        said = (f"suanpan: {place}: an empty directory, no data directory yet; check the path, or let `suanpan serve` make "
+                "one there")
+        for command in (["verify"], ["dump", "accounts"]):
+            code, last, text = run(*command, "--data", place)
+            self.assertEqual((code, last), (1, said), text)
+        self.assertEqual(os.listdir(place), [])
+
     def test_a_directory_that_cannot_be_made(self):
         # Not even root makes a directory there.
         self.refused("/proc/x", "/proc/x: cannot create directory: No such file or directory (errno 2)", verified=False)
@@ -110,6 +121,7 @@ class DirectoryTests(unittest.TestCase):
         self.assertEqual(code, 1, text)
         self.assertIn("io_uring is not available (errno 1): Linux 6.1 or later is needed, and the sysctl "
                       "kernel.io_uring_disabled must be 0", last)
+        self.assertEqual(os.listdir(place), [], "a directory was made")
         code, _, text = run("version", prefix=filtered)
         self.assertEqual(code, 0, text)
         self.assertIn("io_uring: no: io_uring is not available (errno 1)", text)
@@ -118,7 +130,25 @@ class DirectoryTests(unittest.TestCase):
         server = self.server()
         place = tempfile.mkdtemp(dir=DATA_PARENT)
         self.addCleanup(shutil.rmtree, place)
-        self.refused(place, "Address already in use", options=["--resp", "%s:%d" % server.resp], verified=False)
+        taken = ["--resp", "%s:%d" % server.resp]
+        self.refused(place, "Address already in use", options=taken, verified=False)
+        self.assertEqual(os.listdir(place), [], "a directory was made, and its shards are fixed")
+        place = os.path.join(place, "new")
+        self.refused(place, "Address already in use", options=taken, verified=False)
+        self.assertFalse(os.path.exists(place))
+
+    def test_a_refused_start_leaves_no_mark(self):
+        # A directory written without syncs is judged otherwise for ever: not because of a start that never was.
+        server = self.server()
+        other = self.server()
+        other.terminate()
+        path = os.path.join(other.directory, "superblock")
+        with open(path, "rb") as file:
+            before = file.read()
+        self.refused(other.directory, "Address already in use", verified=False,
+                     options=["--resp", "%s:%d" % server.resp, "--durability", "async"])
+        with open(path, "rb") as file:
+            self.assertEqual(file.read(), before)
 
     def test_corrupted_bytes(self):
         for name in ("sealed segment", "last acknowledged group", "segment header"):

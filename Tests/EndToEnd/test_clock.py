@@ -196,6 +196,7 @@ class ClockTests(unittest.TestCase):
             code, last, _ = serve(directory, "--segment", "1MiB", "--shards", "2", environment=self.environment)
             self.assertEqual(code, 1, last)
             self.assertIn(f"the machine's clock says {said}", last)
+            self.assertEqual(os.listdir(directory), [], "a directory was made")
         # Set right, it starts there.
         self.set_clock(0)
         server = self.server()

@@ -59,7 +59,11 @@ private func refusal(
     for bytes in [0, 4096, (1 << 20) + 4096, 2 << 30] { #expect(refusal(folder.path, segmentBytes: bytes) != nil) }
     #expect(try System.list(folder.path) == [])
     #expect(refusal(folder.path + "/none", create: false) == .notFound(path: folder.path + "/none"))
-    #expect(refusal(folder.path, create: false) == .notFound(path: folder.path))
+    #expect(refusal(folder.path, create: false) == .holdsNoLedger(path: folder.path))
+    let read = fail { () throws(JournalError) in _ = try DataDirectory(reading: folder.path) }
+    #expect(read == .holdsNoLedger(path: folder.path))
+    #expect(try DataDirectory.shardCount(at: folder.path) == nil)
+    #expect(try DataDirectory.shardCount(at: folder.path + "/none") == nil)
     #expect(try System.list(folder.path) == [])
 }
 
