@@ -68,8 +68,8 @@ struct ArgumentReader {
             if source.matches(option, "PENDING") {
                 try once(0, option)
                 transfer.flags.insert(.pending)
-                // A timeout begins with a digit, an option with a letter.
-                if !isAtEnd, arguments[next].length > 0, source[arguments[next].offset] &- ASCII.zero <= 9 {
+                // An option begins with a letter: whatever does not is meant as the timeout.
+                if !isAtEnd, !source.beginsWithLetter(arguments[next]) {
                     transfer.timeout = UInt32(truncatingIfNeeded: try number(arguments, source, .timeout))
                 }
             } else if source.matches(option, "BALANCING") {
@@ -237,8 +237,7 @@ struct ArgumentReader {
             } else if source.matches(option, "TO") {
                 try once(1, option)
                 filter.timestampMax = Timestamp(UInt64(truncatingIfNeeded: try number(arguments, source, .to)))
-                // 0 would be no bound.
-                if filter.timestampMax == .zero { throw RESPCommandError(.syntax, option) }
+                if filter.timestampMax == .zero { throw RESPCommandError(.mustNotBeZero(.to), arguments[next - 1]) }
             } else if source.matches(option, "LIMIT") {
                 try once(2, option)
                 filter.limit = UInt32(truncatingIfNeeded: try number(arguments, source, .limit))

@@ -116,6 +116,8 @@ public import SuanpanCore
         /// The argument is the token that has no place there.
         case syntax
         case notUnsigned(RESPField)
+        /// Of a bound that is no bound where it is 0, in the native protocol.
+        case mustNotBeZero(RESPField)
         case unknownFlag
         case unsupportedProtocol
         case protocolVersionNotANumber

@@ -171,6 +171,10 @@ public import SuanpanCore
             quote(" '", error.argument, "' is not an unsigned ", arguments, input, &out)
             out.append(decimal: UInt64(field.bits))
             out.append("-bit integer")
+        case .mustNotBeZero(let field):
+            out.append("-ERR ")
+            out.append(field.name)
+            quote(" '", error.argument, "' must not be 0; leave it out for no bound", arguments, input, &out)
         case .unknownFlag:
             quote("-ERR flag '", error.argument, "' is not known", arguments, input, &out)
         case .unsupportedProtocol:

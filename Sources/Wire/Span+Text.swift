@@ -39,6 +39,13 @@ extension Span where Element == UInt8 {
         return true
     }
 
+    /// False where it is empty, too.
+    func beginsWithLetter(_ argument: RESPArgument) -> Bool {
+        guard argument.length > 0 else { return false }
+        let letter = self[argument.offset] | 0x20
+        return letter >= UInt8(ascii: "a") && letter <= UInt8(ascii: "z")
+    }
+
     /// The argument as an unsigned number, decimal or with `0x` in front; nil where it is none or exceeds 128 bits.
     /// - Complexity: O(digits); up to 19 decimal digits cost 64-bit arithmetic only.
     func unsigned(_ argument: RESPArgument) -> UInt128? {

@@ -134,7 +134,8 @@ class AccountTransfersTests(ReadsCase):
         for words, message in (
                 (("LIMIT", 0), "limit_must_be_1_to_8190"), (("LIMIT", 8191), "limit_must_be_1_to_8190"),
                 (("FROM", 5, "TO", 4), "timestamp_range_is_empty"), (("DEBITS", "CREDITS"), "syntax"),
-                (("FROM", "x"), "not an unsigned"), (("TO", 0), "syntax"), (("FROM",), "syntax")):
+                (("FROM", "x"), "not an unsigned"), (("FROM",), "syntax"),
+                (("TO", 0), "TO '0' must not be 0; leave it out for no bound")):
             with self.assertRaisesRegex(redis.ResponseError, message):
                 client.execute_command("ACCOUNT.TRANSFERS", a, *words)
         with self.assertRaisesRegex(redis.ResponseError, "account_id_must_not_be_zero"):
