@@ -2,6 +2,7 @@
 // 0 done, 1 the data or the run is bad, 2 the command line is wrong.
 
 public import ArgumentParser
+internal import Foundation
 internal import Glibc
 internal import Suanpan
 
@@ -48,6 +49,7 @@ public struct Program: ParsableCommand {
         Output.prepareStandardStreams()
         do {
             var command = try parseAsRoot(withDefaults(arguments))
+            if let note = Settings.noteOfUnknownVariables(ProcessInfo.processInfo.environment) { writeNote(note) }
             try command.run()
             try Output.standard.flush()
             return 0
@@ -95,6 +97,9 @@ func writeError(_ line: String) {
     // SAFETY: the bytes live for this call; a short write loses text only.
     unsafe Array((line + "\n").utf8).withUnsafeBytes { _ = unsafe write(2, $0.baseAddress, $0.count) }
 }
+
+/// What somebody should know, and that ends nothing.
+func writeNote(_ note: String) { writeError("suanpan: note: \(note)") }
 
 extension Substring {
     func trimmingSpaces() -> String { String(self).trimmingSpaces() }

@@ -66,9 +66,15 @@ struct ServeCommand: ParsableCommand {
                 "clock-jump-max": clockJumpMax,
             ], configFile: config)
         let configuration = try EngineConfiguration(settings)
+        let segment = try settings.setting("segment")
         var failure: Failure?
         let ended = try Server.run(configuration) { ready in
-            for note in ready.notes { writeError("suanpan: note: \(note)") }
+            for note in ready.notes { writeNote(note) }
+            if let segment, configuration.segmentBytes != ready.segmentBytes {
+                writeNote(
+                    "\(segment.origin) \(segment.text) is not used: \(configuration.dataDirectory) was made with segments of "
+                        + "\(ready.segmentBytes >> 20)MiB, and keeps them")
+            }
             do throws(Failure) {
                 try Output.standard.print(ready.line)
                 try Output.standard.flush()
@@ -76,7 +82,7 @@ struct ServeCommand: ParsableCommand {
             // Whoever waits for the line waits for ever: better no server than one that nobody knows of.
             return failure == nil
         }
-        if let ended { writeError("suanpan: note: ended while it was starting: \(ended)% of the logs were replayed") }
+        if let ended { writeNote("ended while it was starting: \(ended)% of the logs were replayed") }
         if let failure { throw failure }
     }
 }

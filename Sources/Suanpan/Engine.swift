@@ -321,6 +321,8 @@ public struct EngineStart: Sendable {
     public let transfers: UInt64
     /// Crossing transfers that a crash had left decided and not credited: credited now.
     public let redone: Int
+    /// Size of the log segments: a directory keeps the one that it was made with.
+    public let segmentBytes: Int
     /// What was cut off the logs' ends, as text.
     public let cuts: [String]
     /// What is not as it was asked for, as text.
@@ -339,6 +341,7 @@ public struct EngineStart: Sendable {
         accounts = found.accounts
         transfers = found.transfers
         redone = found.redone
+        segmentBytes = ground.box.directory.segmentBytes
         cuts = found.cuts
         notes = ground.notes(configuration)
         recoveredMilliseconds = milliseconds

@@ -9,6 +9,7 @@ public struct ServerReady: Sendable {
     public var nativeEndpoint: Endpoint?
     public var respEndpoint: Endpoint?
     public var shards: Int
+    public var segmentBytes: Int
     public var accounts: UInt64
     public var transfers: UInt64
     public var recoveredMilliseconds: Int
@@ -93,7 +94,7 @@ public enum Server {
         }
         return ServerReady(
             nativeEndpoint: start.native, respEndpoint: start.resp, shards: start.shards,
-            accounts: UInt64(start.accounts), transfers: start.transfers,
+            segmentBytes: start.segmentBytes, accounts: UInt64(start.accounts), transfers: start.transfers,
             recoveredMilliseconds: Int(start.recoveredMilliseconds), notes: notes)
     }
 }

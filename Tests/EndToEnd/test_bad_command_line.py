@@ -7,7 +7,7 @@ import tempfile
 import unittest
 
 from bad_input import run
-from server import DATA_PARENT
+from server import DATA_PARENT, Server
 
 
 class CommandLineTests(unittest.TestCase):
@@ -53,6 +53,36 @@ class CommandLineTests(unittest.TestCase):
 
     def test_environment(self):
         self.refused("serve", says="SUANPAN_SHARDS 'many'", environment={"SUANPAN_SHARDS": "many"})
+
+    def test_a_variable_that_names_no_option(self):
+        environment = {"SUANPAN_SHRADS": "2", "SUANPAN_SEGMENT": "1MiB", "SUANPAN_EMPTY": ""}
+        server = Server(shards=1, environment=environment)
+        self.addCleanup(server.close)
+        self.assertEqual(self.notes(server), ["SUANPAN_SHRADS: read by nothing; variables are SUANPAN_ and the name of an "
+                                              "option, such as SUANPAN_SHARDS"])
+        server.terminate()
+        _, last, _ = run("verify", "--data", server.directory, environment=environment)
+        self.assertIn("SUANPAN_SHRADS: read by nothing", last)
+
+    def test_segments_of_another_size_than_the_directory_has(self):
+        server = Server(shards=1, options=["--segment", "1MiB"])
+        self.addCleanup(server.close)
+        self.assertEqual(self.notes(server), [])
+        server.terminate()
+        for options, environment, origin in (
+                (["--segment", "8MiB"], {}, "--segment 8MiB"), ([], {"SUANPAN_SEGMENT": "8388608"}, "SUANPAN_SEGMENT 8388608"),
+                (["--segment", "1024KiB"], {}, None), ([], {}, None)):
+            server.options = options
+            server.environment = dict(os.environ, **environment)
+            server.start()
+            self.assertEqual(self.notes(server), [] if origin is None else [
+                f"{origin} is not used: {server.directory} was made with segments of 1MiB, and keeps them"])
+            server.terminate()
+
+    def notes(self, server):
+        lines = [line.removeprefix("suanpan: note: ") for line in server.error_text().splitlines()]
+        # Other engines of the machine may have pinned its CPUs.
+        return [line for line in lines if "not pinned" not in line]
 
     def test_configuration_files(self):
         self.refused("serve", "--config", "/nowhere.json", says="--config '/nowhere.json' cannot be read")
