@@ -84,7 +84,8 @@ extension StatusBoard {
         case "shards":
             return cores.map { core in
                 let transfers = get(core, .transfers)
-                let share = transfers == 0 ? 0 : Double(get(core, .crossings)) / Double(transfers)
+                let since = transfers &- get(core, .transfersBefore)
+                let share = since == 0 ? 0 : Double(get(core, .crossings)) / Double(since)
                 return "shard\(core):accounts=\(get(core, .accounts)),transfers=\(transfers),"
                     + "rate=\(get(core, .rate)),queue_depth=\(get(core, .queueDepth)),"
                     + "queueing_p99_us=\(get(core, .queueingP99) / 1000),crossing_share=\(Self.three(share)),"

@@ -16,6 +16,8 @@ public enum Metric: Int, CaseIterable, Sendable {
     case segmentErrno
     case syncP50, syncP99, syncMax
     case latencyP50, latencyP99, latencyMax
+    /// Of `transfers`, those that the start found in the log: the counters that follow begin there.
+    case transfersBefore
     case crossings, waits, restarts, redone, queueDepth, queueingP99, backpressure
     case cpuNanoseconds, ticks, rate, sleeps
     case cuts

@@ -302,6 +302,8 @@ enum CoreThread {
             $0.facts[i]?.transfers = transfers
         }
 
+        setup.board.set(i, .transfersBefore, transfers)
+
         let clock = HybridClock(
             shard: setup.id, shardCount: setup.routing.shardCount, after: Timestamp(ceiling))
         let front: Front
