@@ -117,40 +117,34 @@ public struct HistoryReader {
     // MARK: Transfers
 
     /// True for the sides of the filter's account that it asks for.
-    private func touches(_ record: borrowing LogRecord, _ filter: QueryFilter) -> Bool {
+    private func touches(_ record: borrowing LogRecord, _ filter: QueryFilter) -> Bool { touches(record.body, filter) }
+
+    private func touches(_ t: borrowing Transfer, _ filter: QueryFilter) -> Bool {
         let wanted = filter.flags.intersection([.debits, .credits])
-        if record.body.debitAccountID == filter.account { return wanted != .credits }
-        return record.body.creditAccountID == filter.account && wanted != .debits
+        if t.debitAccountID == filter.account { return wanted != .credits }
+        return t.creditAccountID == filter.account && wanted != .debits
     }
 
     private func accountTransfers(_ filter: QueryFilter) throws(HistoryError) -> [Transfer] {
         var page = Page<Transfer>(limit: Int(filter.limit), isReversed: filter.isReversed)
-        try eachTransfer(filter) { record in
-            if !record.flags.contains(.expiry) { page.offer(record.timestamp, record.transfer) }
+        var elsewhere = CreditsElsewhere()
+        for source in sources where source.shard.shard == routing.shard(of: filter.account) {
+            try scan(source, since: filter.timestampMin) { record in
+                guard isInTime(record.timestamp, filter), touches(record, filter) else { return }
+                if elsewhere.note(record) || record.flags.contains(.expiry) { return }
+                if record.isAccepted, filter.matches(record.body) { page.offer(record.timestamp, record.transfer) }
+            }
         }
+        try each(elsewhere, filter) { page.offer($0.timestamp, $0.transfer) }
         return page.take()
     }
 
-    /// Calls `body` for what an account's filter asks for, in no order: transfers as they were decided, and expiries.
-    private func eachTransfer(_ filter: QueryFilter, _ body: (LogRecord) -> Void) throws(HistoryError) {
-        // By shard that has credited the account: between when.
-        var crediting: [ShardID: ClosedRange<Timestamp>] = [:]
-        let home = routing.shard(of: filter.account)
-        for source in sources where source.shard.shard == home {
-            try scan(source, since: filter.timestampMin) { record in
-                guard isInTime(record.timestamp, filter), touches(record, filter) else { return }
-                // Earlier builds logged all of such a credit.
-                if record.kind == .credits || record.kind == .credit && record.body.isCreditedInShort {
-                    let known = crediting[record.peer] ?? record.timestamp...record.timestamp
-                    crediting[record.peer] =
-                        min(known.lowerBound, record.timestamp)...max(known.upperBound, record.timestamp)
-                } else if record.isAccepted, filter.matches(record.body) {
-                    body(record)
-                }
-            }
-        }
+    /// Calls `body` for the decisions of what has credited an account in short.
+    private func each(
+        _ elsewhere: CreditsElsewhere, _ filter: QueryFilter, _ body: (LogRecord) -> Void
+    ) throws(HistoryError) {
         for source in sources {
-            guard let times = crediting[source.shard.shard] else { continue }
+            guard let times = elsewhere.times[source.shard.shard] else { continue }
             try scan(source, since: times.lowerBound, until: times.upperBound) { record in
                 guard record.kind == .decision, record.body.isCreditedInShort,
                     record.body.creditAccountID == filter.account, isInTime(record.timestamp, filter),
@@ -246,24 +240,41 @@ public struct HistoryReader {
         }
     }
 
+    /// When an account's balances change as the filter asks, in order: what expires does at its deadline, whenever that is
+    /// recorded.
+    private func timesOfChanges(_ filter: QueryFilter) throws(HistoryError) -> [Timestamp] {
+        var page = Page<Timestamp>(limit: Int(filter.limit), isReversed: filter.isReversed, isDistinct: true)
+        var elsewhere = CreditsElsewhere()
+        func offer(_ t: Transfer, at timestamp: Timestamp) {
+            if isInTime(timestamp, filter) && filter.matches(t) { page.offer(timestamp, timestamp) }
+        }
+        for source in sources where source.shard.shard == routing.shard(of: filter.account) {
+            var held = HeldAmounts()
+            try scan(source, since: .zero) { record in
+                let t = record.body
+                guard changes(record), t.debitAccountID == filter.account || t.creditAccountID == filter.account
+                else { return }
+                let timestamp = held.effects(t).deadline ?? record.timestamp
+                guard touches(record, filter) else { return }
+                if filter.restsOnTransfer && elsewhere.note(record) { return }
+                offer(t, at: timestamp)
+            }
+            for expiry in held.over(by: time) where touches(expiry, filter) {
+                guard let deadline = held.effects(expiry).deadline else { continue }
+                offer(expiry, at: deadline)
+            }
+        }
+        try each(elsewhere, filter) { offer($0.body, at: $0.timestamp) }
+        return page.take().sorted()
+    }
+
     /// Whether a record changes balances.
     private func changes(_ record: borrowing LogRecord) -> Bool { record.kind == .credits ? true : record.isAccepted }
 
     /// The balances after each change of an account with `history`, expiries included. First the changes of the page are
     /// found, then what lies before and between them is added up.
     private func accountBalances(_ filter: QueryFilter) throws(HistoryError) -> [AccountBalance] {
-        var page = Page<Timestamp>(limit: Int(filter.limit), isReversed: filter.isReversed)
-        if filter.restsOnTransfer {
-            try eachTransfer(filter) { page.offer($0.timestamp, $0.timestamp) }
-        } else {
-            for source in sources {
-                try scan(source, since: filter.timestampMin) { record in
-                    guard changes(record), touches(record, filter), isInTime(record.timestamp, filter) else { return }
-                    page.offer(record.timestamp, record.timestamp)
-                }
-            }
-        }
-        let times = page.take().sorted()
+        let times = try timesOfChanges(filter)
         var balances = times.map { AccountBalance(timestamp: $0) }
         var hasHistory = false
         func change(_ t: Transfer, at timestamp: Timestamp, _ held: inout HeldAmounts) {
@@ -290,6 +301,25 @@ public struct HistoryReader {
         if !hasHistory { return [] }
         for i in balances.indices.dropFirst() { balances[i].add(balances[i - 1]) }
         return filter.isReversed ? balances.reversed() : balances
+    }
+}
+
+/// The shards that have credited an account in short, and between when: their logs have the transfers.
+private struct CreditsElsewhere {
+    private(set) var times: [ShardID: ClosedRange<Timestamp>] = [:]
+
+    /// Notes a record that is such a credit; false: it is none.
+    mutating func note(_ record: borrowing LogRecord) -> Bool {
+        let timestamp = record.timestamp
+        switch record.kind {
+        case .credits: break
+        // Earlier builds logged all of it.
+        case .credit where record.body.isCreditedInShort: break
+        default: return false
+        }
+        let known = times[record.peer] ?? timestamp...timestamp
+        times[record.peer] = min(known.lowerBound, timestamp)...max(known.upperBound, timestamp)
+        return true
     }
 }
 

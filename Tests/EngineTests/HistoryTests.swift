@@ -188,6 +188,45 @@ private func page<Element>(
         }
     }
 
+    /// A hold that nobody resolves is over at its deadline, for whoever reads its past too, however late that is recorded:
+    /// asked for as soon as the clock has passed it, and later.
+    @Test(arguments: [1, 2, 4]) func whatExpiresDoesAtItsDeadline(shards: Int) async throws {
+        try await withEngine(shards: shards) { engine, _ in
+            _ = try await engine.createAccounts(accounts)
+            var deadlines: [Timestamp] = []
+            var holds: [Transfer] = []
+            for n in 0..<6 {
+                var t = Transfer(
+                    id: TransferID(UInt128(n) + 1), debit: AccountID(2), credit: AccountID(n % 2 == 0 ? 4 : 6),
+                    amount: Amount(10), ledger: 1, code: 3, flags: .pending, timeout: 1)
+                t.timestamp = try await engine.createTransfers([t])[0].timestamp
+                holds.append(t)
+                deadlines.append(Timestamp(t.deadline))
+            }
+            let filter = QueryFilter(account: AccountID(2))
+            var looks = 0
+            // The first looks come before anything is recorded, the last ones after.
+            while looks < 40 {
+                let account = try await engine.accounts([AccountID(2)])[0]
+                if try #require(account).debitsPending != .zero { continue }
+                looks += 1
+                for code in [0, 3] as [UInt16] {
+                    var filter = filter
+                    filter.code = code
+                    let rows = try await engine.accountBalances(filter)
+                    #expect(rows.map(\.timestamp) == holds.map(\.timestamp) + deadlines)
+                    #expect(rows.map(\.debitsPending.value) == [10, 20, 30, 40, 50, 60, 50, 40, 30, 20, 10, 0])
+                }
+            }
+            var last = filter
+            last.flags = .reversed
+            last.limit = 1
+            last.timestampMax = deadlines[3]
+            let row = try await engine.accountBalances(last)
+            #expect(row.map(\.timestamp) == [deadlines[3]] && row.map(\.debitsPending) == [Amount(20)])
+        }
+    }
+
     @Test func filtersThatAreNone() async throws {
         try await withEngine(shards: 1) { engine, port in
             let client = try await LedgerClient.connect(host: "127.0.0.1", port: port)
