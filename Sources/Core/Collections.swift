@@ -26,6 +26,9 @@ public struct Queue<Element: BitwiseCopyable>: ~Copyable {
         tail &+= 1
     }
 
+    /// The `k`-th of those that are in it.
+    @inlinable public subscript(k: Int) -> Element { items[(head &+ k) & mask] }
+
     @inlinable public mutating func removeFirst() { head &+= 1 }
 
     @usableFromInline @inline(never)

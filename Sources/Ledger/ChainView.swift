@@ -17,7 +17,7 @@ public import SuanpanCore
     public var known: EventResult
     /// After the evaluation.
     public var result: EventResult
-    /// Hash of its identity, as the debit account's shard has found it when it reserved.
+    /// Hash of its identity, under the key that all shards share; the coordinator's to say.
     public var identityHash: UInt64
     /// Places of its accounts. The credit account of a post or void that leaves it out has one once `pending` is set, or
     /// the event was evaluated as created.
@@ -141,6 +141,12 @@ public struct ChainView: ~Copyable {
 
     /// The same as the coordinator has told the others.
     public func given(_ i: Int) -> PendingFact { isWhole(i) ? PendingFact(.notFound) : details[i].given }
+
+    /// Asks for the lines that every shard reads.
+    public func prefetch() {
+        for i in 0..<eventCount { events.prefetch(i) }
+        for place in 0..<placeCount { accounts.prefetch(place) }
+    }
 
     /// Some event may close an account, or credit so much that others, promised, might overflow.
     public var mayBreakPromises: Bool {

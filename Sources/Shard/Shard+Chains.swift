@@ -99,6 +99,9 @@ extension Shard {
             let t = scratch[i].asked
             guard routing.shard(of: t.debitAccountID) == id else { return false }
             if !t.creditAccountID.isZero && routing.shard(of: t.creditAccountID) != id { return false }
+        }
+        for i in 0..<scratch.count {
+            let t = scratch[i].asked
             if isHeld(t.debitAccountID) { return false }
             let hash = ledger.identityHash(t.debitAccountID, t.id)
             if openIdentityCount > 0 && openSlot(hash, t) != nil { return false }
@@ -221,6 +224,10 @@ extension Shard {
         guard addSlots(c) else {
             chainPool.give(c)
             return nil
+        }
+        for i in 0..<chain.view.count where resolves {
+            let t = chain.view[i].asked
+            chain.view.setIdentityHash(i, ledger.identityHash(t.debitAccountID, t.id))
         }
         chainPlaces += chain.view.accountCount
         if isExpiry { expiriesUnderWay += 1 }

@@ -123,8 +123,7 @@ extension Shard {
                 chain.view.setFact(i, PendingFact(ledger.pending(held)))
             }
             if t.id.isZero { continue }
-            let hash = ledger.identityHash(t.debitAccountID, t.id)
-            chain.view.setIdentityHash(i, hash)
+            let hash = chain.view[i].identityHash
             if chainIdentities.contains(hash) || (openIdentityCount > 0 && openSlot(hash, t) != nil) { return false }
             do throws(JournalError) {
                 if try rememberedAnswer(hash, t) != nil { return false }

@@ -15,9 +15,15 @@ extension Shard {
     @inline(never)
     public mutating func settle() throws(JournalError) {
         isAgainStalled = false
+        var seen = 0
         while true {
             guard canReceive else { return }
             if !selfQueue.isEmpty {
+                if seen == 0 {
+                    lookAheadAtOwn()
+                    seen = min(selfQueue.count, Self.stagedMax)
+                }
+                seen -= 1
                 let message = selfQueue.first
                 selfQueue.removeFirst()
                 receive(message)

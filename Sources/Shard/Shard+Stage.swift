@@ -23,12 +23,13 @@ struct Staged: BitwiseCopyable {
 
 /// What looking ahead found for one message of another shard.
 struct StagedMessage: BitwiseCopyable {
-    enum Step: UInt8, BitwiseCopyable { case nothing, prepare, commit, vote }
+    enum Step: UInt8, BitwiseCopyable { case nothing, prepare, commit, vote, lock, chainCommit, chainVote }
     var step: Step
     /// The participant or the slot.
     var at: UInt32
     /// Account index plus 1; 0: not known.
     var account: UInt32
+    /// Of the credit account; of a chain's: its view, as a `ChainReference`'s bits.
     var hash: UInt64
 }
 
@@ -120,6 +121,14 @@ extension Shard {
 
     // MARK: Messages. Three looks, each at what the one before has brought near.
 
+    /// All of them at the next messages to itself: as far as one run goes.
+    mutating func lookAheadAtOwn() {
+        let count = min(selfQueue.count, Self.stagedMax)
+        for k in 0..<count { lookAhead(k, selfQueue[k]) }
+        for k in 0..<count { lookCloser(k) }
+        for k in 0..<count { lookClosest(k) }
+    }
+
     /// First look at the `k`-th message of a run: the transfer, slot or participant it names, the credit account's index.
     @inline(__always)
     public mutating func lookAhead(_ k: Int, _ message: Message) {
@@ -140,6 +149,11 @@ extension Shard {
             found.at = message.slot
             slots.prefetch(Int(message.slot))
             transfers.prefetch(Int(message.slot))
+        case .lock:
+            found.step = .lock
+            found.hash = message.sequence
+            participants.prefetch(Int(message.slot) + Int(message.from) * slotCount)
+            ChainReference(bits: message.sequence)?.view.prefetch()
         case .voteNo: slots.prefetch(Int(message.slot))
         default: break
         }
@@ -154,9 +168,17 @@ extension Shard {
         switch stagedMessages[k].step {
         case .nothing: return
         case .prepare: account = ledger.guess(hash: stagedMessages[k].hash)
-        case .commit: if participants[i].chain == 0 { account = participants[i].account }
+        case .commit:
+            if participants[i].chain != 0 { return lookCloser(k, .chainCommit, participants[i].chain) }
+            account = participants[i].account
+        case .lock: return askForIndices(stagedMessages[k].hash)
+        case .chainCommit, .chainVote: return
         case .vote:
-            if slots[i].chain != 0 { return }
+            if slots[i].chain != 0 {
+                let c = Int(slots[i].chain - 1)
+                chains.prefetch(c)
+                return lookCloser(k, .chainVote, chainPool[c].bits)
+            }
             ledger.prefetchIdentity(hash: slots[i].identityHash)
             account = slots[i].debit
         }
@@ -165,11 +187,46 @@ extension Shard {
         stagedMessages[k].account = account.value + 1
     }
 
+    private mutating func lookCloser(_ k: Int, _ step: StagedMessage.Step, _ chain: UInt64) {
+        stagedMessages[k].step = step
+        stagedMessages[k].hash = chain
+        ChainReference(bits: chain)?.view.prefetch()
+    }
+
     /// Third look: what is undecided on them.
     @inline(__always)
     public func lookClosest(_ k: Int) {
         let account = stagedMessages[k].account
-        if account != 0 { prefetchUndecided(AccountIndex(account - 1)) }
+        if account != 0 { return prefetchUndecided(AccountIndex(account - 1)) }
+        switch stagedMessages[k].step {
+        case .lock: askForAccounts(stagedMessages[k].hash, areFound: false)
+        case .chainCommit, .chainVote: askForAccounts(stagedMessages[k].hash, areFound: true)
+        default: break
+        }
+    }
+
+    /// The index lines of a chain's accounts and identities here.
+    private func askForIndices(_ bits: UInt64) {
+        guard let chain = ChainReference(bits: bits) else { return }
+        for place in 0..<chain.view.accountCount where chain.view.owner(place) == id {
+            ledger.prefetchAccount(hash: chain.view.account(place).hash)
+        }
+        if chain.view.isOfAccounts { return }
+        for i in 0..<chain.view.count where chain.view.owner(Int(chain.view[i].debitPlace)) == id {
+            ledger.prefetchIdentity(hash: chain.view[i].identityHash)
+        }
+    }
+
+    /// The chain's accounts here.
+    /// - Parameter areFound: This shard has found them; else they are guessed.
+    private func askForAccounts(_ bits: UInt64, areFound: Bool) {
+        guard let chain = ChainReference(bits: bits) else { return }
+        for place in 0..<chain.view.accountCount where chain.view.owner(place) == id {
+            let account = chain.view.account(place)
+            if areFound && !account.exists { continue }
+            let index = areFound ? account.index : ledger.guess(hash: account.hash)
+            if let index { ledger.prefetch(index) }
+        }
     }
 
     @inline(__always)
