@@ -6,11 +6,15 @@
 #include <sched.h>
 #include <semaphore.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/statfs.h>
+#include <sys/sysmacros.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -72,10 +76,8 @@ int suanpan_eventfd(void) {
   return fd < 0 ? -errno : fd;
 }
 int suanpan_fsync_directory(const char *path) {
-  int fd;
-  do fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  while (fd < 0 && errno == EINTR);
-  if (fd < 0) return -errno;
+  const int fd = suanpan_open_directory(path);
+  if (fd < 0) return fd;
   int r;
   do r = fsync(fd) ? -errno : 0;
   while (r == -EINTR);
@@ -93,6 +95,20 @@ void suanpan_unlock_file(int fd) {
 int suanpan_is_lock_shared(int fd) {
   struct flock l = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
   return !fcntl(fd, F_OFD_GETLK, &l) && l.l_type == F_RDLCK;
+}
+int suanpan_open_directory(const char *path) {
+  int fd;
+  do fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  while (fd < 0 && errno == EINTR);
+  return fd < 0 ? -errno : fd;
+}
+int suanpan_lock_directory(int fd, int shared) { return flock(fd, (shared ? LOCK_SH : LOCK_EX) | LOCK_NB) ? -errno : 0; }
+void suanpan_unlock_directory(int fd) { flock(fd, LOCK_UN); }
+int suanpan_place_in_locks(int fd, char *text, size_t length) {
+  struct stat s;
+  if (fstat(fd, &s)) return -errno;
+  snprintf(text, length, "%02x:%02x:%llu", major(s.st_dev), minor(s.st_dev), (unsigned long long)s.st_ino);
+  return 0;
 }
 int64_t suanpan_filesystem_type(const char *path) {
   struct statfs s;

@@ -1,5 +1,6 @@
-// The lock of a data directory: an open file description lock on its LOCK file. Whoever writes holds it alone; `verify`
-// and `dump` share it among them and write nothing, not even here, so that they read a snapshot that is mounted read-only.
+// The lock of a data directory: an open file description lock on its LOCK file, and one on the directory itself
+// (`FolderLock`). Whoever writes holds them alone; `verify` and `dump` share them among them and write nothing, not even here,
+// so that they read a snapshot that is mounted read-only.
 //
 // The file's text says who has the directory open, and tells a copy from the original:
 //
@@ -17,6 +18,8 @@ final class DirectoryLock: Sendable {
     static let name = "LOCK"
 
     private let path: String
+    /// Taken first: of a directory that is refused not even LOCK is made. Given up last.
+    private let folder: FolderLock
     /// −1: read without a lock, as there is no LOCK file, or locks mean nothing there.
     private let fd: CInt
     private let inode: UInt64
@@ -30,6 +33,7 @@ final class DirectoryLock: Sendable {
     /// - Throws: `locked`, `beingRead`, `notWritable`.
     static func writing(_ directory: String) throws(JournalError) -> DirectoryLock {
         let path = "\(directory)/\(name)"
+        let folder = try FolderLock(directory, shared: false)
         let fd: CInt
         do throws(JournalError) {
             fd = try System.open(path, writable: true, create: true)
@@ -39,7 +43,7 @@ final class DirectoryLock: Sendable {
             }
             throw error
         }
-        let lock = try taken(fd, directory, path, shared: false)
+        let lock = try taken(fd, folder, directory, path, shared: false)
         // A copy stays one until it has been found sound.
         try lock.write(LockText(holder: System.processID, inode: lock.writer ?? lock.inode))
         return lock
@@ -49,31 +53,36 @@ final class DirectoryLock: Sendable {
     /// - Throws: `locked`.
     static func reading(_ directory: String) throws(JournalError) -> DirectoryLock {
         let path = "\(directory)/\(name)"
+        let folder = try FolderLock(directory, shared: true)
         do throws(JournalError) {
-            return try taken(try System.open(path), directory, path, shared: true)
+            return try taken(try System.open(path), folder, directory, path, shared: true)
         } catch {
             guard case .io(.open, System.noEntry, _) = error else { throw error }
-            return DirectoryLock(path, -1, 0, LockText())
+            return DirectoryLock(path, folder, -1, 0, LockText())
         }
     }
 
     private static func taken(
-        _ fd: CInt, _ directory: String, _ path: String, shared: Bool
+        _ fd: CInt, _ folder: FolderLock, _ directory: String, _ path: String, shared: Bool
     ) throws(JournalError) -> DirectoryLock {
         do throws(JournalError) {
             guard try System.lock(fd, shared: shared, path: path) else {
                 if System.isLockShared(fd) { throw .beingRead(path: directory) }
                 throw .locked(path: directory, holder: try LockText(path).holder ?? 0)
             }
-            return DirectoryLock(path, fd, try System.inode(fd, path: path), try LockText(path))
+            return DirectoryLock(path, folder, fd, try System.inode(fd, path: path), try LockText(path))
         } catch {
             System.unlock(fd)
             throw error
         }
     }
 
-    private init(_ path: String, _ fd: CInt, _ inode: UInt64, _ text: LockText) {
+    /// Who has the directory open, as its LOCK file says; nil: nobody, or not known.
+    static func holder(_ directory: String) throws(JournalError) -> Int? { try LockText("\(directory)/\(name)").holder }
+
+    private init(_ path: String, _ folder: FolderLock, _ fd: CInt, _ inode: UInt64, _ text: LockText) {
         self.path = path
+        self.folder = folder
         self.fd = fd
         self.inode = inode
         writer = text.inode

@@ -127,11 +127,40 @@ enum System {
     /// Another open file shares the lock.
     static func isLockShared(_ fd: CInt) -> Bool { suanpan_is_lock_shared(fd) == 1 }
 
+    /// Takes the lock of a directory itself; false when another has it. Where a file system has no such locks nobody can be
+    /// seen by them.
+    static func lockDirectory(_ fd: CInt, shared: Bool, path: String) throws(JournalError) -> Bool {
+        let result = suanpan_lock_directory(fd, shared ? 1 : 0)
+        if result == 0 || [-ENOLCK, -EOPNOTSUPP, -ENOSYS, -EBADF, -EINVAL].contains(result) { return true }
+        if result == -EWOULDBLOCK { return false }
+        throw .io(.lock, errno: -result, path: path)
+    }
+
+    static func openDirectory(_ path: String) throws(JournalError) -> CInt {
+        let fd = unsafe suanpan_open_directory(path)
+        if fd < 0 { throw .io(.open, errno: -fd, path: path) }
+        return fd
+    }
+
+    /// As `unlock`.
+    static func unlockDirectory(_ fd: CInt) {
+        suanpan_unlock_directory(fd)
+        close(fd)
+    }
+
     static func inode(_ fd: CInt, path: String) throws(JournalError) -> UInt64 {
         var status = stat()
         // SAFETY: a local; the kernel writes it during the call.
         if unsafe fstat(fd, &status) != 0 { throw .io(.read, errno: errno, path: path) }
         return UInt64(status.st_ino)
+    }
+
+    /// An open file as /proc/locks names it: `fe:00:9181234`.
+    static func placeInLocks(_ fd: CInt, path: String) throws(JournalError) -> String {
+        var text = [CChar](repeating: 0, count: 64)
+        let result = unsafe suanpan_place_in_locks(fd, &text, text.count)
+        if result != 0 { throw .io(.read, errno: -result, path: path) }
+        return text.prefix { $0 != 0 }.map { String(UnicodeScalar(UInt8(bitPattern: $0))) }.joined()
     }
 
     static func truncate(_ fd: CInt, bytes: Int = 0, path: String) throws(JournalError) {
@@ -199,6 +228,21 @@ enum System {
         let buffer = try PageBuffer(bytes: length, for: path)
         let count = unsafe try read(fd, into: buffer.base, length: length, offset: 0, path: path)
         return buffer.copy(0..<count)
+    }
+
+    /// The text of a file whose size is not known before it is read, as those of /proc; empty where there is none.
+    static func readStream(_ path: String) throws(JournalError) -> String {
+        let fd = unsafe suanpan_open(path, 0, 0, 0, 0, 0)
+        if fd < 0 { return "" }
+        defer { close(fd) }
+        let buffer = try PageBuffer(bytes: 1 << 16, for: path)
+        var bytes: [UInt8] = []
+        while true {
+            let count = unsafe try read(
+                fd, into: buffer.base, length: buffer.bytes, offset: UInt64(bytes.count), path: path)
+            bytes += buffer.copy(0..<count)
+            if count < buffer.bytes { return String(decoding: bytes, as: UTF8.self) }
+        }
     }
 
     /// Replaces a small file so that a crash leaves the old or the new one: temporary, sync, rename, sync of the folder.

@@ -80,6 +80,35 @@ class DirectoryTests(unittest.TestCase):
         self.refused(server.directory, f"in use by process {server.process.pid}")
         self.fill(server, 1, 10)
 
+    def test_a_lock_file_that_was_taken_away_keeps_others_out(self):
+        server = self.server(shards=2)
+        lock, away = os.path.join(server.directory, "LOCK"), os.path.join(server.directory, "LOCK.away")
+        says = f"{server.directory}: in use by process {server.process.pid}; stop it first"
+        os.rename(lock, away)
+        self.refused(server.directory, says)
+        self.assertFalse(os.path.exists(lock), "a start that is refused has made one")
+        shutil.copy(away, lock)
+        self.refused(server.directory, says)
+        os.remove(lock)
+        with open(lock, "w") as file:
+            file.write("closed\n")
+        self.refused(server.directory, says)
+        os.remove(lock)
+        # The whole directory has another name, and the old one leads to it.
+        moved = server.directory + "-moved"
+        os.rename(server.directory, moved)
+        self.addCleanup(shutil.rmtree, moved, True)
+        self.refused(moved, f"{moved}: in use by process {server.process.pid}")
+        os.symlink(moved, server.directory)
+        self.refused(server.directory, says)
+        os.remove(server.directory)
+        os.rename(moved, server.directory)
+        self.fill(server, 1, 10)
+        self.assertEqual(server.terminate(), 0)
+        self.assertEqual(server.verify().returncode, 0)
+        server.start()
+        self.assertIn("transfers=10", server.ready)
+
     def test_a_directory_that_is_not_there(self):
         place = os.path.join(DATA_PARENT, f"none-{os.getpid()}")
         code, last, text = verify(place)

@@ -38,6 +38,14 @@ int suanpan_lock_file(int fd, int shared);
 void suanpan_unlock_file(int fd);
 /// 1 when another holds a shared lock on the file.
 int suanpan_is_lock_shared(int fd);
+/// Opens a directory and nothing else. Returns the descriptor or -errno.
+int suanpan_open_directory(const char *path);
+/// flock(2) on a directory, exclusive or shared; 0, or -errno (-EWOULDBLOCK: held).
+int suanpan_lock_directory(int fd, int shared);
+/// As `suanpan_unlock_file`.
+void suanpan_unlock_directory(int fd);
+/// Writes how /proc/locks names an open file, `fe:00:9181234`; 0, or -errno.
+int suanpan_place_in_locks(int fd, char *text, size_t length);
 /// Filesystem type magic (statfs f_type) of the path, or -errno.
 int64_t suanpan_filesystem_type(const char *path);
 /// Bytes free to this user on the path's filesystem, or -errno.
