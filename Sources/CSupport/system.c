@@ -55,7 +55,8 @@ void suanpan_name_thread(const char *name) { pthread_setname_np(pthread_self(), 
 void suanpan_set_timer_slack(unsigned long ns) { prctl(PR_SET_TIMERSLACK, ns); }
 
 int suanpan_open(const char *path, int writable, int direct, int dsync, int create, int exclusive) {
-  int flags = O_CLOEXEC | (writable ? O_RDWR : O_RDONLY);
+  // Not blocking, so that a pipe that somebody has put there is refused and not waited for.
+  int flags = O_CLOEXEC | O_NONBLOCK | (writable ? O_RDWR : O_RDONLY);
   if (direct) flags |= O_DIRECT;
   if (dsync) flags |= O_DSYNC;
   if (create) flags |= O_CREAT;
@@ -63,7 +64,14 @@ int suanpan_open(const char *path, int writable, int direct, int dsync, int crea
   int fd;
   do fd = open(path, flags, 0640);
   while (fd < 0 && errno == EINTR);
-  return fd < 0 ? -errno : fd;
+  if (fd < 0) return errno == ENXIO ? -ENODEV : -errno;
+  struct stat s;
+  int r = fstat(fd, &s) ? -errno : S_ISREG(s.st_mode) || S_ISDIR(s.st_mode) ? 0 : -ENODEV;
+  // The kernel's rings would not wait for a slow disk.
+  if (!r && fcntl(fd, F_SETFL, flags & (O_DIRECT | O_DSYNC))) r = -errno;
+  if (!r) return fd;
+  close(fd);
+  return r;
 }
 int suanpan_fallocate(int fd, int64_t offset, int64_t length) {
   int r;

@@ -80,7 +80,9 @@ public struct DataDirectory: ~Copyable, Sendable {
 
     private static func superblock(_ path: String) throws(JournalError) -> Superblock {
         let name = "\(path)/\(Superblock.name)"
-        guard let stored = try System.readSmallFile(name) else { throw .superblockMissing(path: name) }
+        guard let stored = try System.readSmallFile(name, bytesMax: Superblock.bytes + 1) else {
+            throw .superblockMissing(path: name)
+        }
         return try Superblock(decoding: stored, path: name)
     }
 

@@ -127,7 +127,8 @@ private struct LockText {
     }
 
     init(_ path: String) throws(JournalError) {
-        let lines = String(decoding: try System.readSmallFile(path) ?? [], as: UTF8.self).split(separator: "\n")
+        let lines = String(decoding: try System.readSmallFile(path, bytesMax: 256) ?? [], as: UTF8.self).split(
+            separator: "\n")
         holder = lines.first.flatMap { Int($0) }
         inode = lines.dropFirst().first.flatMap { $0.hasPrefix("inode ") ? UInt64($0.dropFirst(6)) : nil }
     }

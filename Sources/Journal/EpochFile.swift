@@ -37,6 +37,8 @@ enum EpochFile {
     /// Beyond any log, and small enough that sums and positions of what lies below never overflow.
     static let segmentMax: UInt64 = 1 << 32
     static let lsnMax: UInt64 = 1 << 56
+    /// A million openings.
+    private static let bytesMax = 64 << 20
     static let magic: UInt64 = 0x314F_5045_4E41_5553
     static let name = "epochs"
 
@@ -61,7 +63,9 @@ enum EpochFile {
 
     static func read(_ directory: ShardDirectory) throws(JournalError) -> [EpochEntry] {
         let path = "\(directory.path)/\(name)"
-        guard let bytes = try System.readSmallFile(path), let head = Plain.load(Head.self, from: bytes, at: 0) else {
+        guard let bytes = try System.readSmallFile(path, bytesMax: bytesMax),
+            let head = Plain.load(Head.self, from: bytes, at: 0)
+        else {
             throw .damaged(Damage(.epochsFile, path: path))
         }
         let computed = Plain.checksum(bytes, checksumAt: 32)

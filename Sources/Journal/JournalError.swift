@@ -95,6 +95,8 @@ public enum JournalError: Error, Equatable, Sendable, CustomStringConvertible {
     /// `verify` or `dump` reads it.
     case beingRead(path: String)
     case notWritable(path: String, errno: CInt)
+    /// A directory, a pipe, a device: something else than a file stands where one of ours must.
+    case notAFile(path: String)
     case notFound(path: String)
     /// A directory that is empty, but for what a making that never ended has left.
     case holdsNoLedger(path: String)
@@ -138,6 +140,8 @@ public enum JournalError: Error, Equatable, Sendable, CustomStringConvertible {
             "\(path): being read by verify or dump; wait for their end, or use another data directory"
         case .notWritable(let path, let errno):
             "\(path): not writable: \(System.message(errno)); check owner, permissions and mount of the data directory"
+        case .notAFile(let path):
+            "\(path): not a file; move it away, or put the file that belongs there back; nothing was changed"
         case .notFound(let path): "\(path): no such data directory; check the path or create one"
         case .holdsNoLedger(let path):
             "\(path): an empty directory, no data directory yet; check the path, or let `suanpan serve` make one there"

@@ -21,6 +21,7 @@ struct Superblock: Equatable {
     static let magic: UInt64 = 0x314E_4150_4E41_5553
     static let name = "superblock"
     static let asynchronousFlag: UInt32 = 1
+    static let bytes = 64 + 2 * Limits.slotCount
 
     struct Head: BitwiseCopyable, Equatable {
         var magic = Superblock.magic
@@ -67,7 +68,7 @@ struct Superblock: Equatable {
         }
         let computed = Plain.checksum(bytes, checksumAt: 56)
         guard head.magic == Self.magic, head.checksum == computed,
-            head.slotCount == Limits.slotCount, bytes.count == 64 + 2 * Limits.slotCount
+            head.slotCount == Limits.slotCount, bytes.count == Self.bytes
         else { throw .superblockDamaged(path: path, stored: head.checksum, computed: computed) }
         self.head = head
         var slots: [UInt16] = []

@@ -47,8 +47,22 @@ enum System {
         var fd = unsafe suanpan_open(path, writable ? 1 : 0, direct ? 1 : 0, dsync ? 1 : 0, create ? 1 : 0, 0)
         // What is only read may lie where direct I/O is not to be had: a snapshot on squashfs, a network file system.
         if fd == -EINVAL && direct && !writable { fd = unsafe suanpan_open(path, 0, 0, 0, 0, 0) }
-        if fd < 0 { throw .io(.open, errno: -fd, path: path) }
+        if fd < 0 { throw cannotOpen(path, errno: -fd) }
+        if direct && isDirectory(fd) {
+            close(fd)
+            throw .notAFile(path: path)
+        }
         return fd
+    }
+
+    private static func isDirectory(_ fd: CInt) -> Bool {
+        var status = stat()
+        // SAFETY: a local; the kernel writes it during the call.
+        return unsafe fstat(fd, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
+    }
+
+    private static func cannotOpen(_ path: String, errno: CInt) -> JournalError {
+        errno == EISDIR || errno == ENODEV ? .notAFile(path: path) : .io(.open, errno: errno, path: path)
     }
 
     static func close(_ fd: CInt) { _ = Glibc.close(fd) }
@@ -217,13 +231,15 @@ enum System {
 
     // MARK: Small files
 
-    /// The whole of a small file; nil when there is none.
-    static func readSmallFile(_ path: String) throws(JournalError) -> [UInt8]? {
+    /// The whole of a small file, as far as `bytesMax`; nil when there is none.
+    static func readSmallFile(_ path: String, bytesMax: Int) throws(JournalError) -> [UInt8]? {
         let fd = unsafe suanpan_open(path, 0, 0, 0, 0, 0)
         if fd == -ENOENT { return nil }
-        if fd < 0 { throw .io(.open, errno: -fd, path: path) }
+        if fd < 0 { throw cannotOpen(path, errno: -fd) }
         defer { close(fd) }
-        let length = Int(try size(fd, path: path))
+        // Of a directory the size is any number.
+        if isDirectory(fd) { throw .notAFile(path: path) }
+        let length = Int(min(try size(fd, path: path), UInt64(bytesMax)))
         guard length > 0 else { return [] }
         let buffer = try PageBuffer(bytes: length, for: path)
         let count = unsafe try read(fd, into: buffer.base, length: length, offset: 0, path: path)

@@ -109,6 +109,21 @@ class DirectoryTests(unittest.TestCase):
         server.start()
         self.assertIn("transfers=10", server.ready)
 
+    def test_something_else_in_the_place_of_a_file(self):
+        server = self.server()
+        self.fill(server, 1, 10)
+        server.kill()
+        for name in "LOCK", "superblock", "shard-000/epochs", "shard-000/0000000000000001.log":
+            path = os.path.join(server.directory, name)
+            os.rename(path, path + ".away")
+            for make in os.mkdir, os.mkfifo:
+                with self.subTest(name=name, make=make.__name__):
+                    make(path)
+                    self.refused(server.directory, f"{path}: not a file; move it away")
+                    (os.rmdir if make is os.mkdir else os.remove)(path)
+            os.rename(path + ".away", path)
+        self.assertEqual(server.verify().returncode, 0)
+
     def test_a_directory_that_is_not_there(self):
         place = os.path.join(DATA_PARENT, f"none-{os.getpid()}")
         code, last, text = verify(place)

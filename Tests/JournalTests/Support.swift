@@ -162,7 +162,7 @@ func put(_ path: String, _ offset: Int, _ bytes: [UInt8]) {
     close(fd)
 }
 
-func contents(_ path: String) -> [UInt8] { (try? System.readSmallFile(path)) ?? [] }
+func contents(_ path: String) -> [UInt8] { (try? System.readSmallFile(path, bytesMax: 1 << 30)) ?? [] }
 
 func fail(_ body: () throws(JournalError) -> Void) -> JournalError? {
     do throws(JournalError) {

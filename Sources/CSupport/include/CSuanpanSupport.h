@@ -26,7 +26,8 @@ void suanpan_set_timer_slack(unsigned long ns);
 uint64_t suanpan_thread_cpu_ns(void);
 
 /// open(2) with O_CLOEXEC; `direct` adds O_DIRECT, `dsync` adds O_DSYNC, `create` adds O_CREAT, `exclusive` O_EXCL.
-/// Returns the descriptor or -errno.
+/// Opens regular files, and directories for reading. Returns the descriptor or -errno; of anything else (a pipe, a device, a
+/// socket) -ENODEV.
 int suanpan_open(const char *path, int writable, int direct, int dsync, int create, int exclusive);
 /// Returns 0 or -errno.
 int suanpan_fallocate(int fd, int64_t offset, int64_t length);
