@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <semaphore.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -73,11 +74,48 @@ int suanpan_open(const char *path, int writable, int direct, int dsync, int crea
   close(fd);
   return r;
 }
+
+// Where a file may not grow (RLIMIT_FSIZE) the kernel sends the thread a SIGXFSZ, which ends the process, beside its EFBIG.
+// A library must not change what its host does at a signal, so the one of this call is kept from the thread and taken away.
+typedef struct {
+  sigset_t signal, before;
+} size_signal;
+static size_signal hold_size_signal(void) {
+  size_signal s;
+  sigemptyset(&s.signal);
+  sigaddset(&s.signal, SIGXFSZ);
+  pthread_sigmask(SIG_BLOCK, &s.signal, &s.before);
+  return s;
+}
+static int64_t release_size_signal(const size_signal *s, int64_t result) {
+  const int64_t answer = result < 0 ? -errno : result;
+  if (sigismember(&s->before, SIGXFSZ)) return answer;
+  const struct timespec now = {0};
+  if (answer == -EFBIG)
+    while (sigtimedwait(&s->signal, NULL, &now) < 0 && errno == EINTR) {}
+  pthread_sigmask(SIG_SETMASK, &s->before, NULL);
+  return answer;
+}
+int64_t suanpan_write_at(int fd, const void *bytes, size_t length, int64_t offset) {
+  const size_signal s = hold_size_signal();
+  int64_t n;
+  do n = pwrite(fd, bytes, length, offset);
+  while (n < 0 && errno == EINTR);
+  return release_size_signal(&s, n);
+}
+int suanpan_truncate(int fd, int64_t length) {
+  const size_signal s = hold_size_signal();
+  int r;
+  do r = ftruncate(fd, length);
+  while (r && errno == EINTR);
+  return (int)release_size_signal(&s, r);
+}
 int suanpan_fallocate(int fd, int64_t offset, int64_t length) {
+  const size_signal s = hold_size_signal();
   int r;
   do r = fallocate(fd, 0, offset, length);
   while (r && errno == EINTR);
-  return r ? -errno : 0;
+  return (int)release_size_signal(&s, r);
 }
 int suanpan_eventfd(void) {
   int fd = eventfd(0, EFD_CLOEXEC);

@@ -53,12 +53,13 @@ final class Output: Sendable {
 
     /// Opens what standard streams are closed, so that no file of ours gets their numbers: a ready line must not end up in a
     /// log. For writing where one reads and for reading where one writes: using them still fails. And a reader that goes
-    /// away is an error of `write`, not the end of the process.
+    /// away, or a limit of the size of files, is an error of `write`, not the end of the process.
     static func prepareStandardStreams() {
         for stream: CInt in 0...2 where fcntl(stream, F_GETFD) < 0 && errno == EBADF {
             _ = unsafe open("/dev/null", stream == 0 ? O_WRONLY : O_RDONLY)
         }
         signal(SIGPIPE, SIG_IGN)
+        signal(SIGXFSZ, SIG_IGN)
     }
 }
 

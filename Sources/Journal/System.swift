@@ -97,13 +97,9 @@ enum System {
         var done = 0
         while done < length {
             // SAFETY: the caller owns `length` bytes at `address`.
-            let n = unsafe pwrite(fd, address + done, length - done, off_t(offset) + off_t(done))
-            if n < 0 {
-                if errno == EINTR { continue }
-                throw .io(.write, errno: errno, path: path)
-            }
-            if n == 0 { throw .io(.write, errno: EIO, path: path) }
-            done += n
+            let n = unsafe suanpan_write_at(fd, address + done, length - done, Int64(offset) + Int64(done))
+            if n <= 0 { throw .io(.write, errno: n == 0 ? EIO : CInt(-n), path: path) }
+            done += Int(n)
         }
     }
 
@@ -178,7 +174,8 @@ enum System {
     }
 
     static func truncate(_ fd: CInt, bytes: Int = 0, path: String) throws(JournalError) {
-        if call({ ftruncate(fd, off_t(bytes)) }) != 0 { throw .io(.write, errno: errno, path: path) }
+        let result = suanpan_truncate(fd, Int64(bytes))
+        if result != 0 { throw .io(.write, errno: -result, path: path) }
     }
 
     // MARK: Names

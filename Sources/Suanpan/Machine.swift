@@ -72,7 +72,7 @@ enum Machine {
         for i in 0..<17 {
             let begun = suanpan_monotonic_ns()
             // SAFETY: the block is of this length, and lives for the call.
-            guard unsafe pwrite(fd, block, 4096, off_t(i % 4) * 4096) == 4096 else { return 0 }
+            guard unsafe suanpan_write_at(fd, block, 4096, Int64(i % 4) * 4096) == 4096 else { return 0 }
             times.append(suanpan_monotonic_ns() - begun)
         }
         return Double(times.sorted()[8]) / 1e6

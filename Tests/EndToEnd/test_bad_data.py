@@ -10,7 +10,7 @@ import unittest
 
 import native_client as native
 from bad_input import IDLE, account, codes, flip, groups, info, run, segments, serve, transfer, verify, wait_until
-from server import DATA_PARENT, Server
+from server import BINARY, DATA_PARENT, Server
 
 
 # Runs the program that is given in a process where io_uring_setup, 425 on every machine, ends with EPERM: seccomp asks for
@@ -123,6 +123,24 @@ class DirectoryTests(unittest.TestCase):
                     (os.rmdir if make is os.mkdir else os.remove)(path)
             os.rename(path + ".away", path)
         self.assertEqual(server.verify().returncode, 0)
+
+    def test_files_that_may_not_grow_to_a_segment(self):
+        os.makedirs(DATA_PARENT, exist_ok=True)
+        place = os.path.join(tempfile.mkdtemp(dir=DATA_PARENT), "data")
+        self.addCleanup(shutil.rmtree, os.path.dirname(place))
+        for kibibytes in 0, 512:  # ulimit counts blocks of 512 bytes in dash, of 1024 in bash.
+            code, last, text = serve(place, "--segment", "1MiB", "--shards", "1",
+                                     prefix=["bash", "-c", f'ulimit -f {kibibytes}; exec "$@"', "bash"])
+            self.assertEqual(code, 1, text)
+            self.assertIn(f"suanpan: {place}/", last)
+            self.assertIn("File too large (errno 27); raise the limit of the size of files (ulimit -f)", last)
+        server = self.server()
+        self.fill(server, 1, 8000)
+        server.kill()
+        done = subprocess.run(["bash", "-c", 'ulimit -f 64; exec "$@" >"$0"', place + ".csv", BINARY, "dump", "transfers", "--data",
+                               server.directory], capture_output=True, text=True)
+        self.assertEqual((done.returncode, done.stderr),
+                         (1, "suanpan: standard output could not be written to its end: File too large\n"))
 
     def test_a_directory_that_is_not_there(self):
         place = os.path.join(DATA_PARENT, f"none-{os.getpid()}")

@@ -1,6 +1,7 @@
 // Goal: an engine that cannot start, or cannot go on, throws and leaves its process alone: everything is given back, other
 // engines are untouched, and the next try works. Method: a preparation of a segment that fails as on a broken disk; starts
-// with every number of descriptors and of threads that is too small, each in a process of its own.
+// with every number of descriptors and of threads that is too small, and with files that may not grow, each in a process of its
+// own.
 
 import Foundation
 import SuanpanCore
@@ -232,5 +233,40 @@ func aStartWithTooFewThreadsThrowsAndIsUndone() async {
         let failed = try startsUntilEnough(path, __RLIMIT_NPROC, inUse: names("/proc/self/task").count)
         #expect(failed > 0, "\(failed)")
         try FileManager.default.removeItem(atPath: path)
+    }
+}
+
+@Test(.timeLimit(.minutes(5)), .enabled(if: lacksSanitizer))
+func aLimitOfFileSizesThrowsAndSendsTheHostNoSignal() async {
+    await #expect(processExitsWith: .success) {
+        let folder = try Folder()
+        // A thread of the runtime's blocks all signals.
+        var signals = sigset_t()
+        sigemptyset(&signals)
+        sigaddset(&signals, SIGXFSZ)
+        pthread_sigmask(SIG_UNBLOCK, &signals, nil)
+        let kind = __rlimit_resource_t(RLIMIT_FSIZE.rawValue)
+        var limits = rlimit()
+        getrlimit(kind, &limits)
+        var low = limits
+        low.rlim_cur = 512 << 10
+        setrlimit(kind, &low)
+        do throws(EngineError) {
+            try Engine(configuration(folder.path)).closeBlocking()
+            throw .configuration("it started")
+        } catch {
+            setrlimit(kind, &limits)
+            let says = "\(error)"
+            guard says.contains("File too large"), says.contains("ulimit -f") else { throw error }
+        }
+        // What the host does at the signal, and whether it takes it, is as it was; none waits for it.
+        var action = sigaction()
+        sigpending(&signals)
+        #expect(sigismember(&signals, SIGXFSZ) == 0)
+        pthread_sigmask(SIG_BLOCK, nil, &signals)
+        #expect(sigismember(&signals, SIGXFSZ) == 0)
+        sigaction(SIGXFSZ, nil, &action)
+        #expect(action.__sigaction_handler.sa_handler == nil)
+        try Engine(configuration(folder.path)).closeBlocking()
     }
 }

@@ -29,7 +29,10 @@ uint64_t suanpan_thread_cpu_ns(void);
 /// Opens regular files, and directories for reading. Returns the descriptor or -errno; of anything else (a pipe, a device, a
 /// socket) -ENODEV.
 int suanpan_open(const char *path, int writable, int direct, int dsync, int create, int exclusive);
-/// Returns 0 or -errno.
+/// pwrite(2), ftruncate(2) and fallocate(2): what they return, or -errno. A limit of the size of files is -EFBIG and no
+/// SIGXFSZ, whatever the program does at one.
+int64_t suanpan_write_at(int fd, const void *bytes, size_t length, int64_t offset);
+int suanpan_truncate(int fd, int64_t length);
 int suanpan_fallocate(int fd, int64_t offset, int64_t length);
 int suanpan_eventfd(void);
 int suanpan_fsync_directory(const char *path);
