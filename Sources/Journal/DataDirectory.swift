@@ -41,11 +41,17 @@ public struct DataDirectory: ~Copyable, Sendable {
             if !create { throw .notFound(path: path) }
             try System.createDirectory(path)
         }
-        if try !Self.survey(path) && !create { throw .holdsNoLedger(path: path) }
+        if try !Self.survey(path) && !create {
+            try Self.refuseUsed(path)
+            throw .holdsNoLedger(path: path)
+        }
         let lock = try DirectoryLock.writing(path)
         // Again, now that no other process can be at it.
         let exists = try Self.survey(path)
-        if !exists { try Self.make(path, Superblock(shardCount: wanted, segmentBytes: bytes), progress) }
+        if !exists {
+            try Self.refuseUsed(path, progress)
+            try Self.make(path, Superblock(shardCount: wanted, segmentBytes: bytes), progress)
+        }
         let superblock = try Self.superblock(path)
         if let shards, shards != Int(superblock.head.shardCount) {
             throw .shardCountMismatch(path: path, stored: Int(superblock.head.shardCount), requested: shards)
@@ -62,7 +68,10 @@ public struct DataDirectory: ~Copyable, Sendable {
     /// - Throws: `locked` while a server has it open, where that can be seen.
     public init(reading path: String) throws(JournalError) {
         guard System.exists(path) else { throw .notFound(path: path) }
-        guard try Self.survey(path) else { throw .holdsNoLedger(path: path) }
+        if try !Self.survey(path) {
+            try Self.refuseUsed(path)
+            throw .holdsNoLedger(path: path)
+        }
         let lock = try DirectoryLock.reading(path)
         let superblock = try Self.superblock(path)
         self.path = path
@@ -135,6 +144,19 @@ public struct DataDirectory: ~Copyable, Sendable {
             throw .superblockMissing(path: "\(path)/\(Superblock.name)")
         }
         return false
+    }
+
+    /// A making that was interrupted has left segments of zeros at most. Where one has a group there was a superblock, whatever
+    /// CREATING says.
+    /// - Complexity: Reads all segments: no more than the making has written.
+    private static func refuseUsed(_ path: String, _ progress: ReplayProgress? = nil) throws(JournalError) {
+        for name in try System.list(path) where name.hasPrefix("shard-") {
+            for file in try System.list("\(path)/\(name)") where ShardDirectory.segmentNumber(file) != nil {
+                if try SegmentFile.hasGroups("\(path)/\(name)/\(file)", progress) {
+                    throw .superblockMissing(path: "\(path)/\(Superblock.name)")
+                }
+            }
+        }
     }
 
     /// Makes all files, the superblock last: until it is there, nothing was ever acknowledged here.

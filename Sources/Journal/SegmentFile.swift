@@ -66,6 +66,22 @@ enum SegmentFile {
         try System.syncDirectory(directory.path)
     }
 
+    /// True when anything but zeros stands behind the header of a segment file, whosever it is and however long.
+    static func hasGroups(_ path: String, _ progress: ReplayProgress?) throws(JournalError) -> Bool {
+        let fd = try System.open(path)
+        defer { System.close(fd) }
+        let piece = try PageBuffer(bytes: pieceBytes, for: path)
+        var offset = UInt64(blockBytes)
+        while true {
+            try progress?.check()
+            // SAFETY: the piece is of this length, and outlives the read.
+            let count = unsafe try System.read(fd, into: piece.base, length: pieceBytes, offset: offset, path: path)
+            if !piece.isZero(0, count) { return true }
+            if count < pieceBytes { return false }
+            offset += UInt64(count)
+        }
+    }
+
     /// Checks size and header of an open segment file.
     static func verify(
         _ fd: CInt, _ directory: ShardDirectory, _ number: UInt64, scratch: borrowing PageBuffer, expected: LSN

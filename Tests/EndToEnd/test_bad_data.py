@@ -124,6 +124,21 @@ class DirectoryTests(unittest.TestCase):
             os.rename(path + ".away", path)
         self.assertEqual(server.verify().returncode, 0)
 
+    def test_a_marker_of_creation_does_not_make_records_go(self):
+        server = self.server()
+        self.fill(server, 1, 10)
+        server.kill()
+        path = os.path.join(server.directory, "superblock")
+        with open(path, "rb") as file:
+            superblock = file.read()
+        os.remove(path)
+        open(os.path.join(server.directory, "CREATING"), "w").close()
+        self.refused(server.directory, path, "missing, while the directory holds shards")
+        with open(path, "wb") as file:
+            file.write(superblock)
+        server.start()
+        self.assertIn("transfers=10", server.ready)
+
     def test_files_that_may_not_grow_to_a_segment(self):
         os.makedirs(DATA_PARENT, exist_ok=True)
         place = os.path.join(tempfile.mkdtemp(dir=DATA_PARENT), "data")
