@@ -66,6 +66,7 @@ extension VerificationReport {
     var json: String {
         var object = JSONText()
         object.add("balanced", raw: balanced ? "true" : "false")
+        object.add("as_of", "\(asOf)")
         var byLedger = JSONText()
         for ledger in ledgers {
             var sums = JSONText()

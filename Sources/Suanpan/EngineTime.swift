@@ -77,6 +77,13 @@ final class EngineTime: Sendable {
         if let wrong = fault(clocks.wall(), 0, policy) { throw .clock(wrong) }
     }
 
+    /// The time at which a start would go on now, for whoever only reads: above the logs' last time, and no later than that
+    /// where the wall clock would be refused.
+    static func offline(ceiling: UInt64, clocks: Clocks = .machine) -> UInt64 {
+        let wall = clocks.wall()
+        return fault(wall, ceiling, .check) == nil ? max(wall, ceiling &+ 1) : ceiling
+    }
+
     /// Why time can't begin there; nil: it can.
     private static func fault(_ wall: UInt64, _ ceiling: UInt64, _ policy: ClockPolicy) -> String? {
         if ceiling >= end {

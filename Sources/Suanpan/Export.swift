@@ -12,13 +12,10 @@ public final class Export {
     /// - Throws: What `Verifier.verify` throws.
     public init(dataDirectory: String) throws(EngineError) { books = try OfflineBooks(dataDirectory) }
 
-    /// Every account, shard by shard, in order of creation.
+    /// Every account, shard by shard, in order of creation, as of the moment of the reading: a hold that is over by then is
+    /// not shown as held.
     public func accounts(_ each: (Account) throws -> Void) rethrows {
-        for shard in books.shards {
-            for i in 0..<shard.audit.replay.ledger.accountCount {
-                try each(shard.audit.replay.ledger.account(AccountIndex(i)))
-            }
-        }
+        for shard in books.shards { try shard.forEachAccount(at: books.moment, each) }
     }
 
     /// Every accepted transfer, shard by shard, in the order of its debit account's log.

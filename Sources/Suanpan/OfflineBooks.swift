@@ -22,15 +22,26 @@ final class OfflineBooks {
             self.facts = facts
             self.limit = limit
         }
+
+        /// Every account as of a time, in order of creation.
+        func forEachAccount(at time: Timestamp, _ body: (Account) throws -> Void) rethrows {
+            for i in 0..<audit.replay.ledger.accountCount {
+                try body(audit.replay.ledger.account(AccountIndex(i), at: time))
+            }
+        }
+
+        func totals(at time: Timestamp) -> [LedgerTotals] { audit.replay.ledger.totals(at: time) }
     }
 
     let box: DirectoryBox
     private(set) var shards: [Shard] = []
+    /// As of when they are shown: the moment of the reading, as the next start would have it. What is due by then holds nothing.
+    private(set) var moment = Timestamp.zero
 
     /// Takes the memory of all shards' tables.
     /// - Parameter key: Of the tables' hashes; nil: drawn at random.
     /// - Throws: The first damage, and where; what sound files say against the ledger's rules.
-    init(_ path: String, key: HashKey? = nil) throws(EngineError) {
+    init(_ path: String, key: HashKey? = nil, clocks: Clocks = .machine) throws(EngineError) {
         do throws(JournalError) { box = DirectoryBox(try DataDirectory(reading: path)) } catch { throw .journal(error) }
         do throws(SystemError) { try MemoryReserve.begin(MemoryPlan.reserveBytes(shards: 1), for: "reading") } catch {
             throw .system(error)
@@ -39,6 +50,8 @@ final class OfflineBooks {
         do throws(EngineError) {
             try read(key ?? .random())
             try redo()
+            moment = Timestamp(
+                EngineTime.offline(ceiling: shards.map(\.facts.summary.clockCeiling).max() ?? 0, clocks: clocks))
             for (i, shard) in shards.enumerated() {
                 if let wrong = shard.audit.brokenLimit() { throw .unsound("shard \(i): \(wrong)") }
             }

@@ -14,6 +14,8 @@ public struct VerificationReport: Sendable {
         public var firstLSN, lastLSN, groups, bytes: UInt64
     }
     public var balanced: Bool
+    /// As of when the sums are, nanoseconds since the Unix epoch: the moment of the reading. What was due by then is not pending.
+    public var asOf: UInt64
     public var ledgers: [Ledger]
     public var accounts: UInt64
     public var transfers: UInt64
@@ -26,7 +28,8 @@ public enum Verifier {
     public static func verify(dataDirectory: String) throws(EngineError) -> VerificationReport {
         let books = try OfflineBooks(dataDirectory)
         var sums: [UInt32: VerificationReport.Ledger] = [:]
-        var report = VerificationReport(balanced: true, ledgers: [], accounts: 0, transfers: 0, shards: [])
+        var report = VerificationReport(
+            balanced: true, asOf: books.moment.nanoseconds, ledgers: [], accounts: 0, transfers: 0, shards: [])
         for shard in books.shards {
             let summary = shard.facts.summary
             report.accounts += UInt64(shard.audit.replay.ledger.accountCount)
@@ -35,9 +38,7 @@ public enum Verifier {
                 VerificationReport.Shard(
                     firstLSN: summary.records > 0 ? 1 : 0, lastLSN: summary.lastLSN.value, groups: summary.groups,
                     bytes: summary.bytes))
-            for slot in 0..<shard.audit.replay.ledger.ledgerCount {
-                add(shard.audit.replay.ledger.totals(slot), to: &sums)
-            }
+            for totals in shard.totals(at: books.moment) { add(totals, to: &sums) }
         }
         report.ledgers = sums.values.sorted { $0.ledger < $1.ledger }
         report.balanced = report.ledgers.allSatisfy(\.isBalanced)

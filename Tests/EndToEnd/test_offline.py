@@ -6,6 +6,7 @@ import csv
 import fcntl
 import hashlib
 import io
+import json
 import os
 import shutil
 import struct
@@ -74,6 +75,36 @@ class OfflineTests(unittest.TestCase):
                 self.assertEqual(server.terminate(), 0)
                 self.assertEqual(self.books(server.directory), (accounts, transfers))
                 server.close()
+
+    def test_a_hold_that_is_over_is_not_shown_as_held(self):
+        server = self.server()
+        client = native.Client(*server.native)
+        client.create_accounts([account(id) for id in range(1, 23)])
+        holds = [dict(transfer(100 + id, id, id % 20 + 1, 10), flags=native.PENDING, timeout=1 if id % 2 else 3600)
+                 for id in range(1, 21)]
+        holds.append(dict(transfer(200, 21, 22, 10), flags=native.PENDING | native.CLOSING_DEBIT, timeout=1))
+        results = client.create_transfers(holds)
+        self.assertEqual(set(codes(results)), {native.CREATED})
+        client.close()
+        server.kill()
+        over = max(timestamp for _, timestamp, _ in results) + 10**9
+        wait_until(lambda: time.time_ns() > over, "the deadlines are over")
+        accounts, transfers = self.books(server.directory)
+        self.assertEqual(sum(int(a["debits_pending"]) for a in accounts.values()), 100)
+        self.assertEqual([a["flags"] for a in accounts.values()], [""] * 22)
+        self.assertEqual(len(transfers), 21)
+        report = subprocess.run([BINARY, "verify", "--data", server.directory, "--json", "-"], capture_output=True, text=True)
+        report = json.loads(report.stdout)
+        self.assertTrue(report["balanced"])
+        self.assertEqual(report["ledgers"]["1"]["debits_pending"], "100")
+        self.assertEqual(report["ledgers"]["1"]["credits_pending"], "100")
+        self.assertGreater(int(report["as_of"]), over)
+        server.start()
+        client = native.Client(*server.native)
+        ids = sorted(int(id) for id in accounts)
+        self.assertEqual([a["debits_pending"] for a in client.lookup_accounts(ids)],
+                         [int(accounts[str(id)]["debits_pending"]) for id in ids])
+        client.close()
 
     def run_until_killed(self, server, chains, after):
         """Transfers, or chains of transfers and of accounts, over two shards; killed amid them. The ids acknowledged."""
