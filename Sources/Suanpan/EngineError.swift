@@ -11,7 +11,8 @@ public enum EngineError: Error, Sendable, CustomStringConvertible {
     case unsound(String)
     /// Two shards' logs contradict each other.
     case inconsistent(String)
-    /// The directory is a copy that was taken while it was open, and its files contradict each other: what was found first.
+    /// Something is wrong with the files (what, and where), and the directory is a copy of one that was open, or whose process
+    /// was killed: what is wrong may have come with the copying.
     case copiedWhileOpen(path: String, String)
     case ring(RingError)
     /// A thread, a descriptor or memory is not to be had; nothing was changed.
@@ -52,8 +53,10 @@ public enum EngineError: Error, Sendable, CustomStringConvertible {
             "\(what); restore the data directory from a backup; nothing was changed"
         case .unsound(let what): "\(what); restore the data directory from a backup; nothing was changed"
         case .copiedWhileOpen(let path, let found):
-            "\(path): copied while a server had it open, so its files are of different moments (found: \(found)); copy it "
-                + "again when the server has stopped, or as one file system snapshot; nothing was changed"
+            "\(found); \(path) is a copy of a directory that was open or whose server was killed: if it was copied while a server "
+                + "had it open, its files are of different moments; copy it again when the server has stopped, or as one "
+                + "file system snapshot. Else look whether the original is sound (suanpan verify), and copy that again or "
+                + "restore a backup; nothing was changed"
         case .ring(let error): "\(error)"
         case .system(let error): "\(error)"
         case .failed(let why): "the engine has failed: \(why)"

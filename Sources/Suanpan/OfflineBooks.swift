@@ -108,7 +108,7 @@ final class OfflineBooks {
 }
 
 extension DataDirectory {
-    /// An error of a start, or of a reading, that is perhaps no damage: files copied while a server wrote them are of
+    /// An error of a start, or of a reading, that is perhaps the copy's alone: files copied while a server wrote them are of
     /// different moments.
     func explain(_ error: EngineError) -> EngineError {
         guard isOfOpenCopy, let finding = error.finding else { return error }

@@ -240,10 +240,43 @@ class OfflineTests(unittest.TestCase):
             for door in (verify, serve):
                 code, last, text = door(copy)
                 self.assertEqual(code, 1, text)
-                self.assertIn(f"{copy}: copied while a server had it open", last)
+                self.assertIn("the log ends with decision 50 for shard 1, which has applied decision 100; ", last)
+                self.assertIn(f"{copy} is a copy of a directory that was open", last)
+                self.assertIn("if it was copied while a server had it open", last)
                 self.assertIn("copy it again when the server has stopped", last)
-                self.assertNotIn("backup", last)
         self.assertEqual(dump(copy, "accounts")[:2], (1, []))
+
+    def test_a_copy_of_a_killed_server_that_is_damaged_says_the_damage_first(self):
+        server = self.server()
+        self.crossing(server, 1000, 50)
+        server.kill()
+
+        def swap(copy):
+            for old, new in ("shard-000", "x"), ("shard-001", "shard-000"), ("x", "shard-001"):
+                os.rename(os.path.join(copy, old), os.path.join(copy, new))
+
+        def zero(copy):
+            with open(os.path.join(copy, segment), "r+b") as file:
+                file.seek(4096)
+                file.write(bytes(4096))
+
+        segment = "shard-000/0000000000000001.log"
+        for damage, path, found in (
+                (lambda copy: os.remove(os.path.join(copy, "shard-000/epochs")), "shard-000/epochs", "the epochs file is missing"),
+                (lambda copy: os.remove(os.path.join(copy, segment)), segment, "a segment file is missing"),
+                (zero, segment, "damaged at offset 4096"), (swap, "shard-000/epochs", "of another directory or shard")):
+            copy = os.path.join(self.place("copy-"), "data")
+            shutil.copytree(server.directory, copy)
+            self.assertEqual(verify(copy)[0], 0)
+            damage(copy)
+            for door in verify, serve:
+                with self.subTest(found, door=door.__name__):
+                    code, last, text = door(copy)
+                    self.assertEqual(code, 1, text)
+                    self.assertTrue(last.startswith(f"suanpan: {copy}/{path}: "), last)
+                    self.assertLess(last.index(found), last.index(f"{copy} is a copy of a directory that was open"), last)
+                    self.assertIn("copy it again", last)
+                    self.assertIn("or restore a backup", last)
 
     def test_a_copy_of_a_stopped_server_opens_and_stands_for_itself(self):
         server = self.server()
