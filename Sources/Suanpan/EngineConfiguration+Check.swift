@@ -71,9 +71,11 @@ extension EngineConfiguration {
             if endpoint.host.isEmpty || endpoint.host.utf8.contains(0) {
                 return .value(field, "\(endpoint)", "has no host; give an address such as 127.0.0.1")
             }
-            // A name that is not known here may be known, and anybody's, a moment later.
-            let isLoopback = SocketAddress.find(endpoint)?.isLoopback ?? false
-            if password == nil && !isLoopback { return .beyondLoopback(field, endpoint) }
+            // A name that cannot be looked up is for the start to report: that may pass. What counts in the end is the address
+            // that is listened on.
+            if password == nil, let address = SocketAddress.find(endpoint), !address.isLoopback {
+                return .beyondLoopback(field, endpoint)
+            }
         }
         return nil
     }

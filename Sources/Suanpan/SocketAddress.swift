@@ -31,7 +31,8 @@ struct SocketAddress: Sendable {
         // SAFETY: the list is freed below; its first entry is copied before.
         let found = unsafe getaddrinfo(endpoint.host, "\(endpoint.port)", &hints, &list)
         guard found == 0, let first = unsafe list else {
-            return unsafe .failure(.listen(endpoint, String(cString: gai_strerror(found))))
+            let why = unsafe String(cString: gai_strerror(found))
+            return .failure(.listen(endpoint, "\(why); check the name, or give an address such as 127.0.0.1"))
         }
         defer { unsafe freeaddrinfo(list) }
         var address = SocketAddress()

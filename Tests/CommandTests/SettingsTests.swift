@@ -154,7 +154,7 @@ private func refusal(_ body: () throws -> some Any) -> String {
     }
 
     @Test func beyondLoopbackNeedsAPassword() throws {
-        for (option, address) in [("native", "0.0.0.0:7420"), ("resp", "[::]:7421"), ("resp", "example.com:7421")] {
+        for (option, address) in [("native", "0.0.0.0:7420"), ("resp", "[::]:7421"), ("resp", "192.0.2.1:7421")] {
             let message = refusal { try configuration([option: address]) }
             #expect(message.hasPrefix("--\(option) \(address) is beyond loopback and there is no password"))
             let found = try configuration([option: address], ["SUANPAN_PASSWORD": "secret"])

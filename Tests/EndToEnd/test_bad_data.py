@@ -227,6 +227,17 @@ class DirectoryTests(unittest.TestCase):
         with open(path, "rb") as file:
             self.assertEqual(file.read(), before)
 
+    def test_a_name_that_leads_nowhere(self):
+        os.makedirs(DATA_PARENT, exist_ok=True)
+        place = os.path.join(DATA_PARENT, f"nowhere-{os.getpid()}")
+        for environment in {}, {"SUANPAN_PASSWORD": "secret"}:
+            for door in "--native", "--resp":
+                code, last, text = serve(place, door, "nosuch.invalid:1", environment=environment)
+                self.assertEqual(code, 1, text)
+                self.assertIn("suanpan: cannot listen on nosuch.invalid:1: ", last)
+                self.assertIn("check the name", last)
+                self.assertFalse(os.path.exists(place), "a directory was made")
+
     def test_corrupted_bytes(self):
         for name in ("sealed segment", "last acknowledged group", "segment header"):
             with self.subTest(name):

@@ -20,9 +20,9 @@ import Testing
             try Engine(configuration).closeBlocking()
             return ""
         } catch {
-            guard case .configuration(let what) = error else { return "another error: \(error)" }
-            #expect(!FileManager.default.fileExists(atPath: folder.path + "/data"), "made a directory: \(what)")
-            return what
+            #expect(!FileManager.default.fileExists(atPath: folder.path + "/data"), "made a directory: \(error)")
+            if case .configuration(let what) = error { return what }
+            return "another error: \(error)"
         }
     }
 
@@ -62,7 +62,7 @@ import Testing
         #expect(try refusal { $0.native = Endpoint(host: "", port: 0) }.contains("has no host"))
     }
 
-    @Test(arguments: ["0.0.0.0", "::", "0", "*", "::ffff:0.0.0.0", "no-such-host.invalid"])
+    @Test(arguments: ["0.0.0.0", "::", "0", "*", "::ffff:0.0.0.0"])
     func beyondLoopbackNeedsAPassword(host: String) throws {
         let endpoint = Endpoint(host: host, port: 0)
         let what = "\(endpoint) is beyond loopback and there is no password: set one, or listen on 127.0.0.1"
@@ -80,6 +80,19 @@ import Testing
                 $0.native = endpoint
                 $0.password = "secret"
             } == "")
+    }
+
+    /// It is no wrong configuration: a name server that cannot be reached now may be later.
+    @Test(arguments: [nil, "secret"]) func aNameThatLeadsNowhereIsToldSo(password: String?) throws {
+        let endpoint = Endpoint(host: "no-such-host.invalid", port: 1)
+        for door in [\EngineConfiguration.native, \.resp] as [WritableKeyPath<EngineConfiguration, Endpoint?>] {
+            let what = try refusal {
+                $0[keyPath: door] = endpoint
+                $0.password = password
+            }
+            #expect(what.hasPrefix("another error: cannot listen on \(endpoint): "), "\(what)")
+            #expect(what.hasSuffix("; check the name, or give an address such as 127.0.0.1"), "\(what)")
+        }
     }
 
     /// What a name led to when the configuration was checked may not be where the socket is.
