@@ -25,6 +25,7 @@ public struct SystemError: Error, Equatable, Sendable, CustomStringConvertible {
         switch errno {
         case EAGAIN: "; raise the limit of threads (ulimit -u, pids.max of the control group), or of memory (ulimit -v)"
         case EMFILE, ENFILE: "; raise the limit of open files (ulimit -n, fs.file-max)"
+        case ESTALE: "; somebody has renamed or replaced the directory while it was in use: give it its name back"
         case EFBIG: "; raise the limit of the size of files (ulimit -f), in bytes above that of a segment (--segment)"
         case ENOMEM:
             "; give the engine less (--memory), free some, or raise the limit (ulimit -v, vm.overcommit_memory, "

@@ -124,7 +124,8 @@ public struct DataDirectory: ~Copyable, Sendable {
     public func shard(_ shard: ShardID) -> ShardDirectory {
         invariant(shard.index < shardCount, "shard \(shard.index) of \(shardCount)")
         return ShardDirectory(
-            shard: shard, path: "\(path)/\(Self.shardName(shard.index))", salt: salt, segmentBytes: segmentBytes)
+            shard: shard, path: "\(path)/\(Self.shardName(shard.index))", salt: salt, segmentBytes: segmentBytes,
+            place: lock.place)
     }
 
     static func shardName(_ index: Int) -> String {

@@ -18,6 +18,7 @@ final class DirectoryLock: Sendable {
     static let name = "LOCK"
 
     private let path: String
+    let place: DirectoryPlace
     /// Taken first: of a directory that is refused not even LOCK is made. Given up last.
     private let folder: FolderLock
     /// −1: read without a lock, as there is no LOCK file, or locks mean nothing there.
@@ -58,7 +59,7 @@ final class DirectoryLock: Sendable {
             return try taken(try System.open(path), folder, directory, path, shared: true)
         } catch {
             guard case .io(.open, System.noEntry, _) = error else { throw error }
-            return DirectoryLock(path, folder, -1, 0, LockText())
+            return DirectoryLock(path, folder, try folder.place(directory), -1, 0, LockText())
         }
     }
 
@@ -70,7 +71,8 @@ final class DirectoryLock: Sendable {
                 if System.isLockShared(fd) { throw .beingRead(path: directory) }
                 throw .locked(path: directory, holder: try LockText(path).holder ?? 0)
             }
-            return DirectoryLock(path, folder, fd, try System.inode(fd, path: path), try LockText(path))
+            return DirectoryLock(
+                path, folder, try folder.place(directory), fd, try System.inode(fd, path: path), try LockText(path))
         } catch {
             System.unlock(fd)
             throw error
@@ -80,9 +82,12 @@ final class DirectoryLock: Sendable {
     /// Who has the directory open, as its LOCK file says; nil: nobody, or not known.
     static func holder(_ directory: String) throws(JournalError) -> Int? { try LockText("\(directory)/\(name)").holder }
 
-    private init(_ path: String, _ folder: FolderLock, _ fd: CInt, _ inode: UInt64, _ text: LockText) {
+    private init(
+        _ path: String, _ folder: FolderLock, _ place: DirectoryPlace, _ fd: CInt, _ inode: UInt64, _ text: LockText
+    ) {
         self.path = path
         self.folder = folder
+        self.place = place
         self.fd = fd
         self.inode = inode
         writer = text.inode

@@ -19,6 +19,9 @@ final class FolderLock: Sendable {
         throw .locked(path: directory, holder: holder ?? 0)
     }
 
+    /// Where the directory lies by this name.
+    func place(_ directory: String) throws(JournalError) -> DirectoryPlace { try DirectoryPlace(fd, directory) }
+
     deinit { System.unlockDirectory(fd) }
 
     /// The process that holds the lock, as the kernel lists it: `1: FLOCK  ADVISORY  WRITE 8065 fe:00:9181234 0 EOF`. nil where

@@ -211,7 +211,9 @@ extension Journal {
             let number = openThrough + 1
             if files[Self.file(number)].number != 0 { return }
             do throws(JournalError) {
-                let fd = try Self.open(directory, number, options.durability)
+                let fd = try directory.opening(directory.segmentPath(number)) { () throws(JournalError) in
+                    try Self.open(directory, number, options.durability)
+                }
                 files[Self.file(number)] = OpenSegment(number: number, endGroup: 0, lastLSN: 0, fd: fd)
             } catch {
                 guard case .io(_, let errno, _) = error, error.isShortage else { throw fail(error) }

@@ -127,7 +127,9 @@ public struct RecordReader: ~Copyable {
     /// take that place first: then it is a shortage, to be tried again.
     private mutating func open(_ path: String) throws(JournalError) -> CInt {
         while true {
-            do throws(JournalError) { return try System.open(path, direct: true) } catch {
+            do throws(JournalError) {
+                return try directory.opening(path) { () throws(JournalError) in try System.open(path, direct: true) }
+            } catch {
                 guard error.isShortage, giveUpFile() else { throw error }
             }
         }

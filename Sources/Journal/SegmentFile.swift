@@ -45,6 +45,7 @@ enum SegmentFile {
     ) throws(JournalError) {
         let path = directory.segmentPath(number)
         let temporary = path + ".tmp"
+        try directory.place?.check(.prepare, path)
         let fd = try System.open(temporary, writable: true, direct: true, create: true)
         defer { System.close(fd) }
         try System.allocate(fd, bytes: UInt64(directory.segmentBytes), path: temporary)
@@ -62,6 +63,7 @@ enum SegmentFile {
             if offset == 0 { piece.zero(0, blockBytes) }
         }
         try System.sync(fd, path: temporary)
+        try directory.place?.check(.prepare, path)
         try System.rename(temporary, to: path)
         try System.syncDirectory(directory.path)
     }

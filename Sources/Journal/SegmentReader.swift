@@ -32,7 +32,7 @@ struct SegmentReader: ~Copyable {
         number = segment
         let path = directory.segmentPath(segment)
         do throws(JournalError) {
-            fd = try System.open(path, direct: true)
+            fd = try directory.opening(path) { () throws(JournalError) in try System.open(path, direct: true) }
         } catch {
             if case .io(_, System.noEntry, _) = error { return false }
             throw error

@@ -10,6 +10,23 @@ public struct ShardDirectory: Sendable, Equatable {
     public let salt: UInt128
     /// Size of every segment file: a multiple of 1 MiB.
     public let segmentBytes: Int
+    /// Of the data directory; nil while it is being made.
+    var place: DirectoryPlace?
+
+    /// Opens a file of the folder, and makes sure that it is this directory's.
+    /// - Throws: What `open` throws, or `io` with ESTALE.
+    func opening(_ file: String, _ open: () throws(JournalError) -> CInt) throws(JournalError) -> CInt {
+        let fd: CInt
+        do throws(JournalError) { fd = try open() } catch {
+            try place?.check(.open, file)
+            throw error
+        }
+        do throws(JournalError) { try place?.check(.open, file) } catch {
+            System.close(fd)
+            throw error
+        }
+        return fd
+    }
 
     func segmentPath(_ number: UInt64) -> String { "\(path)/\(Self.segmentName(number))" }
 

@@ -109,6 +109,36 @@ class DirectoryTests(unittest.TestCase):
         server.start()
         self.assertIn("transfers=10", server.ready)
 
+    def test_a_directory_that_was_renamed_and_replaced_while_it_served(self):
+        server, moves = self.server(), [transfer(1000 + i, 1, 2) for i in range(40_000)]
+        moved = server.directory + "-moved"
+        self.addCleanup(shutil.rmtree, moved, True)
+        client = native.Client(*server.native)
+        client.create_accounts([account(1), account(2)])
+        answered = codes(client.create_transfers([transfer(1 + i, 1, 2) for i in range(10)])).count(native.CREATED)
+        os.rename(server.directory, moved)
+        other = Server(shards=1, options=["--segment", "1MiB", "--data", server.directory])
+        self.addCleanup(other.close)
+        try:
+            for start in range(0, len(moves), 1000):
+                answered += codes(client.create_transfers(moves[start:start + 1000])).count(native.CREATED)
+        except (ConnectionError, native.Refused):
+            pass
+        client.close()
+        self.assertLess(answered, len(moves))
+        self.assertEqual(server.process.wait(60), 1)
+        self.assertIn("somebody has renamed or replaced the directory while it was in use", server.error_text())
+        server.process.stdout.close()
+        server.errors.close()
+        self.assertEqual(other.terminate(), 0)
+        self.assertEqual(verify(server.directory)[0], 0, "one wrote into the other's directory")
+        os.rename(server.directory, server.directory + "-other")
+        self.addCleanup(shutil.rmtree, server.directory + "-other", True)
+        os.rename(moved, server.directory)
+        server.start()
+        self.assertGreaterEqual(answered, 10)
+        self.assertGreaterEqual(int(server.ready.split("transfers=")[1].split()[0]), answered)
+
     def test_something_else_in_the_place_of_a_file(self):
         server = self.server()
         self.fill(server, 1, 10)
