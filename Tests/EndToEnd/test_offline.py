@@ -193,10 +193,11 @@ class OfflineTests(unittest.TestCase):
         shard = shard_of(client)
         payer, payee = (next(id for id in range(1, 100) if shard(id) == s) for s in (0, 1))
         client.create_accounts([account(payer), account(payee)])
-        self.assertEqual(set(codes(client.create_transfers([transfer(first + i, payer, payee) for i in range(count)]))),
-                         {native.CREATED})
+        results = client.create_transfers([transfer(first + i, payer, payee) for i in range(count)])
+        self.assertEqual(set(codes(results)), {native.CREATED})
         client.close()
-        last = b"".join(number.to_bytes(16, "little") for number in (first + count - 1, payer, payee))
+        # As a record of credits has it: account, amount, timestamp.
+        last = struct.pack("<QQQQ", payee, 0, 1, max(timestamp for _, timestamp, _ in results))
 
         def is_written():
             for path in segments(server.directory, 1):
