@@ -104,7 +104,7 @@ extension Front {
             if isMixed {
                 encoder(c).multiMixed(into: &connections[c].output)
             } else {
-                encoder(c).multiTooLong(into: &connections[c].output)
+                encoder(c).multiTooLong(of: isAccount, into: &connections[c].output)
             }
             connections[c].multi = .aborted
             return true

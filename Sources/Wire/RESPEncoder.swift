@@ -247,10 +247,11 @@ public import SuanpanCore
     public func notInMulti(into out: inout OutputBuffer) {
         out.append("-ERR only TRANSFER, TRANSFER.POST, TRANSFER.VOID and ACCOUNT.CREATE can be queued in MULTI\r\n")
     }
-    public func multiTooLong(into out: inout OutputBuffer) {
+    /// One more than a chain holds.
+    public func multiTooLong(of accounts: Bool, into out: inout OutputBuffer) {
         out.append("-ERR MULTI queues up to ")
         out.append(decimal: UInt64(Limits.eventsPerChainMax))
-        out.append(" creations\r\n")
+        out.append(accounts ? " accounts\r\n" : " transfers\r\n")
     }
     public func multiMixed(into out: inout OutputBuffer) {
         out.append("-ERR MULTI queues either transfers or accounts, not both\r\n")

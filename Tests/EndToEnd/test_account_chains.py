@@ -127,6 +127,20 @@ class AccountChainTests(RulesCase):
         with self.assertRaisesRegex(redis.ResponseError, "LINKED_EVENT_CHAIN_OPEN|the request ends"):
             client.execute_command(*create, "FLAGS", "linked")
 
+    def test_one_more_than_a_chain_holds_is_told_in_its_own_words(self):
+        client = redis.Redis(*self.server.resp, decode_responses=True)
+        self.addCleanup(client.close)
+        a, b = self.accounts(0, 1)
+        for word, command in (("transfers", lambda: ("TRANSFER", self.new_id(), a, b, 1, 1, 1)),
+                              ("accounts", lambda: ("ACCOUNT.CREATE", self.new_id(), 1, 1))):
+            self.assertEqual(client.execute_command("MULTI"), "OK")
+            for _ in range(64):
+                self.assertEqual(client.execute_command(*command()), "QUEUED")
+            with self.assertRaisesRegex(redis.ResponseError, f"MULTI queues up to 64 {word}$"):
+                client.execute_command(*command())
+            with self.assertRaises(redis.exceptions.ExecAbortError):
+                client.execute_command("EXEC")
+
 
 class KillTests(unittest.TestCase):
     def test_chains_are_whole_after_kill_9(self):
