@@ -39,6 +39,14 @@
         return nil
     }
 
+    /// Methods that no command of ours is named by. In a line without a version too: HTTP 0.9 has none, and who can break a
+    /// line in a path ends it there.
+    private static var methods: [StaticString] {
+        ["GET", "PUT", "HEAD", "DELETE", "PATCH", "OPTIONS", "TRACE", "CONNECT", "PROPFIND"]
+    }
+    /// What requests of HTTP's form have as their version: HTTP, streams, calls.
+    private static var versions: [StaticString] { ["HTTP/", "RTSP/", "SIP/", "ICAP/"] }
+
     /// True for the first line of an HTTP request of any method, and for its other lines, whose first word ends in a colon.
     static func isHTTP(line bytes: Span<UInt8>, end: Int) -> Bool {
         var start = 0
@@ -47,14 +55,28 @@
         while wordEnd < end, !ASCII.isSpace(bytes[wordEnd]) { wordEnd += 1 }
         if wordEnd - start > 1, bytes[wordEnd - 1] == UInt8(ascii: ":") { return true }
         if wordEnd - start == 4, has(bytes, "POST", at: start) { return true }
+        // An answer.
+        if has(bytes, "HTTP/", at: start) { return true }
+        var second = wordEnd
+        while second < end, ASCII.isSpace(bytes[second]) { second += 1 }
+        let isMethod = methods.contains { $0.utf8CodeUnitCount == wordEnd - start && has(bytes, $0, at: start) }
+        if isMethod, second < end, bytes[second] == UInt8(ascii: "/") || has(bytes, "HTTP", at: second) { return true }
         var last = end
-        while last > wordEnd, ASCII.isSpace(bytes[last - 1]) { last -= 1 }
+        while last > second, ASCII.isSpace(bytes[last - 1]) { last -= 1 }
         var version = last
-        while version > wordEnd, !ASCII.isSpace(bytes[version - 1]) { version -= 1 }
+        while version > second, !ASCII.isSpace(bytes[version - 1]) { version -= 1 }
         // A word between the method and the version, as no command of ours has one there.
-        guard version > wordEnd + 1, last - version > 5, has(bytes, "HTTP/", at: version) else { return false }
-        for i in (version + 5)..<last where bytes[i] != UInt8(ascii: ".") && bytes[i] &- ASCII.zero > 9 { return false }
-        return (wordEnd..<version).contains { !ASCII.isSpace(bytes[$0]) }
+        return (isMethod || version > second) && isVersion(bytes, from: version, to: last)
+    }
+
+    /// `HTTP/1.1` and the like.
+    private static func isVersion(_ bytes: Span<UInt8>, from start: Int, to end: Int) -> Bool {
+        for name in versions where has(bytes, name, at: start) {
+            let number = start + name.utf8CodeUnitCount
+            if number >= end { return false }
+            return (number..<end).allSatisfy { bytes[$0] == UInt8(ascii: ".") || bytes[$0] &- ASCII.zero <= 9 }
+        }
+        return false
     }
 
     /// True for the words by which Redis knows HTTP, sent as an array's first.

@@ -51,7 +51,9 @@ class StrangerTests(unittest.TestCase):
         for line in (b"POST / HTTP/1.1", b"post /x http/1.1", b"PUT /a%20b HTTP/1.1", b"GET /?q='a HTTP/1.0",
                      b"DELETE / HTTP/1.1", b"PATCH / HTTP/1.1", b"HEAD / HTTP/1.1", b"OPTIONS * HTTP/1.1",
                      b"TRACE / HTTP/1.1", b"CONNECT localhost:1 HTTP/1.1", b"PROPFIND /dav HTTP/1.1",
-                     b"PRI * HTTP/2.0", b"  GET / HTTP/1.1  ", b"POST /", b"Host: localhost", b"content-length: 9"):
+                     b"PRI * HTTP/2.0", b"  GET / HTTP/1.1  ", b"POST /", b"Host: localhost", b"content-length: 9",
+                     b"GET /", b"put /x", b"GET http://x/", b"HEAD /x y", b"DELETE /", b"OPTIONS /", b"GET  HTTP/1.1",
+                     b"GET / HTTP/1.1 x", b"OPTIONS * RTSP/1.0", b"INVITE sip:x SIP/2.0", b"HTTP/1.1 200 OK"):
             for end in (b"\r\n", b"\n"):
                 with self.subTest(line=line, end=end):
                     body = self.move() + command("TRANSFER", self.next_id, 1, 2, 5, 1, 1) + b"QUIT\r\n"
@@ -79,7 +81,9 @@ class StrangerTests(unittest.TestCase):
     def test_words_that_only_look_like_it_are_commands(self):
         connection = Resp(self.server.resp)
         self.addCleanup(connection.close)
-        for line, answer in ((b"GET x\r\n", "-ERR unknown command 'GET'"), (b"ECHO HTTP/1.1\r\n", "HTTP/1.1"),
+        for line, answer in ((b"GET x\r\n", "-ERR unknown command 'GET'"), (b"PUT\r\n", "-ERR unknown command 'PUT'"),
+                             (b"ECHO /\r\n", "/"), (b"CLIENT SETNAME a/1.0\r\n", "+OK"),
+                             (b"ECHO HTTP/1.1\r\n", "HTTP/1.1"),
                              (b"ECHO 'POST / HTTP/1.1'\r\n", "POST / HTTP/1.1"),
                              (command("ECHO", "POST / HTTP/1.1"), "POST / HTTP/1.1"),
                              (b"SELECT 0\r\n", "+OK"), (command("HEAD", "/", "HTTP/1.1"), "-ERR unknown command 'HEAD'")):

@@ -102,13 +102,17 @@ func hostileInputIsNamed(input: String, error: RESPProtocolError) {
 /// Goal: other protocols are known by their first bytes, and our own commands are never taken for them. Method: lines.
 @Test(arguments: [
     "POST / HTTP/1.1", "post /", "GET / HTTP/1.0", "  PUT\t/x y  HTTP/1.1 ", "BREW /pot HTTP/9", "Host: x", "a:",
+    "GET /", "put /x y", "GET http://x/", "HEAD /", "DELETE /x", "GET  HTTP/1.1", "GET / HTTP/1.1 x",
+    "OPTIONS * RTSP/1.0",
+    "INVITE sip:x SIP/2.0", "REQMOD icap://x ICAP/1.0", "HTTP/1.1 200 OK",
 ])
 func linesOfHTTPEndTheStream(line: String) {
     #expect(parse(Array((line + "\r\nPING\r\n").utf8)).error == .foreign(.http))
 }
 
 @Test(arguments: [
-    "GET x", "ECHO HTTP/1.1", "ECHO 'GET / HTTP/1.1'", "PING", "ACCOUNT.GET 1", ":", "TRANSFER 1 2 3 4 5 6",
+    "GET x", "GET", "PUT", "PUT 1 /x", "GETS /", "ECHO /", "CLIENT SETNAME a/1.0", "ECHO HTTP/1.1",
+    "ECHO 'GET / HTTP/1.1'", "PING", "ACCOUNT.GET 1", ":", "TRANSFER 1 2 3 4 5 6",
     "POSTS / x",
     "ECHO a HTTP/", "ECHO a HTTP/x",
 ])
