@@ -79,6 +79,7 @@ struct LoadCommand: ParsableCommand {
     var json: String?
 
     func run() throws {
+        if password == "" { throw Failure.usage("--password '': is empty; give a value or leave the option out") }
         var options = LoadOptions(target: target)
         options.wire = `protocol`
         options.profile = profile

@@ -48,7 +48,7 @@ public struct Program: ParsableCommand {
     public static func run(_ arguments: [String]) -> Int32 {
         Output.prepareStandardStreams()
         do {
-            var command = try parseAsRoot(withDefaults(arguments))
+            var command = try parseAsRoot(withDefaults(joiningNegatives(arguments)))
             if let note = Settings.noteOfUnknownVariables(ProcessInfo.processInfo.environment) { writeNote(note) }
             try command.run()
             try Output.standard.flush()
@@ -106,6 +106,9 @@ extension Substring {
 }
 
 extension String {
+    /// White space alone.
+    var isBlank: Bool { allSatisfy(\.isWhitespace) }
+
     /// Without white space at either end.
     func trimmingSpaces() -> String {
         var text = self[...]

@@ -2,6 +2,7 @@
 
 internal import ArgumentParser
 internal import Suanpan
+internal import SuanpanLoad
 
 struct ServeCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -153,12 +154,14 @@ extension EngineConfiguration {
     private static func readPassword(_ setting: Settings.Setting) throws(Failure) -> String {
         let bytes: [UInt8]
         do {
-            bytes = try readSmallFile(setting.text, bytesMax: 4096)
+            bytes = try SmallFile.read(setting.text)
         } catch {
             throw setting.wrong("cannot be read (\(error.reason)); name a file that this user can read")
         }
-        let line = bytes.prefix { $0 != UInt8(ascii: "\n") && $0 != UInt8(ascii: "\r") }
-        guard !line.isEmpty, let password = String(validating: line, as: UTF8.self) else {
+        // As it is written, but for the line's end, which Windows writes as CR LF.
+        var line = bytes.prefix { $0 != UInt8(ascii: "\n") }
+        if line.count < bytes.count && line.last == UInt8(ascii: "\r") { line.removeLast() }
+        guard let password = String(validating: line, as: UTF8.self), !password.isBlank else {
             throw setting.wrong("its first line must be the password, in UTF-8")
         }
         return password

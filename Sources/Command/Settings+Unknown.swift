@@ -10,7 +10,7 @@ extension Settings {
 
     /// What is to be said of variables that name no option; nil: there are none. Empty ones count as absent.
     static func noteOfUnknownVariables(_ environment: [String: String]) -> String? {
-        let known = otherVariables.union(optionNames.map(environmentName))
+        let known = otherVariables.union(OptionKind.of.keys.map(environmentName))
         let unknown = environment.filter {
             $0.key.hasPrefix("SUANPAN_") && !$0.value.isEmpty && !known.contains($0.key)
         }

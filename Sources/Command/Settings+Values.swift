@@ -6,7 +6,7 @@ internal import Suanpan
 extension Settings {
     func int(_ name: String, _ range: ClosedRange<Int>) throws(Failure) -> Int? {
         guard let setting = try setting(name) else { return nil }
-        guard let value = Int(setting.text), range.contains(value) else {
+        guard let value = Int(setting.text.trimmingSpaces()), range.contains(value) else {
             throw setting.wrong(EngineConfiguration.advice(range))
         }
         return value
@@ -14,18 +14,15 @@ extension Settings {
 
     func bool(_ name: String) throws(Failure) -> Bool? {
         guard let setting = try setting(name) else { return nil }
-        switch setting.text.lowercased() {
-        case "1", "true", "yes", "on": return true
-        case "0", "false", "no", "off": return false
-        default: throw setting.wrong("give on or off")
-        }
+        guard let value = parseBool(setting.text) else { throw setting.wrong(OptionKind.onOff.advice) }
+        return value
     }
 
     func choice<Value: RawRepresentable & CaseIterable>(
         _ name: String, _ type: Value.Type
     ) throws(Failure) -> Value? where Value.RawValue == String {
         guard let setting = try setting(name) else { return nil }
-        guard let value = Value(rawValue: setting.text) else {
+        guard let value = Value(rawValue: setting.text.trimmingSpaces()) else {
             throw setting.wrong("give one of \(Value.allCases.map(\.rawValue).joined(separator: ", "))")
         }
         return value
@@ -34,20 +31,27 @@ extension Settings {
     /// Bytes: `4GiB`, `512MiB`, `64KiB`, `1GB` or a plain number.
     func size(_ name: String) throws(Failure) -> Int? {
         guard let setting = try setting(name) else { return nil }
-        guard let bytes = parseSize(setting.text) else {
-            throw setting.wrong("give a size such as 512MiB, 4GiB or a number of bytes")
-        }
+        guard let bytes = parseSize(setting.text.trimmingSpaces()) else { throw setting.wrong(OptionKind.size.advice) }
         return bytes
     }
 
     /// Nil where nobody gave it; `.some(nil)` where it says `off`.
     func endpoint(_ name: String) throws(Failure) -> Endpoint?? {
         guard let setting = try setting(name) else { return nil }
-        if setting.text == "off" { return .some(nil) }
-        switch parseEndpoint(setting.text) {
+        let text = setting.text.trimmingSpaces()
+        if text == "off" { return .some(nil) }
+        switch parseEndpoint(text) {
         case .success(let endpoint): return endpoint
         case .failure(let problem): throw setting.wrong(problem.advice)
         }
+    }
+}
+
+func parseBool(_ text: String) -> Bool? {
+    switch text.trimmingSpaces().lowercased() {
+    case "1", "true", "yes", "on": true
+    case "0", "false", "no", "off": false
+    default: nil
     }
 }
 

@@ -1,5 +1,5 @@
-// Finds what JSON parsers take silently: a key that stands twice in one object, of which they keep one. Files that people
-// write only, so clarity goes before speed.
+// What JSON parsers hide: a key that stands twice in one object, of which they keep one; how a value is written, as `1e3` and
+// 1000 are one number to them, and `true` and 1 to some. Files that people write only, so clarity goes before speed.
 
 internal import FoundationEssentials
 
@@ -49,6 +49,42 @@ public enum JSONKeys {
         return nil
     }
 
+    /// The members of the object that the text is, in their order: each key, and its value as it is written.
+    /// - Parameter json: Valid JSON in UTF-8.
+    /// - Complexity: O(bytes).
+    public static func members(_ json: [UInt8]) -> [(key: String, value: ArraySlice<UInt8>)] {
+        var members: [(key: String, value: ArraySlice<UInt8>)] = []
+        var key: String?
+        var begin = 0
+        var depth = 0
+        var i = 0
+        while i < json.count {
+            switch json[i] {
+            case UInt8(ascii: "{"), UInt8(ascii: "["): depth += 1
+            case UInt8(ascii: "}"), UInt8(ascii: "]"): depth -= 1
+            case UInt8(ascii: ":") where depth == 1: begin = i + 1
+            case UInt8(ascii: "\""):
+                let end = endOfString(json, from: i)
+                if depth == 1 && key == nil { key = text(json[i..<end]) }
+                i = end - 1
+            default: break
+            }
+            let isEnd = depth == 0 || depth == 1 && json[i] == UInt8(ascii: ",")
+            if let name = key, isEnd {
+                members.append((name, trimmed(json[begin..<i])))
+                key = nil
+            }
+            i += 1
+        }
+        return members
+    }
+
+    private static func trimmed(_ text: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
+        let isSpace = { (byte: UInt8) in byte == 32 || (9...13).contains(byte) }
+        guard let last = text.lastIndex(where: { !isSpace($0) }) else { return [] }
+        return text[...last].drop(while: isSpace)
+    }
+
     /// Behind the closing quote of the string that begins here.
     private static func endOfString(_ json: [UInt8], from begin: Int) -> Int {
         var i = begin + 1
@@ -56,8 +92,8 @@ public enum JSONKeys {
         return min(i + 1, json.count)
     }
 
-    /// A key without its quotes; `"\u0061"` is `a`.
-    private static func text(_ quoted: ArraySlice<UInt8>) -> String {
+    /// A string without its quotes; `"\u0061"` is `a`.
+    public static func text(_ quoted: ArraySlice<UInt8>) -> String {
         if quoted.contains(UInt8(ascii: "\\")) {
             do { return try JSONDecoder().decode(String.self, from: Data(quoted)) } catch {
                 // Not JSON after all: the bytes tell keys apart as well.

@@ -2,23 +2,26 @@
 // sent.
 
 /// Bounds of the options, each with its reason.
-enum LoadLimits {
+public enum LoadLimits {
     /// Records of a native request.
-    static let batch = 1...8190
-    static let chain = 1...64
+    public static let batch = 1...8190
+    public static let chain = 1...64
     /// Below the descriptors that a process may usually have.
-    static let connections = 1...65_000
+    public static let connections = 1...65_000
     static let replyTimeoutSeconds = 1...3600
     /// Keeps a request's place in its connection within 16 bits.
-    static let inFlight = 1...65_536
-    static let accounts = 2...100_000_000
-    static let hotAccounts = 1...1_000_000
-    static let merchants = 1...1_000_000
-    static let feeAccounts = 1...1_000_000
-    static let threads = 1...64
+    public static let inFlight = 1...65_536
+    public static let accounts = 2...100_000_000
+    public static let hotAccounts = 1...1_000_000
+    public static let merchants = 1...1_000_000
+    public static let feeAccounts = 1...1_000_000
+    public static let threads = 1...64
     /// Above what a machine can send; keeps arithmetic on rates exact.
-    static let rateMax = 1e9
-    static let zipf = 0.0...5.0
+    public static let rateMax = 1e9
+    public static let zipf = 0.0...5.0
+    public static let percent = 0.0...100.0
+    /// Seconds: 31 days.
+    public static let durationMax = 31 * 86_400.0
     /// The password travels in a send slot, which holds one record.
     static let passwordBytesMax = 128
     /// Send slots of all connections together.
@@ -235,7 +238,7 @@ struct LoadPlan: Sendable {
         if options.durationSeconds != nil && count != nil {
             throw .usage("--duration and \(name) exclude each other; give one")
         }
-        if let seconds = options.durationSeconds, !(seconds > 0 && seconds <= 31 * 86_400) {
+        if let seconds = options.durationSeconds, !(seconds > 0 && seconds <= LoadLimits.durationMax) {
             throw .usage("--duration \(seconds): must be above 0 and at most 31 days in seconds")
         }
         if count == 0 { throw .usage("\(name) 0: must be at least 1") }
@@ -266,7 +269,9 @@ struct LoadPlan: Sendable {
 
     static func percent(_ option: String, _ value: Double?) throws(LoadError) -> Double? {
         guard let value else { return nil }
-        guard value >= 0 && value <= 100 else { throw .usage("\(option) \(value): a percentage, must be 0 to 100") }
+        guard LoadLimits.percent.contains(value) else {
+            throw .usage("\(option) \(value): a percentage, must be 0 to 100")
+        }
         return value
     }
 

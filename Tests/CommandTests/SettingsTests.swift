@@ -128,6 +128,56 @@ private func refusal(_ body: () throws -> some Any) -> String {
         }
     }
 
+    /// Each kind of option, given each kind of value that is not its own.
+    @Test func valuesOfTheWrongTypeAreRefusedByName() throws {
+        func check(_ file: String, _ text: String, _ key: String, _ says: String) throws {
+            try withFile(file, text) { path in
+                #expect(refusal { try configuration(file: path) } == "\(key) in \(path)\(says)", "\(text)")
+            }
+        }
+        let whole = "give a whole number from 1 to 3600"
+        for value in ["true", "1.5", "2.0", "1e1", "-1", "99999999999999999999"] {
+            try check("c.json", #"{"timeout": \#(value)}"#, "timeout", " '\(value)': \(whole)")
+        }
+        let size = "give a size such as 512MiB, 4GiB or a number of bytes"
+        for value in ["true", "100000000.5", "1e9", "-1"] {
+            try check("c.json", #"{"memory": \#(value)}"#, "memory", " '\(value)': \(size)")
+        }
+        for value in ["0", "1", "2.5"] {
+            try check("c.json", #"{"pin": \#(value)}"#, "pin", " '\(value)': give on or off")
+        }
+        for key in ["data", "native", "durability", "clock", "password-file", "json"] {
+            for value in ["5", "true", "0.10"] {
+                try check("c.json", #"{"\#(key)": \#(value)}"#, key, " '\(value)': give a text, in quotes")
+            }
+        }
+        // Also of what another command takes.
+        try check("c.json", #"{"rate": true}"#, "rate", " 'true': give a number above 0, at most 1000000000")
+        try check("c.json", #"{"voids": 101}"#, "voids", " '101': give a number from 0 to 100")
+        try check("c.yaml", "accounts: yes\n", "accounts", " 'yes': give a whole number from 2 to 100000000")
+        try check("c.yaml", "seed: -1\n", "seed", " '-1': give a whole number of at least 0")
+        for key in ["shards", "memory", "pin", "data", "rate", "seed", "password"] {
+            for value in ["[]", "[1]", "{}", #"{"a": 1}"#] {
+                try check(
+                    "c.json", #"{"\#(key)": \#(value)}"#, key, " must be one value, not a list or an object")
+            }
+            try withFile("c.json", #"{"\#(key)": null}"#) { path in
+                let message = refusal { try configuration(file: path) }
+                #expect(message.hasPrefix("\(key) in \(path) is null: give ") && message.hasSuffix("leave the key out"))
+            }
+            for null in ["~", "null"] {
+                try withFile("c.yaml", "\(key): \(null)\n") { path in
+                    #expect(refusal { try configuration(file: path) }.hasPrefix("\(key) in \(path) is null: give "))
+                }
+            }
+        }
+        try withFile("c.json", #"{"pin": true, "shards": 2, "memory": 100000000, "rate": 1e3, "data": "a\u0062"}"#) {
+            let found = try configuration(file: $0)
+            #expect(found.pinThreads && found.shards == 2 && found.memoryBytes == 100_000_000)
+            #expect(found.dataDirectory == "ab")
+        }
+    }
+
     @Test func aKeyGivenTwiceIsRefusedByName() throws {
         for text in [
             #"{"shards": 1, "memory": "1GiB", "shards": 2}"#, #"{"shards": 1, "sh\u0061rds": 1}"#,
@@ -185,7 +235,86 @@ private func refusal(_ body: () throws -> some Any) -> String {
         #expect(refusal { try configuration(["password-file": "/nowhere"]) }.contains("cannot be read (No such file"))
     }
 
+    /// Not a byte of it is another than the one that was written.
+    @Test func passwordsAreTakenAsTheyAreWritten() throws {
+        for password in [" a ", "a\t", "0.10", "1e3", "0123", "true", "\u{3000}a", "a b", "-1", "e\u{301}"] {
+            let utf8 = Array(password.utf8)
+            func expect(_ found: EngineConfiguration, _ where: String) {
+                #expect(found.password.map { Array($0.utf8) } == utf8, "\(`where`) '\(password)'")
+            }
+            expect(try configuration([:], ["SUANPAN_PASSWORD": password]), "environment")
+            let json = String(decoding: try JSONEncoder().encode(["password": password]), as: UTF8.self)
+            try withFile("c.json", json) { expect(try configuration(file: $0), "JSON") }
+            if !password.contains("\t") {
+                try withFile("c.yaml", "password: '\(password)'\n") { expect(try configuration(file: $0), "YAML") }
+            }
+            for end in ["", "\n", "\r\n", "\nsecond line"] {
+                try withFile("password", password + end) { path in
+                    expect(try configuration(["password-file": path]), "file")
+                }
+            }
+        }
+        try withFile("c.yaml", "password: 0123\n") { path in
+            let found = try configuration(file: path)
+            #expect(found.password == "0123")
+        }
+        try withFile("password", "a\rb\n") { path in
+            let found = try configuration(["password-file": path])
+            #expect(found.password == "a\rb")
+        }
+        let long = String(repeating: "x", count: 4096)
+        try withFile("password", long + "\n") { path in
+            let found = try configuration(["password-file": path])
+            #expect(found.password == long)
+        }
+    }
+
+    @Test func aPasswordThatIsNoneIsRefusedNotLeftOut() throws {
+        for value in ["123", "0.10", "1e3", "true", "false"] {
+            try withFile("c.json", #"{"password": \#(value)}"#) { path in
+                #expect(refusal { try configuration(file: path) } == "password in \(path): give a text, in quotes")
+            }
+        }
+        for blank in [" ", "  ", "\t", "\u{A0}"] {
+            #expect(
+                refusal { try configuration([:], ["SUANPAN_PASSWORD": blank]) }
+                    == "SUANPAN_PASSWORD '\(blank)': is blank; give a value or leave the option out")
+            let json = String(decoding: try JSONEncoder().encode(["password": blank]), as: UTF8.self)
+            try withFile("c.json", json) { path in
+                #expect(
+                    refusal { try configuration(file: path) }.hasPrefix("password in \(path) '\(blank)': is blank;"))
+            }
+            try withFile("password", blank + "\n") { path in
+                #expect(
+                    refusal { try configuration(["password-file": path]) }.contains(
+                        "its first line must be the password"))
+            }
+        }
+        for (file, text) in [("c.json", #"{"password": ""}"#), ("c.yaml", "password: ''\n")] {
+            try withFile(file, text) { path in
+                let found = try configuration(file: path)
+                #expect(found.password == nil)
+            }
+        }
+    }
+
+    /// Paths too: another directory would be another ledger.
+    @Test func textsAreTakenAsTheyAreWritten() throws {
+        #expect(try configuration([:], ["SUANPAN_DATA": " ./a "]).dataDirectory == " ./a ")
+        #expect(try configuration(["data": "./a "]).dataDirectory == "./a ")
+        #expect(try configuration([:], ["SUANPAN_SHARDS": " 2 "]).shards == 2)
+        #expect(
+            refusal { try configuration([:], ["SUANPAN_SHARDS": " "]) }
+                == "SUANPAN_SHARDS ' ': is blank; give a value or leave the option out")
+    }
+
     @Test func noMessagePrintsThePassword() throws {
+        for text in ["password: 'hunter2\n", "password: [hunter2\n", "data: [\npassword: hunter2\n"] {
+            try withFile("c.yaml", text) { path in
+                let message = refusal { try configuration(file: path) }
+                #expect(message.contains("is not valid YAML") && !message.contains("hunter2"), "\(message)")
+            }
+        }
         try withFile("c.yaml", "password: hunter2\nshards: x\n") { path in
             #expect(!refusal { try configuration(file: path) }.contains("hunter2"))
         }
@@ -219,6 +348,37 @@ private func refusal(_ body: () throws -> some Any) -> String {
             let words = ["load", "--config", "/nowhere.yaml", "--config=\(path)"]
             let found = try Program.withDefaults(words, environment: [:])
             #expect(found == ["load", "--batch", "5"])
+        }
+    }
+
+    @Test func lowerLayersAreCheckedByName() throws {
+        for (name, value, says) in [
+            ("ACCOUNTS", "many", "give a whole number from 2 to 100000000"),
+            ("BATCH", "9000", "give a whole number from 1 to 8190"), ("RATE", "-1", "give a number above 0"),
+            ("SEED", "1.5", "give a whole number of at least 0"), ("ZIPF", "nan", "give a number from 0 to 5"),
+        ] {
+            let message = refusal { try Program.withDefaults(["load"], environment: ["SUANPAN_\(name)": value]) }
+            #expect(message.hasPrefix("SUANPAN_\(name) '\(value)': \(says)"), "\(message)")
+        }
+        let found = try Program.withDefaults(["load"], environment: ["SUANPAN_SEED": " 5 ", "SUANPAN_JSON": "-"])
+        #expect(found == ["load", "--seed", "5", "--json=-"])
+    }
+
+    @Test func negativeNumbersAreValues() throws {
+        #expect(Program.joiningNegatives(["serve", "--shards", "-1", "-h"]) == ["serve", "--shards=-1", "-h"])
+        #expect(
+            Program.joiningNegatives(["load", "--rate", "-.5", "--json", "-"]) == ["load", "--rate=-.5", "--json", "-"])
+        #expect(Program.joiningNegatives(["dump", "-1", "--nope", "-1"]) == ["dump", "-1", "--nope", "-1"])
+        for (option, value, says) in [
+            ("transfers", "-1", "give a whole number of at least 1"),
+            ("seed", "-5", "give a whole number of at least 0"),
+            ("accounts", "99999999999999999999", "give a whole number from 2 to 100000000"),
+            ("chain", "two", "give a whole number from 1 to 64"), ("rate", "fast", "give a number above 0"),
+        ] {
+            for words in [["--\(option)", value], ["--\(option)=\(value)"]] {
+                let message = refusal { try Program.withDefaults(["load"] + words, environment: [:]) }
+                #expect(message.hasPrefix("--\(option) '\(value)': \(says)"), "\(message)")
+            }
         }
     }
 

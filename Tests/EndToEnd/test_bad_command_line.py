@@ -3,11 +3,12 @@ to do. Method: the real binary, one wrong thing each. The table of Docs/Operatio
 
 import os
 import shutil
+import subprocess
 import tempfile
 import unittest
 
-from bad_input import run
-from server import DATA_PARENT, Server
+from bad_input import HANG_SECONDS, run
+from server import BINARY, DATA_PARENT, Server
 
 
 class CommandLineTests(unittest.TestCase):
@@ -50,6 +51,51 @@ class CommandLineTests(unittest.TestCase):
             with self.subTest(f"{option} {value}"):
                 # The parser takes a value that begins with a dash for an option.
                 self.refused("serve", "--data", self.directory, f"{option}={value}", says=[f"{option} '{value}'", says])
+
+    def test_negative_numbers(self):
+        # The parser alone would take them for options.
+        for option, says in [
+            ("--shards", "from 1 to 64"), ("--timeout", "from 1 to 3600"), ("--connections-max", "from 1 to 1000000"),
+            ("--clock-jump-max", "from 0 to"), ("--memory", "give a size such as"), ("--segment", "give a size such as"),
+        ]:
+            with self.subTest(option):
+                self.refused("serve", "--data", self.directory, option, "-1", says=[f"{option} '-1'", says])
+        for option in ("accounts", "connections", "batch", "in-flight", "rate", "duration", "transfers", "hot-share",
+                       "hot-accounts", "hot-payer-share", "zipf", "cross-shard", "pending", "chain", "seed", "threads"):
+            with self.subTest(option):
+                _, last, _ = run("load", "--target", "127.0.0.1:1", f"--{option}", "-1")
+                self.assertRegex(last, rf"^suanpan: --{option} '?-1.*(must be|give a)")
+
+    def test_profiles_without_an_end(self):
+        for path, says in (("/dev/zero", "it is longer than 1048576 bytes"), ("/tmp/", "Is a directory")):
+            self.refused("load", "--target", "127.0.0.1:1", "--profile", path, says=[f"profile {path}: cannot be read", says])
+
+    def test_what_is_not_utf8(self):
+        # Mended it would be another password.
+        environment = {**os.environb, b"SUANPAN_PASSWORD": b"a\xff"}
+        for words in (["serve", "--data", self.directory], ["load", "--target", "127.0.0.1:1"]):
+            done = subprocess.run([BINARY, *words], capture_output=True, text=True, timeout=HANG_SECONDS, env=environment)
+            self.assertEqual((done.returncode, done.stderr.splitlines()[-1]),
+                             (2, "suanpan: SUANPAN_PASSWORD is not UTF-8; write it in UTF-8"))
+
+    def test_blank_values(self):
+        for name in ("PASSWORD", "SHARDS"):
+            self.refused("serve", "--data", self.directory, environment={f"SUANPAN_{name}": "  "},
+                         says=f"SUANPAN_{name} '  ': is blank; give a value or leave the option out")
+        blank = self.file("blank.json", '{"password": "  "}')
+        self.refused("serve", "--data", self.directory, "--config", blank, says=f"password in {blank} '  ': is blank")
+
+    def test_wrong_types(self):
+        for text, says in [('{"shards": true}', "shards in {} 'true': give a whole number from 1 to 64"),
+                           ('{"timeout": true}', "timeout in {} 'true': give a whole number from 1 to 3600"),
+                           ('{"memory": 100000000.5}', "memory in {} '100000000.5': give a size such as"),
+                           ('{"timeout": null}', "timeout in {} is null: give a whole number"),
+                           ('{"password": 0.10}', "password in {}: give a text, in quotes"),
+                           ('{"pin": 1}', "pin in {} '1': give on or off")]:
+            path = self.file("types.json", text)
+            self.refused("serve", "--data", self.directory, "--config", path, says=says.format(path))
+        path = self.file("types.yaml", "timeout: ~\n")
+        self.refused("serve", "--data", self.directory, "--config", path, says=f"timeout in {path} is null: give a whole number")
 
     def test_environment(self):
         self.refused("serve", says="SUANPAN_SHARDS 'many'", environment={"SUANPAN_SHARDS": "many"})

@@ -3,6 +3,7 @@ over both doors, by AUTH and HELLO, on one connection, on many, and on a new one
 the same address. Bounds are on counts, not on speed: a second holds but few guesses of a connection."""
 
 import socket
+import tempfile
 import threading
 import time
 import unittest
@@ -41,6 +42,19 @@ class PasswordGuessTests(unittest.TestCase):
         finally:
             connection.close()
         return dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
+
+    def test_a_password_is_what_was_written(self):
+        # Both from the environment and from a file, with spaces at its ends.
+        with tempfile.NamedTemporaryFile(mode="w", suffix=".json") as file:
+            file.write('{"password": " 0.10 "}')
+            file.flush()
+            for more in (dict(environment={"SUANPAN_PASSWORD": " 0.10 "}), dict(options=["--config", file.name])):
+                server = Server(shards=1, **more)
+                self.addCleanup(server.close)
+                connection = Resp(server.resp)
+                self.addCleanup(connection.close)
+                for word, answer in (("0.10", "-WRONGPASS"), (" 0.1 ", "-WRONGPASS"), (" 0.10 ", "+OK")):
+                    self.assertTrue(connection.ask("AUTH", word).startswith(answer), word)
 
     def test_guesses_end_the_connection_and_are_counted(self):
         server = self.serve()
