@@ -81,9 +81,12 @@ public struct Profile: Sendable, Equatable {
             }
             return try Profile(json: standard, source: "\(nameOrFile) (built in)")
         }
-        guard let bytes = System.readFile(nameOrFile) else {
+        let bytes: [UInt8]
+        do {
+            bytes = try SmallFile.read(nameOrFile)
+        } catch {
             throw .usage(
-                "profile \(nameOrFile): cannot be read; give an existing JSON file or one of "
+                "profile \(nameOrFile): cannot be read (\(error.reason)); give an existing JSON file or one of "
                     + standardNames.joined(separator: ", "))
         }
         return try Profile(json: bytes, source: nameOrFile)

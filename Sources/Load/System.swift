@@ -183,20 +183,9 @@ enum System {
 
     // MARK: Files and the terminal
 
-    /// The whole of a file, or nil when it cannot be read.
-    static func readFile(_ path: String) -> [UInt8]? {
-        let fd = unsafe open(path, O_RDONLY | O_CLOEXEC)
-        guard fd >= 0 else { return nil }
-        defer { close(fd) }
-        var out: [UInt8] = []
-        var chunk = [UInt8](repeating: 0, count: 1 << 16)
-        while true {
-            let n = unsafe read(fd, &chunk, chunk.count)
-            if n < 0 && errno == EINTR { continue }
-            if n < 0 { return nil }
-            if n == 0 { return out }
-            out += chunk[..<n]
-        }
+    /// What the kernel tells of itself, or nil where it does not.
+    private static func kernelFile(_ path: String) -> [UInt8]? {
+        do { return try SmallFile.read(path) } catch { return nil }
     }
 
     /// To stderr; a short write loses text only.
@@ -212,12 +201,12 @@ enum System {
     }
 
     static var kernel: String {
-        guard let bytes = readFile("/proc/sys/kernel/osrelease") else { return "unknown" }
+        guard let bytes = kernelFile("/proc/sys/kernel/osrelease") else { return "unknown" }
         return String(decoding: bytes.prefix { $0 != 10 }, as: UTF8.self)
     }
 
     static var cpuModel: String {
-        guard let bytes = readFile("/proc/cpuinfo") else { return "unknown" }
+        guard let bytes = kernelFile("/proc/cpuinfo") else { return "unknown" }
         for line in bytes.split(separator: 10) {
             let text = String(decoding: line, as: UTF8.self)
             if text.hasPrefix("model name"), let colon = text.firstIndex(of: ":") {
