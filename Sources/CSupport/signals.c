@@ -38,7 +38,7 @@ void suanpan_die_of_fatal_signals(void) {
 static void leave(int number) { _exit(128 + number); }
 
 void suanpan_end_as_first_process(void) {
-  static const int ending[] = {SIGHUP, SIGINT, SIGQUIT, SIGABRT, SIGALRM, SIGTERM, SIGUSR2};
+  static const int ending[] = {SIGHUP, SIGINT, SIGQUIT, SIGABRT, SIGALRM, SIGTERM, SIGUSR1, SIGUSR2};
   if (getpid() != 1) return;
   for (size_t i = 0; i < sizeof ending / sizeof *ending; i++) {
     struct sigaction action;

@@ -13,7 +13,8 @@ struct LoadCommand: ParsableCommand {
         discussion: """
             Closed loop by default: every connection keeps --in-flight requests outstanding. With --rate or --profile an \
             open loop: requests are due at their own, Poisson-spaced times, and latency counts from the time due, so that \
-            a stall of the server is not hidden. Exit code 0: done; 1: the run is bad; 2: the command line is wrong.
+            a stall of the server is not hidden. Exit code 0: done; 1: the run is bad; 2: the command line is wrong; by the signal: SIGINT or SIGTERM cut it short, \
+            which the report says.
             """)
 
     @Option(help: "The server's native port, or its RESP port with --protocol resp; HOST:PORT.")
@@ -75,7 +76,7 @@ struct LoadCommand: ParsableCommand {
     var threads: Int = 1
     @Option(help: "Better in the environment: SUANPAN_PASSWORD.")
     var password: String?
-    @Option(help: "Writes the report as JSON too.")
+    @Option(help: "Writes the report as JSON too; the file is emptied first. - is standard output.")
     var json: String?
 
     func run() throws {
@@ -106,13 +107,20 @@ struct LoadCommand: ParsableCommand {
         options.seed = seed
         options.threads = threads
         options.password = password ?? LoadOptions.environmentPassword
+        let file: ReportFile? = if let json { try ReportFile(json) } else { nil }
         let report: LoadReport
         do throws(LoadError) {
             report = try Load.run(options)
         } catch { throw Failure(error) }
         if json != "-" { try Output.standard.write(report.text) }
-        if let json { try writeReport(String(decoding: report.json().dropLast(), as: UTF8.self), to: json) }
+        try file?.write(String(decoding: report.json().dropLast(), as: UTF8.self))
         if let failure = report.failure { throw Failure(failure) }
+        if let signal = report.cutSignal {
+            throw Failure(
+                kind: .signal(signal),
+                description: "the run was cut short by \(report.cut ?? ""): the report covers what was done until then")
+        }
+        if let failure = report.nothingAccepted { throw Failure(failure) }
     }
 }
 

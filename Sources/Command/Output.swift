@@ -72,22 +72,38 @@ extension Failure {
     }
 }
 
-/// Writes a report with a final line break; `-` is standard output.
-func writeReport(_ text: String, to path: String) throws(Failure) {
-    if path == "-" { return try Output.standard.print(text) }
-    let fd = unsafe open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o666)
-    guard fd >= 0 else {
-        // SAFETY: as above.
-        throw .run("--json '\(path)' cannot be opened: \(unsafe String(cString: strerror(errno))); choose another file")
+/// Where a report goes as JSON; `-` is standard output. Opened before the work, so that a path that leads nowhere is told at
+/// once; and emptied, so that where the work fails an earlier report does not pass for this one.
+struct ReportFile {
+    private let name: String
+    private let fd: CInt?
+
+    init(_ path: String) throws(Failure) {
+        name = "--json '\(path)'"
+        if path == "-" {
+            fd = nil
+            return
+        }
+        let file = unsafe open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o666)
+        guard file >= 0 else {
+            // SAFETY: as above.
+            throw .run("\(name) cannot be opened: \(unsafe String(cString: strerror(errno))); choose another file")
+        }
+        fd = file
     }
-    let file = Output(name: "--json '\(path)'", fd: fd)
-    do throws(Failure) {
-        try file.print(text)
-        try file.flush()
-    } catch {
-        close(fd)
-        throw error
+
+    /// The whole report, with a final line break; once.
+    func write(_ text: String) throws(Failure) {
+        guard let fd else { return try Output.standard.print(text) }
+        let file = Output(name: name, fd: fd)
+        do throws(Failure) {
+            try file.print(text)
+            try file.flush()
+        } catch {
+            close(fd)
+            throw error
+        }
+        // Some file systems tell only now that there is no room.
+        if close(fd) != 0 { throw .output(name, errno: errno) }
     }
-    // Some file systems tell only now that there is no room.
-    if close(fd) != 0 { throw .output("--json '\(path)'", errno: errno) }
 }

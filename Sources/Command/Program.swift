@@ -1,5 +1,5 @@
 // What every command shares: parsing, the last line on stderr, and the exit code.
-// 0 done, 1 the data or the run is bad, 2 the command line is wrong.
+// 0 done, 1 the data or the run is bad, 2 the command line is wrong, above 128: ended by a signal.
 
 public import ArgumentParser
 internal import Foundation
@@ -13,9 +13,19 @@ public enum Allocator {
 
 /// Why a command ends without success. The message names what, the value and what to do.
 struct Failure: Error, Equatable, CustomStringConvertible {
-    enum Kind: Int32 {
-        case run = 1
-        case usage = 2
+    enum Kind: Equatable {
+        case run
+        case usage
+        /// What was done until then is told.
+        case signal(Int32)
+
+        var exitCode: Int32 {
+            switch self {
+            case .run: 1
+            case .usage: 2
+            case .signal(let number): Program.signalCodes + number
+            }
+        }
     }
     var kind: Kind
     /// Empty: nothing is to be said.
@@ -42,6 +52,9 @@ public struct Program: ParsableCommand {
             VerifyCommand.self, DumpCommand.self, VersionCommand.self,
         ])
 
+    /// An exit code above it stands for a signal, as in a shell.
+    public static let signalCodes: Int32 = 128
+
     public init() {}
 
     /// Runs one command line (without the program's name) and returns the exit code.
@@ -54,11 +67,11 @@ public struct Program: ParsableCommand {
             try Output.standard.flush()
             return 0
         } catch let failure as Failure {
-            return end(failure.description, code: failure.kind.rawValue)
+            return end(failure.description, code: failure.kind.exitCode)
         } catch let error as EngineError {
             // What only the start has shown, such as where a host's name leads.
-            if case .configuration(let what) = error { return end(what, code: Failure.Kind.usage.rawValue) }
-            return end(error.description, code: Failure.Kind.run.rawValue)
+            if case .configuration(let what) = error { return end(what, code: Failure.Kind.usage.exitCode) }
+            return end(error.description, code: Failure.Kind.run.exitCode)
         } catch {
             return end(parserError: error)
         }
@@ -81,14 +94,14 @@ public struct Program: ParsableCommand {
             do throws(Failure) {
                 try Output.standard.print(text)
                 try Output.standard.flush()
-            } catch { return end(error.description, code: error.kind.rawValue) }
+            } catch { return end(error.description, code: error.kind.exitCode) }
             return 0
         }
         let reason = message(for: error)
         let usage = text.hasPrefix("Error: \(reason)\n") ? text.dropFirst("Error: \(reason)\n".count) : ""
         if !usage.isEmpty { writeError(String(usage)) }
         let line = reason.split(separator: "\n").map { $0.trimmingSpaces() }.joined(separator: " ")
-        return end(line, code: Failure.Kind.usage.rawValue)
+        return end(line, code: Failure.Kind.usage.exitCode)
     }
 }
 

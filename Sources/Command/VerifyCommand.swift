@@ -14,15 +14,18 @@ struct VerifyCommand: ParsableCommand {
     var config: String?
     @Option(help: ArgumentHelp("Data directory. (default: ./data)", valueName: "dir"))
     var data: String?
-    @Option(help: ArgumentHelp("Write the report as JSON too; - is standard output.", valueName: "file"))
+    @Option(
+        help: ArgumentHelp(
+            "Write the report as JSON too; the file is emptied first. - is standard output.", valueName: "file"))
     var json: String?
 
     func run() throws {
         let settings = try Settings(arguments: ["data": data, "json": json], configFile: config)
         let directory = try settings.setting("data")?.text ?? "./data"
         let jsonPath = try settings.setting("json")?.text
+        let file: ReportFile? = if let jsonPath { try ReportFile(jsonPath) } else { nil }
         let report = try Verifier.verify(dataDirectory: directory)
-        if let jsonPath { try writeReport(report.json, to: jsonPath) }
+        try file?.write(report.json)
         if jsonPath != "-" { try Output.standard.print(report.text(directory: directory)) }
         guard report.balanced else { throw Failure.run("\(directory): debits and credits differ, see the totals") }
     }

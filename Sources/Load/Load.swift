@@ -59,9 +59,13 @@ public enum Load {
                 })
         }
         var before = status
+        var cut: CInt?
         let funded = (status.transfers ?? 0) + UInt64(book.customers)
         while control.ready.load(ordering: .relaxed) < plan.threads {
-            if interrupts.wait(milliseconds: 2) { control.raiseStop(to: 2) }
+            if let signal = interrupts.wait(milliseconds: 2) {
+                cut = signal
+                control.raiseStop(to: 2)
+            }
         }
         if control.stopping == 0 {
             before = try setup.status(counting: funded)
@@ -69,21 +73,29 @@ public enum Load {
         }
         while control.results.withLock({ $0.count }) < plan.threads {
             // The first signal ends the sending, the second the waiting.
-            if interrupts.wait(milliseconds: 20) { control.raiseStop(to: control.stopping + 1) }
+            if let signal = interrupts.wait(milliseconds: 20) {
+                cut = cut ?? signal
+                control.raiseStop(to: control.stopping + 1)
+            }
             screen.show(control)
         }
         for thread in threads { thread.join() }
+        // From here on a signal ends the process again, whatever the server does.
+        _ = consume interrupts
         screen.clear()
         let results = control.results.withLock { $0 }
         let rows = control.rows.withLock { $0 }
         // A lost server cannot say what it used.
         if results.contains(where: { $0.failure != nil }) {
-            return LoadReport(plan, book, results, rows: rows, before: before, after: nil)
+            var report = LoadReport(plan, book, results, rows: rows, before: before, after: nil)
+            if let cut { report.wasCut(by: cut) }
+            return report
         }
         // Others may have sent it more.
         let least = funded + results.reduce(0) { $0 + $1.transfersCreated }
         let after = try setup.status(counting: least)
         var report = LoadReport(plan, book, results, rows: rows, before: before, after: after)
+        if let cut { report.wasCut(by: cut) }
         if let counted = after.transfers, counted < least {
             report.failure = report.failure ?? .lost(counted: counted, acknowledged: least)
         }

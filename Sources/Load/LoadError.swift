@@ -13,6 +13,8 @@ public enum LoadError: Error, Equatable, Sendable, CustomStringConvertible {
     case machine(String)
     /// The server acknowledged more transfers than it has.
     case lost(counted: UInt64, acknowledged: UInt64)
+    /// All that was sent was refused, or found no answer.
+    case nothingAccepted(of: UInt64, unit: String, most: String)
     /// The run came to its end, with errors.
     case errors(count: UInt64, first: String)
 
@@ -20,7 +22,7 @@ public enum LoadError: Error, Equatable, Sendable, CustomStringConvertible {
     public var exitCode: Int32 {
         switch self {
         case .usage, .profile: 2
-        case .connect, .server, .machine, .lost, .errors: 1
+        case .connect, .server, .machine, .lost, .errors, .nothingAccepted: 1
         }
     }
 
@@ -34,6 +36,8 @@ public enum LoadError: Error, Equatable, Sendable, CustomStringConvertible {
         case .lost(let counted, let acknowledged):
             "the server counts \(counted) transfers, and acknowledged \(acknowledged) together with those that it had before: "
                 + "stop it and run `suanpan verify`"
+        case .nothingAccepted(let count, let unit, let most):
+            "none of \(Format.grouped(count)) \(unit) was accepted; most were: \(most)"
         case .errors(let count, let first):
             "\(count) failed without an answer that counts; the first: \(first)"
         }

@@ -102,6 +102,8 @@ public struct LoadReport: Sendable, Encodable {
     /// Sent, but still without an answer then; each may have been executed or not.
     public var unanswered: UInt64
     public var durationSeconds: Double
+    /// The signal that ended the run before its time; nil: none did.
+    public var cut: String?
     public var latencyMilliseconds: Latency
     public var loop: String
     public var profile: String?
@@ -124,16 +126,18 @@ public struct LoadReport: Sendable, Encodable {
     public var server: Server
     public var generator: Generator
     public var seconds: [Second]
+    /// The number of the signal `cut`.
+    public private(set) var cutSignal: Int32?
     /// Why the run is no measurement; nil when it is one.
     public var failure: LoadError?
     private var target: String
     private var connectionsLost: Int
 
-    // `failure`, `target` and `connectionsLost` are for people: the exit code and `errors` say it to programs.
+    // `failure`, `cutSignal`, `target` and `connectionsLost` are for people: the exit code and `errors` say it to programs.
     private enum CodingKeys: String, CodingKey {
-        case unanswered, unit, tps, accepted, transfers, purchases, zipf, exists, refused, busy, errors, unsent, loop,
-            profile,
-            `protocol`, batch, connections
+        case unanswered, unit, tps, accepted, transfers, purchases, zipf, exists, refused, busy, errors, unsent, cut,
+            loop
+        case profile, `protocol`, batch, connections
         case accounts, funding, durability, shards, seed, machine, version, server, generator, seconds
         case offeredTPS = "offered_tps"
         case durationSeconds = "duration_s"
@@ -234,6 +238,23 @@ public struct LoadReport: Sendable, Encodable {
         }
     }
 
+    /// Why the run is bad, though it is a measurement: nothing of it was accepted. Nil: something was, or nothing was due.
+    public var nothingAccepted: LoadError? {
+        let others = refused.merging(["busy": busy, "unsent": unsent, "unanswered": unanswered]) { $0 + $1 }
+        let count = others.values.reduce(0, +)
+        let most = others.max { ($0.value, $1.key) < ($1.value, $0.key) }
+        guard accepted == 0 && exists == 0 && count > 0, let most else { return nil }
+        return .nothingAccepted(of: count, unit: unit, most: most.key)
+    }
+
+    /// A part of a run must not pass for the whole.
+    mutating func wasCut(by signal: CInt) {
+        cut = System.signalName(signal)
+        cutSignal = signal
+        // Not all connections stood.
+        if case .connect = failure { failure = nil }
+    }
+
     private static func purchases(_ sale: Sale, _ results: [ThreadResult]) -> Purchases {
         func latency(_ step: PurchaseStep) -> Latency {
             var all = Latencies(digits: .three)
@@ -299,6 +320,7 @@ public struct LoadReport: Sendable, Encodable {
             "funding",
             "\(Format.grouped(UInt64(funding.transfers))) transfers of \(Format.grouped(UInt64(funding.amount) ?? 0))"
                 + " before it, one to each customer; not in the figures below")
+        if let cut { line("cut", "by \(cut): what follows is of a part of the run that was asked for") }
         line(
             "result",
             "\(Format.count(UInt64(tps))) \(unit)/s accepted of \(Format.count(UInt64(offeredTPS)))/s offered,"

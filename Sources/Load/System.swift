@@ -174,10 +174,19 @@ enum System {
             unsafe pthread_sigmask(SIG_SETMASK, &mask, nil)
         }
 
-        /// Sleeps up to `milliseconds`; true when one of the signals came.
-        mutating func wait(milliseconds: Int) -> Bool {
+        /// Sleeps up to `milliseconds`; the signal that came, if one did.
+        mutating func wait(milliseconds: Int) -> CInt? {
             var time = timespec(tv_sec: milliseconds / 1000, tv_nsec: milliseconds % 1000 * 1_000_000)
-            return unsafe sigtimedwait(&set, nil, &time) > 0
+            let number = unsafe sigtimedwait(&set, nil, &time)
+            return number > 0 ? number : nil
+        }
+    }
+
+    static func signalName(_ number: CInt) -> String {
+        switch number {
+        case SIGINT: "SIGINT"
+        case SIGTERM: "SIGTERM"
+        default: "signal \(number)"
         }
     }
 

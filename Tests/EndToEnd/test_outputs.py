@@ -80,6 +80,33 @@ class OutputTests(unittest.TestCase):
             self.assertEqual(done.stderr.splitlines()[-1],
                              "suanpan: --json '/dev/full' could not be written to its end: No space left on device")
 
+    def test_a_report_with_no_way_to_it_is_told_before_the_work(self):
+        def transfers():
+            client = native.Client(*self.server.native)
+            try:
+                return client.status()["transfers"]
+            finally:
+                client.close()
+        before = transfers()
+        load = ["load", "--target", "%s:%d" % self.server.native, "--transfers", "10", "--accounts", "10", "--batch", "10"]
+        for words in (["verify", "--data", self.stopped.directory], load):
+            done = subprocess.run([BINARY, *words, "--json", "/nowhere/x"], capture_output=True, text=True, timeout=60)
+            self.assertEqual((done.returncode, done.stdout), (1, ""), done.stderr)
+            self.assertEqual(done.stderr, "suanpan: --json '/nowhere/x' cannot be opened: No such file or directory; "
+                             "choose another file\n")
+        self.assertEqual(transfers(), before)
+
+    def test_an_earlier_report_does_not_pass_for_that_of_a_run_that_failed(self):
+        path = os.path.join(self.stopped.directory, "..", f"earlier-{os.getpid()}.json")
+        self.addCleanup(os.remove, path)
+        for words in (["verify", "--data", "/nowhere"], ["load", "--target", "127.0.0.1:1"]):
+            with open(path, "w") as file:
+                file.write('{"balanced":true}\n')
+            done = subprocess.run([BINARY, *words, "--json", path], capture_output=True, text=True, timeout=60)
+            self.assertEqual(done.returncode, 1, done.stderr)
+            with open(path) as file:
+                self.assertEqual(file.read(), "", words)
+
     def test_what_is_written_whole(self):
         for words in self.commands():
             if words[0] != "serve" or "--help" in words:

@@ -1,6 +1,7 @@
 """Goal: a signal that asks for the end ends the program, by the signal itself, so that a shell and systemd see it, with Swift's
 backtracer installed or not; those that ask for a clean end get one. Method: each signal, sent to each command while it runs."""
 
+import json
 import os
 import signal
 import subprocess
@@ -65,6 +66,73 @@ class SignalTests(unittest.TestCase):
         # More than a pipe takes: it waits for its reader.
         dump = self.command("dump", "transfers", "--data", server.directory, ready=lambda p: p.stdout.read(1))
         self.end(dump, signal.SIGABRT)
+
+    def test_sigusr1_ends_all_but_serve(self):
+        server = Server(shards=1, options=SMALL)
+        self.addCleanup(server.close)
+        client = native.Client(*server.native)
+        client.create_accounts([account(1), account(2)])
+        client.create_transfers([transfer(1000 + i, 1, 2) for i in range(2000)])
+        os.kill(server.process.pid, signal.SIGUSR1)
+        client.ping()
+        load = self.load(server, client)
+        self.end(load, signal.SIGUSR1)
+        client.close()
+        server.terminate()
+        # More than a pipe takes: it waits for its reader.
+        dump = self.command("dump", "transfers", "--data", server.directory, ready=lambda p: p.stdout.read(1))
+        self.end(dump, signal.SIGUSR1)
+
+    def load(self, server, client, *options, prefix=()):
+        """A load that has begun to send."""
+        before = client.status()["transfers"]
+        load = subprocess.Popen(
+            [*prefix, BINARY, "load", "--target", "%s:%d" % server.native, "--duration", "60", "--accounts", "100", "--batch",
+             "10", *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.addCleanup(lambda: load.poll() is None and load.kill())
+        while not client.status()["transfers"] > before + 100:
+            self.assertIsNone(load.poll(), "the load has ended")
+        return load
+
+    def test_a_load_that_is_cut_short_says_so_and_ends_by_the_signal(self):
+        server = Server(shards=1, options=SMALL)
+        self.addCleanup(server.close)
+        client = native.Client(*server.native)
+        self.addCleanup(client.close)
+        report = os.path.join(server.directory, "..", f"report-{os.getpid()}.json")
+        self.addCleanup(lambda: os.path.exists(report) and os.remove(report))
+        for number, options in ((signal.SIGINT, []), (signal.SIGTERM, ["--rate", "2000"])):
+            with self.subTest(number.name):
+                load = self.load(server, client, "--json", report, *options)
+                load.send_signal(number)
+                out, errors = load.communicate(timeout=HANG_SECONDS)
+                self.assertEqual(load.returncode, -number, errors)
+                self.assertRegex(out, rf"(?m)^cut +by {number.name}: what follows is of a part of the run")
+                self.assertRegex(out, r"(?m)^result ")
+                self.assertEqual(errors.splitlines()[-1],
+                                 f"suanpan: the run was cut short by {number.name}: the report covers what was done until then")
+                with open(report) as file:
+                    self.assertEqual(json.load(file)["cut"], number.name)
+
+    def test_a_load_that_is_the_first_process_of_a_container_ends_with_128_and_the_signal(self):
+        alone = ["unshare", "--pid", "--fork"]
+        if subprocess.run([*alone, "true"], capture_output=True).returncode:
+            self.skipTest("no process namespace can be made here")
+        server = Server(shards=1, options=SMALL)
+        self.addCleanup(server.close)
+        client = native.Client(*server.native)
+        self.addCleanup(client.close)
+        for number in (signal.SIGINT, signal.SIGUSR1):
+            with self.subTest(number.name):
+                load = self.load(server, client, prefix=alone)
+                child = self.child(load)
+                try:
+                    os.kill(child, number)
+                    load.communicate(timeout=HANG_SECONDS)
+                    self.assertEqual(load.returncode, 128 + number)
+                finally:
+                    if load.poll() is None:
+                        os.kill(child, signal.SIGKILL)
 
     def test_signals_end_the_first_process_of_a_container(self):
         # The kernel keeps from it what would end it by default.

@@ -265,6 +265,21 @@ func withRun(
             let result = try #require(report.withLock { $0 })
             let transfers = server.seen.withLock { $0.transfers }
             #expect(result.failure == nil && result.accepted == UInt64(transfers) && transfers >= 100)
+            #expect(result.cut == "SIGTERM" && result.cutSignal == SIGTERM)
+            #expect(result.text.contains("\ncut         by SIGTERM: what follows is of a part of the run"))
+        }
+    }
+
+    @Test func aRunOfWhichNothingIsAcceptedIsBad() throws {
+        try withRun {
+            $0.transfers = 40
+            $0.pending = 100
+        } check: { report, seen in
+            #expect(
+                report.nothingAccepted == .nothingAccepted(of: 40, unit: "transfers", most: "reserved_flag")
+                    && report.nothingAccepted?.exitCode == 1)
+            #expect(
+                report.nothingAccepted?.description == "none of 40 transfers was accepted; most were: reserved_flag")
         }
     }
 

@@ -11,10 +11,19 @@ enum Main {
     static func main() {
         suanpan_die_of_fatal_signals()
         suanpan_end_as_first_process()
-        // An operator's word about the clock (`ClockSignal`): before somebody listens it must not end the process.
-        signal(SIGUSR1, SIG_IGN)
         let arguments = Array(CommandLine.arguments.dropFirst())
-        exit(Allocator.$version.withValue("jemalloc \(jemallocVersion())") { Program.run(arguments) })
+        // An operator's word about the clock (`ClockSignal`): before somebody listens it must not end the server.
+        if arguments.first == "serve" { signal(SIGUSR1, SIG_IGN) }
+        let code = Allocator.$version.withValue("jemalloc \(jemallocVersion())") { Program.run(arguments) }
+        if code > Program.signalCodes { end(by: code - Program.signalCodes) }
+        exit(code)
+    }
+
+    /// A command that has told what a signal cut short ends by that signal, so that a shell and systemd see it. Returns in the
+    /// first process of a container, which the kernel does not end so.
+    private static func end(by number: CInt) {
+        signal(number, SIG_DFL)
+        raise(number)
     }
 
     /// Also the reference that makes the linker keep jemalloc, which then serves every malloc of the process.
