@@ -6,7 +6,7 @@ import subprocess
 import unittest
 
 import native_client as native
-from bad_input import account, transfer
+from bad_input import Resp, account, transfer
 from server import BINARY, Server
 
 
@@ -106,6 +106,22 @@ class OutputTests(unittest.TestCase):
             self.assertEqual(done.returncode, 1, done.stderr)
             with open(path) as file:
                 self.assertEqual(file.read(), "", words)
+
+    def test_a_load_of_which_nothing_is_accepted(self):
+        server = Server(shards=1, options=["--segment", "1MiB"])
+        self.addCleanup(server.close)
+        load = ["load", "--target", "%s:%d" % server.native, "--transfers", "10", "--accounts", "10", "--batch", "10",
+                "--hot-share", "100", "--hot-accounts", "1"]
+        done = subprocess.run([BINARY, *load], capture_output=True, text=True, timeout=60)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        # All that the load pays it is refused from here on (Docs/Operations.md has its id).
+        connection = Resp(server.resp)
+        self.addCleanup(connection.close)
+        self.assertEqual(connection.ask("ACCOUNT.FREEZE", "0x53504c4f414400010000000000000001", "CREDITS"), "+OK")
+        done = subprocess.run([BINARY, *load], capture_output=True, text=True, timeout=60)
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertRegex(done.stdout, r"(?m)^refused +10 ")
+        self.assertRegex(done.stderr.splitlines()[-1], r"^suanpan: none of 10 transfers was accepted; most were: credit")
 
     def test_what_is_written_whole(self):
         for words in self.commands():
