@@ -77,6 +77,12 @@ public struct Program: ParsableCommand {
         }
     }
 
+    /// A command line that is none, before it is looked at.
+    public static func refuse(_ message: String) -> Int32 {
+        Output.prepareStandardStreams()
+        return end(message, code: Failure.Kind.usage.exitCode)
+    }
+
     /// What was printed before the failure comes before it; a second failure adds nothing to the first.
     private static func end(_ message: String, code: Int32) -> Int32 {
         do throws(Failure) { try Output.standard.flush() } catch {

@@ -77,6 +77,10 @@ class CommandLineTests(unittest.TestCase):
             done = subprocess.run([BINARY, *words], capture_output=True, text=True, timeout=HANG_SECONDS, env=environment)
             self.assertEqual((done.returncode, done.stderr.splitlines()[-1]),
                              (2, "suanpan: SUANPAN_PASSWORD is not UTF-8; write it in UTF-8"))
+        for words in ([b"serve", b"--data", os.fsencode(self.directory) + b"/\xff"], [b"verify", b"--data", b"\xff"]):
+            done = subprocess.run([BINARY, *words], capture_output=True, text=True, timeout=HANG_SECONDS)
+            self.assertEqual((done.returncode, done.stderr), (2, "suanpan: argument 3 is not UTF-8; write it in UTF-8\n"))
+        self.assertEqual(os.listdir(self.directory), [])
 
     def test_blank_values(self):
         for name in ("PASSWORD", "SHARDS"):
