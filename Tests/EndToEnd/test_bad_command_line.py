@@ -84,10 +84,11 @@ class CommandLineTests(unittest.TestCase):
 
     def test_blank_values(self):
         for name in ("PASSWORD", "SHARDS"):
-            self.refused("serve", "--data", self.directory, environment={f"SUANPAN_{name}": "  "},
+            self.refused("serve", "--data", os.path.join(self.directory, "data"), environment={f"SUANPAN_{name}": "  "},
                          says=f"SUANPAN_{name} '  ': is blank; give a value or leave the option out")
         blank = self.file("blank.json", '{"password": "  "}')
-        self.refused("serve", "--data", self.directory, "--config", blank, says=f"password in {blank} '  ': is blank")
+        self.refused("serve", "--data", os.path.join(self.directory, "data"), "--config", blank,
+                     says=f"password in {blank} '  ': is blank")
 
     def test_wrong_types(self):
         for text, says in [('{"shards": true}', "shards in {} 'true': give a whole number from 1 to 64"),
@@ -97,9 +98,11 @@ class CommandLineTests(unittest.TestCase):
                            ('{"password": 0.10}', "password in {}: give a text, in quotes"),
                            ('{"pin": 1}', "pin in {} '1': give on or off")]:
             path = self.file("types.json", text)
-            self.refused("serve", "--data", self.directory, "--config", path, says=says.format(path))
+            self.refused("serve", "--data", os.path.join(self.directory, "data"), "--config", path,
+                     says=says.format(path))
         path = self.file("types.yaml", "timeout: ~\n")
-        self.refused("serve", "--data", self.directory, "--config", path, says=f"timeout in {path} is null: give a whole number")
+        self.refused("serve", "--data", os.path.join(self.directory, "data"), "--config", path,
+                     says=f"timeout in {path} is null: give a whole number")
 
     def test_environment(self):
         self.refused("serve", says="SUANPAN_SHARDS 'many'", environment={"SUANPAN_SHARDS": "many"})
