@@ -6,10 +6,14 @@ public import SuanpanCore
 extension ChainView {
     /// Says which chains the shards may reserve: those whose effects are known before any of them has looked. Call it when
     /// `tell` has said what is known of the transfers that they post or void.
-    /// - Parameter asked: False for what must have its accounts alone, whatever its events.
-    public mutating func decideWhetherToReserve(_ asked: Bool) {
+    /// - Parameters:
+    ///   - asked: False for what must have its accounts alone, whatever its events.
+    ///   - isExpiry: Its events are the shard's own and have no ids; a request's that has none is refused.
+    public mutating func decideWhetherToReserve(_ asked: Bool, isExpiry: Bool) {
         mayReserve = asked && !isOfAccounts
         guard mayReserve else { return }
+        // Only the last event of a view can be one that its own fields refuse.
+        if !isExpiry && events[eventCount - 1].asked.refusalByRequest() != .created { mayReserve = false }
         for i in 0..<eventCount where !isReservable(i) || repeats(i) { mayReserve = false }
     }
 
@@ -31,8 +35,6 @@ extension ChainView {
     private func isReservable(_ i: Int) -> Bool {
         let t = events[i].asked
         if t.flags.balances || t.flags.closes { return false }
-        // Only the last event of a view can be one that its own fields refuse; an expiry has no id.
-        if i + 1 == eventCount && !t.id.isZero && t.refusalByRequest() != .created { return false }
         guard t.flags.resolves else { return true }
         let isKnown = details[i].given.state == .open && events[i].creditPlace != Self.noPlace
         return isKnown && !details[i].given.flags.closes && openedInChain(i) == nil

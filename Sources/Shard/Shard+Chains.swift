@@ -332,7 +332,7 @@ extension Shard {
             let isHere = routing.shard(of: chain.view[i].asked.debitAccountID) == id
             chain.view.tell(i, isHere ? ledger.openPendingFact(chain.view[i].asked) : nil)
         }
-        chain.view.decideWhetherToReserve(mayReserve)
+        chain.view.decideWhetherToReserve(mayReserve, isExpiry: chains[c].kind == .expiry)
     }
 
     // MARK: The shards' answers

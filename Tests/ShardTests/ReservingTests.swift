@@ -30,6 +30,54 @@ import Testing
         return t
     }
 
+    /// What a request's own fields, or its other events, make wrong is answered alike by one shard, which judges all of it, and
+    /// by two, which could each say yes to their part. (A last event without an id was taken for an expiry.)
+    @Test func whatIsWrongInItselfIsRefusedOverShardsToo() throws {
+        typealias Change = (inout Transfer, Transfer, Transfer) -> Void
+        var changes: [Change] = []
+        changes.append { t, _, _ in t.id = TransferID(0) }
+        changes.append { t, _, _ in t.id = TransferID(.max) }
+        changes.append { t, _, _ in t.code = 0 }
+        changes.append { t, _, _ in t.ledger = 0 }
+        changes.append { t, _, _ in t.creditAccountID = t.debitAccountID }
+        changes.append { t, _, _ in t.creditAccountID = AccountID(0) }
+        changes.append { t, _, _ in t.timeout = 1 }
+        changes.append { t, _, held in t.pendingID = held.id }
+        changes.append { t, _, _ in t.flags.formUnion([.postPending, .voidPending]) }
+        changes.append { t, first, _ in t = first }
+        changes.append { t, _, held in
+            t.debitAccountID = held.debitAccountID
+            t.pendingID = held.id
+            t.flags = .voidPending
+            t.id = TransferID(0)
+        }
+        changes.append { t, first, _ in
+            t.debitAccountID = first.debitAccountID
+            t.id = first.id
+        }
+        for (number, change) in changes.enumerated() {
+            var answers: [[ResultCode?]] = []
+            for shards in [1, 2] {
+                let stage = try Stage(shards: shards)
+                let (a, b) = (try stage.account(on: 0), try stage.account(on: shards - 1))
+                let (c, d) = (try stage.account(on: shards - 1), try stage.account(on: 0))
+                let held = pending(stage, c, d, 3)
+                stage.ask(.transfer(held))
+                try stage.finish()
+                let first = stage.transfer(a, b, 1)
+                var last = stage.transfer(c, d, 2)
+                change(&last, first, held)
+                let asked = stage.ask(chain(first, last))
+                let twice = stage.ask(chain(resolve(stage, held, .postPending), resolve(stage, held, .voidPending)))
+                try stage.finish()
+                answers.append(stage.codes(asked) + stage.codes(twice))
+                #expect(stage.isQuiet)
+            }
+            #expect(answers[0] == answers[1], "change \(number)")
+            #expect(!answers[0].prefix(2).contains(.created), "change \(number)")
+        }
+    }
+
     /// Purchases of one merchant, who lives elsewhere and has nothing: all are held at once, and none waits for another.
     @Test func purchasesOfOneMerchantStandSideBySide() throws {
         let stage = try Stage()
