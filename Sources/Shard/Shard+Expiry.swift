@@ -60,8 +60,7 @@ extension Shard {
             left -= 1
             if expireAtOnce(due) { continue }
             let peer = routing.shard(of: ledger.pending(due).creditAccountID)
-            let isBegun =
-                mayBeginExpiry && beginExpiry(due, { shard, next in shard.waiting(from: next, creditedBy: peer) })
+            let isBegun = beginExpiry(due) { shard, next in shard.waiting(from: next, creditedBy: peer) }
             guard isBegun else { return }
         }
     }
@@ -113,6 +112,7 @@ extension Shard {
     private mutating func beginExpiry(
         _ first: PendingIndex, _ another: (borrowing Shard, PendingIndex?) -> PendingIndex?
     ) -> Bool {
+        guard mayBeginExpiry else { return false }
         expiryScratch.begin()
         var count = 0
         var due: PendingIndex? = first
@@ -183,7 +183,7 @@ extension Shard {
             PendingFact(ledger.pending(due)).isExpired(at: Timestamp(clock.now))
         else { return nil }
         if ledger.pending(due).busy == 0 && !expireAtOnce(due) {
-            guard mayExpire, mayBeginExpiry, beginExpiry(due, { _, _ in nil }) else { return nil }
+            guard mayExpire, beginExpiry(due, { _, _ in nil }) else { return nil }
         }
         guard let left = ledger.findPending(debit, named) else { return nil }
         let busy = ledger.pending(left).busy
@@ -251,8 +251,7 @@ extension Shard {
             left -= 1
             if expireAtOnce(due) { continue }
             let peer = routing.shard(of: ledger.pending(due).creditAccountID)
-            let isBegun =
-                mayBeginExpiry && beginExpiry(due, { shard, next in shard.waiting(from: next, creditedBy: peer) })
+            let isBegun = beginExpiry(due) { shard, next in shard.waiting(from: next, creditedBy: peer) }
             guard isBegun else { return .waits }
         }
         guard ledger.isHeldByDue(account, sides, by: time) else { return .expired }

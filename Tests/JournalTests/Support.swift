@@ -162,7 +162,13 @@ func put(_ path: String, _ offset: Int, _ bytes: [UInt8]) {
     close(fd)
 }
 
-func contents(_ path: String) -> [UInt8] { (try? System.readSmallFile(path, bytesMax: 1 << 30)) ?? [] }
+/// A file's bytes; one that cannot be read ends the test, as none would equal none.
+func contents(_ path: String) -> [UInt8] {
+    do throws(JournalError) {
+        guard let bytes = try System.readSmallFile(path, bytesMax: 1 << 30) else { fatalError("\(path): no such file") }
+        return bytes
+    } catch { fatalError("\(error)") }
+}
 
 func fail(_ body: () throws(JournalError) -> Void) -> JournalError? {
     do throws(JournalError) {
