@@ -119,22 +119,23 @@ extension Front {
     mutating func mayGo(_ c: Int, lane: UInt16, _ shard: borrowing Shard) -> Bool {
         if connections[c].undecided == 0 || isFaulty(.passOthers) { return true }
         let vast = configuration.board.rareEvents.vastCount
-        while true {
-            let key = routing.key
-            switch order.verdict(lane: lane, { knownAccounts.freedom(of: $0, key, vast: vast) }) {
-            case .goes:
-                connections[c].askedAbout = AccountID(0)
-                return true
-            case .waits: return false
-            case .dependsOn(let account):
-                if routing.shard(of: account) != core {
-                    ask(c, account, vast)
-                    return false
-                }
-                guard let index = shard.ledger.find(account) else { return false }
-                knownAccounts.note(shard.ledger.account(index), key, vast: vast)
-            }
+        switch order.verdict(lane: lane, { freedom(of: $0, vast, shard) }) {
+        case .goes:
+            connections[c].askedAbout = AccountID(0)
+            return true
+        case .waits: return false
+        case .dependsOn(let account):
+            if routing.shard(of: account) != core { ask(c, account, vast) }
+            return false
         }
+    }
+
+    /// What limits an account: of the own shard's as its ledger says, of others' as far as it is remembered.
+    private func freedom(of account: AccountID, _ vast: UInt32, _ shard: borrowing Shard) -> AccountFreedom? {
+        guard routing.shard(of: account) == core else {
+            return knownAccounts.freedom(of: account, routing.key, vast: vast)
+        }
+        return shard.ledger.find(account).map { AccountFreedom(shard.ledger.account($0)) }
     }
 
     /// What a request lane carries beside the operations of clients: `answerFact`.

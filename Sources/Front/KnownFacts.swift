@@ -42,6 +42,7 @@ extension AccountFreedom {
     }
 }
 
+/// Accounts of other shards.
 struct KnownAccounts: ~Copyable {
     struct Entry: BitwiseCopyable {
         var account: AccountID

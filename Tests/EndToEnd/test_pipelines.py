@@ -4,6 +4,7 @@ few ids (history/generator.py), sent in one piece or a few, against the naive le
 by one: the same answers, at 1, 2 and 4 shards. And single cases in which a command would be answered otherwise if it
 overtook the one before it, each many times."""
 
+import contextlib
 import os
 import random
 import unittest
@@ -198,6 +199,31 @@ class OvertakingTests(PipelinesCase):
                 self.chain(self.move(twice, a, m, 10), self.move(new(), m, fee, 10)),
                 self.move(new(), m, fee, 1), self.move(twice, a, m, 10), self.move(new(), a, m, 1)]
         self.each((0, DEBITS_LIMITED, DEBITS_LIMITED, 0), commands)
+
+    def test_chains_over_many_accounts_of_one_shard(self):
+        """What a front remembers of so many accounts does not find room side by side: it must not look for ever."""
+        for server in self.servers:
+            r = random.Random(f"{self.id()} {server.shards}")
+            model, homes = Model(), {}
+            accounts = [r.getrandbits(100) + 1 for _ in range(2000)]
+            creations = [self.step("account", id=id, ledger=1, code=1) for id in accounts]
+            self.check(server, creations, [creations], model, f"{server.shards} shards, creations")
+            for id in accounts:  # A shard's timestamps leave the remainder that is its number.
+                homes.setdefault(self.timestamp(server, id) % server.shards, []).append(id)
+            self.assertEqual(len(homes), server.shards)
+            for round in range(20 * server.shards):
+                home, away = r.sample(list(homes.values()), 2)
+                near, far = r.sample(home, 126), r.sample(away, 2)
+                pairs = [far, *zip(near[::2], near[1::2])]
+                steps = [self.chain(*(self.move(r.getrandbits(100) + 1, a, b, 1) for a, b in pairs)) for _ in range(4)]
+                self.check(server, steps, [steps], model, f"{server.shards} shards, round {round}")
+
+    @staticmethod
+    def timestamp(server, account):
+        with contextlib.closing(Resp(server.resp)) as connection:
+            connection.send([("ACCOUNT.GET", account)])
+            reply = connection.reply()
+            return int(reply[reply.index("timestamp") + 1])
 
     def test_sums_near_the_end_keep_their_order(self):
         from history.model import MAX
