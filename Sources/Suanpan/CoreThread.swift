@@ -26,9 +26,19 @@ struct StartState: Sendable {
     var cuts: [String] = []
     var time: EngineTime?
     var readyCount = 0
+    /// Why the engine can't start: of several shards' reasons the first one's, whoever came first.
     var failure: EngineError?
+    var failedShard = Int.max
     /// Some ledger's tables were full when its replay failed.
     var lacksMemory = false
+
+    /// - Parameter shard: Whose reason it is; nil: nobody's own.
+    mutating func fail(_ error: EngineError, of shard: ShardID?) {
+        let shard = shard?.index ?? Int.max
+        guard failure == nil || shard < failedShard else { return }
+        failure = error
+        failedShard = shard
+    }
 }
 
 /// Everything a core is built from. The engine keeps what it points to alive until all cores have ended.
@@ -61,6 +71,12 @@ struct CoreSetup: Sendable {
     let respListener: CInt
     let connections: ConnectionCounts
     let hold: EngineHold
+
+    /// This core can't start: the others, who wait for it or will, end too.
+    func endStart(_ error: EngineError) {
+        start.state.withLock { $0.fail(error, of: id) }
+        barrier.fail(error)
+    }
 
     /// Ends the engine, and nothing else: see `EngineEnd`.
     func fail(_ why: String) {
@@ -122,7 +138,7 @@ enum CoreThread {
             return true
         } catch {
             // Somebody could not start, and every core ends: the engine tells why.
-            setup.start.state.withLock { $0.failure = $0.failure ?? error }
+            setup.start.state.withLock { $0.fail(error, of: nil) }
             return false
         }
     }
@@ -145,8 +161,7 @@ enum CoreThread {
     private static func takeReserve(_ setup: CoreSetup) throws(EngineError) {
         let bytes = MemoryPlan.reserveBytes(shards: setup.routing.shardCount)
         do throws(SystemError) { try MemoryReserve.begin(bytes, for: "shard \(setup.id.value)") } catch {
-            // The others would wait for this one.
-            setup.barrier.fail(.system(error))
+            setup.endStart(.system(error))
             throw .system(error)
         }
     }
@@ -166,14 +181,17 @@ enum CoreThread {
             replayed = try run(setup, &replay, upTo: nil)
             publish(setup, replay, replayed)
         } catch {
-            try setup.barrier.wait(error)
+            setup.endStart(error)
             throw error
         }
         // Round after round until the shards agree on what counts; one round unless an async directory lost power.
         while true {
             try setup.barrier.wait()
-            let verdict = judge(setup, replay)
-            try setup.barrier.wait(verdict)
+            do throws(EngineError) { try judge(setup, replay) } catch {
+                setup.endStart(error)
+                throw error
+            }
+            try setup.barrier.wait()
             let limit = setup.start.state.withLock { $0.mustReplay[setup.id.index] ? $0.limits[setup.id.index] : nil }
             let again = setup.start.state.withLock { $0.mustReplay.contains(true) }
             guard again else { break }
@@ -184,14 +202,14 @@ enum CoreThread {
                     replayed = try run(setup, &replay, upTo: limit)
                     publish(setup, replay, replayed)
                 } catch {
-                    try setup.barrier.wait(error)
+                    setup.endStart(error)
                     throw error
                 }
             }
         }
         let loop: CoreLoop
         do throws(EngineError) { loop = try build(setup, replay, replayed) } catch {
-            try setup.barrier.wait(error)
+            setup.endStart(error)
             throw error
         }
         try setup.barrier.wait()
@@ -236,21 +254,17 @@ enum CoreThread {
     }
 
     /// Compares this shard's log with those of the others, and notes where it must end.
-    private static func judge(_ setup: CoreSetup, _ replay: borrowing LedgerReplay) -> EngineError? {
+    private static func judge(_ setup: CoreSetup, _ replay: borrowing LedgerReplay) throws(EngineError) {
         let i = setup.id.index
         let all = setup.start.state.withLock { $0.facts.compactMap(\.self) }
-        let found: LSN?
-        do throws(EngineError) {
-            found = try Agreement.lastLSN(
-                of: replay, setup.id, among: all, wasEverAsynchronous: setup.wasEverAsynchronous)
-        } catch { return error }
+        let found = try Agreement.lastLSN(
+            of: replay, setup.id, among: all, wasEverAsynchronous: setup.wasEverAsynchronous)
         setup.start.state.withLock { s in
             if let found {
                 s.limits[i] = found
                 s.mustReplay[i] = true
             }
         }
-        return nil
     }
 
     // MARK: Building

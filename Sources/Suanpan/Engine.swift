@@ -98,12 +98,13 @@ public final class Engine: Sendable {
         }
         let threads = Self.startThreads(setups, history)
         while start.state.withLock({ $0.readyCount < count && $0.failure == nil }) { suanpan_sleep_microseconds(500) }
-        if let failure = start.state.withLock({ $0.failure }) {
+        if let first = start.state.withLock({ $0.failure }) {
+            // The other cores may have reasons of their own, told when they have ended.
             withExtendedLifetime(lanes) { for thread in threads.cores { thread.join() } }
             _ = door?.end()
             _ = control.gate.close()
-            let why =
-                start.state.withLock(\.lacksMemory) ? ground.lackOfMemory(progress) ?? failure : failure
+            let failure = start.state.withLock { $0.failure } ?? first
+            let why = start.state.withLock(\.lacksMemory) ? ground.lackOfMemory(progress) ?? failure : failure
             hold.release()
             threads.reader?.join()
             throw ground.box.directory.explain(why)
@@ -126,7 +127,7 @@ public final class Engine: Sendable {
             threads.reader = try SystemThread.start { HistoryThread.run(history) { first.fail($0) } }
             for setup in setups { threads.cores.append(try SystemThread.start { CoreThread.run(setup) }) }
         } catch {
-            setups[0].start.state.withLock { $0.failure = $0.failure ?? .system(error) }
+            setups[0].start.state.withLock { $0.fail(.system(error), of: nil) }
             setups[0].barrier.fail(.system(error))
         }
         return threads

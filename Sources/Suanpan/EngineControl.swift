@@ -126,10 +126,9 @@ final class StartBarrier: Sendable {
     /// Frees everybody with an error: somebody will never come.
     func fail(_ error: EngineError) { state.withLock { $0.errors.append(error) } }
 
-    /// Waits for everybody. Throws for all when one came with an error, or the start was cancelled.
-    func wait(_ error: EngineError? = nil) throws(EngineError) {
+    /// Waits for everybody. Throws for all when somebody has failed, or the start was cancelled.
+    func wait() throws(EngineError) {
         let round = state.withLock { s in
-            if let error { s.errors.append(error) }
             s.arrived += 1
             let mine = s.round
             if s.arrived == count {
@@ -144,6 +143,7 @@ final class StartBarrier: Sendable {
             if progress.isCancelled { state.withLock { if $0.round == round { $0.errors.append(.cancelled) } } }
             suanpan_sleep_microseconds(200)
         }
-        if let first = state.withLock({ $0.errors.first }) { throw first }
+        // Once the round is over all have come: those who fail next are heard of in the next round.
+        if let first = state.withLock({ $0.round == round ? $0.errors.first : nil }) { throw first }
     }
 }
