@@ -29,6 +29,8 @@ public import SuanpanCore
     case revoked = 37
     /// The decisions up to `sequence` are durable, all of them announced: apply them.
     case commits = 38
+    /// The same of a plain credit, which it says itself (`credit`).
+    case credit = 40
     /// Say how the accounts that are held for a chain stand as of `time`, and vote again.
     case look = 39
 
@@ -88,7 +90,7 @@ public import SuanpanCore
     /// Prepare: the transfer's age. Announce: number of the decision in its pair. Commit, result: its
     /// timestamp; commits: the last one. Applied: announcements noted.
     public var time: UInt64
-    /// Lock: the chain's view, as bits. Prepare, announce, revoke: the hash of the credit account, whose key all
+    /// Lock: the chain's view, as bits. Yes to a chain: the events whose credits are promised, a bit for each. Prepare, announce, revoke: the hash of the credit account, whose key all
     /// shards share. Commit, applied: number of the decision in its pair.
     public var sequence: UInt64
     /// The highest number of the receiver's decisions that is durable at the sender.
@@ -112,6 +114,28 @@ public import SuanpanCore
         sequence = 0
         durableSequence = 0
         transfer = nil
+    }
+
+    /// Announces a credit.
+    @inlinable @inline(__always)
+    public init(_ credit: LoggedCredit, from: ShardID) {
+        self.init(.credit, from: from)
+        let account = credit.account.value
+        slot = UInt32(truncatingIfNeeded: account)
+        stream = UInt32(truncatingIfNeeded: account >> 32)
+        request = UInt32(truncatingIfNeeded: account >> 64)
+        index = UInt32(truncatingIfNeeded: account >> 96)
+        time = credit.timestamp.nanoseconds
+        sequence = credit.amount
+    }
+
+    /// What a message of kind `credit` announces.
+    @inlinable @inline(__always)
+    public var credit: LoggedCredit {
+        let low = UInt64(slot) | UInt64(stream) << 32
+        let high = UInt64(request) | UInt64(index) << 32
+        return LoggedCredit(
+            account: AccountID(UInt128(high) << 64 | UInt128(low)), amount: sequence, timestamp: Timestamp(time))
     }
 
     @inlinable public var hasRecord: Bool { kind == .request || kind == .record }

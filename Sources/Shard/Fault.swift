@@ -24,6 +24,8 @@ public enum Fault: UInt8, CaseIterable, Sendable {
     case releaseBeforeNoted
     /// A read or a refusal does not wait for credits that it has not heard of.
     case lookUnheard
+    /// A read or a refusal does not wait for credits that it has heard of to be applied.
+    case lookUnapplied
     /// D goes on using a standing vote that C has taken back.
     case keepStandingVotes
     /// C locks, freezes and closes an account without taking its standing vote back.

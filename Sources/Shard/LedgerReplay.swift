@@ -152,6 +152,8 @@ public struct LedgerReplay: ~Copyable, RecordVisitor {
             pairs[peer].decided = record.sequence
             var credit = LogRecord(creditOf: record.body, peer: id, sequence: record.sequence)
             credit.flags = record.flags
+            // Of a chain here, whose promised credits stand each by itself there.
+            credit.flags.remove(.chainContinues)
             keepDecision(credit, peer)
         case .credit, .credits, .leg, .accountLeg:
             let peer = try checkedPeer(record, lsn)

@@ -32,35 +32,36 @@ extension Shard {
     /// - Returns: As `submitChain`.
     public mutating func submitAccountChain(_ count: Int, _ origin: Origin) -> Submission {
         guard againQueue.isEmpty, hasRoom else { return .stalled }
-        scratch.begin(ofAccounts: true)
+        scratch.view.begin(ofAccounts: true)
         for i in 0..<count {
-            scratch.add(chainInput[i])
+            scratch.view.add(chainInput[i])
             // No event behind it can be at fault before it.
             if Account(bits: chainInput[i]).refusalByRequest() != .created { break }
         }
-        for place in 0..<scratch.accountCount {
-            let account = scratch.account(place).id
+        for place in 0..<scratch.view.accountCount {
+            let account = scratch.view.account(place).id
             if routing.shard(of: account) != id {
                 return begin(.accounts, count, origin) != nil ? .deferred : .stalled
             }
             // Those that wait for its end do so by locks.
             if isHeld(account) { return begin(.accounts, count, origin) != nil ? .deferred : .stalled }
-            if let index = ledger.find(account) { scratch.setAccount(place, ledger.accountAsCreated(index)) }
+            if let index = ledger.find(account) { scratch.view.setAccount(place, ledger.accountAsCreated(index)) }
         }
-        switch accountChain.judge(&scratch) {
+        let chain = scratch
+        switch accountChain.judge(&chain.view) {
         case .created:
             guard ledger.hasRoomForAccount(count + holds.count) && journal.admitsNewWork else {
                 answerAll(count, origin, fault: 0, EventResult(.capacityExhausted), journal.appended)
                 return .decided
             }
             for i in 0..<count {
-                scratch.setTimestamp(i, clock.next())
-                create(Self.creation(scratch, i))
+                scratch.view.setTimestamp(i, clock.next())
+                create(Self.creation(scratch.view, i))
             }
         case .exists, .refused: break
         }
         for i in 0..<count {
-            answer(origin, i, i < scratch.count ? scratch[i].result : EventResult(.linkedEventFailed))
+            answer(origin, i, i < scratch.view.count ? scratch.view[i].result : EventResult(.linkedEventFailed))
         }
         return .decided
     }

@@ -19,9 +19,9 @@ extension Shard {
     public mutating func submitChain(_ count: Int, _ origin: Origin) throws(JournalError) -> Submission {
         guard againQueue.isEmpty, hasRoom else { return .stalled }
         if count == 1 && Self.needsNoChain(chainInput[0]) { return try submit(chainInput[0], origin) }
-        scratch.begin()
+        scratch.view.begin()
         for i in 0..<count {
-            scratch.add(chainInput[i])
+            scratch.view.add(chainInput[i])
             // No event behind it can be at fault before it.
             if chainInput[i].refusalByRequest() != .created { break }
         }
@@ -57,8 +57,8 @@ extension Shard {
             answers.append(Answer(origin: origin, result: result, lsn: journal.appended))
             return .decided
         }
-        scratch.begin()
-        scratch.add(request)
+        scratch.view.begin()
+        scratch.view.add(request)
         return begin(.freeze, 1, origin) != nil ? .deferred : .stalled
     }
 
@@ -80,137 +80,23 @@ extension Shard {
         return EventResult(.created, timestamp: timestamp)
     }
 
-    /// Nothing is undecided on the account, and nobody waits there.
-    private func isFree(_ account: AccountIndex) -> Bool {
-        let u = ledger.undecided(account)
-        if u == 0 { return true }
-        let entry = Int(u - 1)
-        return undecided[entry].openHead | undecided[entry].parkedHead | undecided[entry].lock | undecided[entry].mark
-            | undecided[entry].creditList.head | undecided[entry].waitList.head | undecided[entry].reservations.head
-            == 0
-    }
-
-    // MARK: At once
-
-    /// Judges and applies the chain in `scratch` when all of it is here and free. False: nothing was done, but perhaps what
-    /// was due has expired.
-    private mutating func decideAtOnce(_ count: Int, _ origin: Origin) throws(JournalError) -> Bool {
-        for i in 0..<scratch.count {
-            let t = scratch[i].asked
-            guard routing.shard(of: t.debitAccountID) == id else { return false }
-            if !t.creditAccountID.isZero && routing.shard(of: t.creditAccountID) != id { return false }
-        }
-        for i in 0..<scratch.count {
-            let t = scratch[i].asked
-            if isHeld(t.debitAccountID) { return false }
-            let hash = ledger.identityHash(t.debitAccountID, t.id)
-            if openIdentityCount > 0 && openSlot(hash, t) != nil { return false }
-            if let known = try rememberedAnswer(hash, t) { scratch.setIdentity(i, known) }
-            guard t.flags.resolves else { continue }
-            scratch.setPending(i, try pendingFact(t))
-        }
-        let time = clock.upcoming
-        // What is left out by that time is expired by all that follows.
-        clock.observe(time.nanoseconds)
-        let isModest = scratch.isModest
-        for place in 0..<scratch.accountCount {
-            guard let index = ledger.find(scratch.account(place).id) else { continue }
-            let sides = sidesThatMatter(index, isModest: isModest)
-            if case .waits = expireDue(index, sides, by: time) { return false }
-        }
-        // What expired has used room of the log.
-        guard canReceive else { return false }
-        let mayBreakPromises = scratch.mayBreakPromises
-        var mayMiss = false
-        for place in 0..<scratch.accountCount {
-            let account = scratch.account(place).id
-            guard routing.shard(of: account) == id else { return false }
-            guard let index = ledger.find(account) else {
-                if isBeingCreated(account) { return false }
-                continue
-            }
-            if !isFree(index) || (mayBreakPromises && !isUnpromised(index)) { return false }
-            if mayMissCredits(index) { mayMiss = true }
-            scratch.setAccount(place, accountForChain(index, isModest: isModest, at: time), index: index)
-        }
-        // What is due has expired before this.
-        for i in 0..<scratch.count where scratch.pending(i).state == .open {
-            guard scratch.pending(i).isExpired(at: Timestamp(clock.now)),
-                let due = ledger.findPending(scratch[i].asked.debitAccountID, scratch[i].asked.pendingID)
-            else { continue }
-            // Its credit account is perhaps not the one that was asked.
-            let pending = ledger.pending(due).transfer
-            guard let credit = ledger.find(pending.creditAccountID), isFree(credit) else { return false }
-            recordExpiry(pending)
-            scratch.setPending(i, try pendingFact(scratch[i].asked))
-            for place in 0..<scratch.accountCount {
-                if let index = ledger.find(scratch.account(place).id) {
-                    scratch.setAccount(place, accountForChain(index, isModest: isModest, at: time), index: index)
-                }
-            }
-        }
-        let outcome = scratch.evaluate(now: Timestamp(clock.now))
-        // By locks it knows of all credits.
-        if mayMiss && scratch.restsOnCredits(outcome) { return false }
-        switch outcome {
-        case .created:
-            guard hasRoomForChain(opens: scratch.opens) else {
-                answerAll(count, origin, fault: 0, EventResult(.capacityExhausted), journal.appended)
-                return true
-            }
-            for i in 0..<scratch.count {
-                scratch.setTimestamp(i, clock.next())
-                let debit = scratch.index(scratch[i].debitPlace)
-                apply(scratch.record(i, .transfer), debit, scratch.index(scratch[i].creditPlace))
-            }
-            for i in 0..<count { answer(origin, i, scratch[i].result) }
-        case .exists: for i in 0..<count { answer(origin, i, scratch[i].result) }
-        case .refused(let fault, let result):
-            let t = scratch[fault].asked
-            if let code = result.code, code.isFinalRefusal {
-                _ = refuse(t, ledger.identityHash(t.debitAccountID, t.id), code)
-            }
-            answerAll(count, origin, fault: fault, result, journal.appended)
-        }
-        return true
-    }
-
-    private func hasRoomForChain(opens: Int) -> Bool {
-        guard ledger.hasRoomForTransfer && journal.admitsNewWork else { return false }
-        return opens == 0 || hasRoomForPending(opens)
-    }
-
-    mutating func answer(_ origin: Origin, _ i: Int, _ result: EventResult, _ lsn: LSN? = nil) {
-        var origin = origin
-        origin.index += UInt32(truncatingIfNeeded: i)
-        answers.append(
-            Answer(
-                origin: origin, result: result,
-                lsn: isFaulty(.answerBeforeDurable) ? .zero : lsn ?? journal.appended))
-    }
-
-    /// One event at fault; all others say so.
-    mutating func answerAll(_ count: Int, _ origin: Origin, fault: Int, _ result: EventResult, _ lsn: LSN) {
-        for i in 0..<count { answer(origin, i, i == fault ? result : EventResult(.linkedEventFailed), lsn) }
-    }
-
     // MARK: Beginning
 
     /// Gives the chain in `scratch`, or of expiries in `expiryScratch`, a place and slots, and begins to lock, or queues it at its debit account.
     /// nil: no room at the moment, nothing happened.
     mutating func begin(_ kind: ChainKind, _ count: Int, _ origin: Origin) -> Int? {
         let isExpiry = kind == .expiry
-        let places = isExpiry ? expiryScratch.accountCount : scratch.accountCount
+        let places = isExpiry ? expiryScratch.accountCount : scratch.view.accountCount
         let kept = isExpiry ? 0 : Self.keptForExpiry
         guard chainPlaces + places + kept * Limits.accountsPerChainMax <= Self.chainPlacesMax,
-            let c = chainPool.take(events: isExpiry ? expiryScratch.count : scratch.count, kept: kept)
+            let c = chainPool.take(events: isExpiry ? expiryScratch.count : scratch.view.count, kept: kept)
         else { return nil }
         let chain = chainPool[c]
         chain.view.begin(ofAccounts: kind == .accounts)
         if isExpiry {
             for i in 0..<expiryScratch.count { chain.view.add(expiryScratch[i].asked) }
         } else {
-            for i in 0..<scratch.count { chain.view.add(scratch[i].asked) }
+            for i in 0..<scratch.view.count { chain.view.add(scratch.view[i].asked) }
         }
         // A post or void of a transfer that is open here: its credit account is known.
         let resolves = kind == .transfers || isExpiry
@@ -348,6 +234,7 @@ extension Shard {
             slots[i].state = .voted
             if message.rawCode != 0 { chains[c].lacksRoom = true }
             if message.index == 0 { chains[c].isLocked = true } else { chains[c].isReserved = true }
+            if message.sequence != 0 { remember(standing: message.sequence, of: chainPool[c]) }
             chains[c].outstanding -= 1
             failpoint(.voted)
             if chains[c].outstanding == 0 { judge(c) }

@@ -123,9 +123,15 @@ extension Shard {
         while peers[p].appliedThere < sequence {
             peers[p].appliedThere += 1
             let slot = decidedSlots[pairPlaces.place(p, peers[p].appliedThere)]
+            if slot == Self.noSlot {
+                peers[p].open -= 1
+                failpoint(.answered)
+                continue
+            }
             let i = Int(slot)
             // Past the last one stands another slot or none, and asking for its memory does no harm.
-            slots.prefetch(Int(decidedSlots[pairPlaces.place(p, peers[p].appliedThere &+ UInt64(Self.entriesAhead))]))
+            let later = decidedSlots[pairPlaces.place(p, peers[p].appliedThere &+ UInt64(Self.entriesAhead))]
+            if later != Self.noSlot { slots.prefetch(Int(later)) }
             if slots[i].chain != 0 {
                 chainApplied(slot)
                 continue

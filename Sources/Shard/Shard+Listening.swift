@@ -27,7 +27,7 @@ extension Shard {
         return least
     }
 
-    /// True when credits of the account may have been decided that are not known here.
+    /// True when credits of the account may have been decided that are not applied here.
     @inline(__always)
     func mayMissCredits(_ account: AccountIndex) -> Bool {
         mayMissCredits(account, upTo: clock.now)
@@ -35,9 +35,12 @@ extension Shard {
 
     /// The same for credits decided up to a time.
     @inline(__always)
-    private func mayMissCredits(_ account: AccountIndex, upTo time: UInt64) -> Bool {
-        if isUnpromised(account) || isFaulty(.lookUnheard) { return false }
-        return heardByAll < time
+    func mayMissCredits(_ account: AccountIndex, upTo time: UInt64) -> Bool {
+        if isUnpromised(account) { return false }
+        if heardByAll < time && !isFaulty(.lookUnheard) { return true }
+        if isFaulty(.lookUnapplied) { return false }
+        let id = ledger.account(account).id
+        return notedCredits.has(id, ledger.accountHash(id), upTo: time)
     }
 
     /// The first parked transfer of an account would be refused for lack of credits: true while it must wait to be sure.

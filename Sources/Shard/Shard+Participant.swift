@@ -28,6 +28,7 @@ extension Shard {
         case .announce:
             guard let transfer = message.transfer else { stop("an announcement without its transfer") }
             note(message, transfer)
+        case .credit: note(credit: message)
         case .lock: lock(message)
         case .look: lookAgain(message)
         case .applied:
@@ -273,7 +274,10 @@ extension Shard {
         participants[p].voteSent = true
         let coordinator = participants[p].coordinator
         if participants[p].chain != 0 {
-            if participants[p].state == .chainReserved { message.index = 1 }
+            if participants[p].state == .chainReserved {
+                message.index = 1
+                message.sequence = standing(of: p)
+            }
         } else {
             if rawCode != 0 { participants[p].state = .free } else if stands(p) { message.index = 1 }
             if grantsPendings { message.operation = 1 }

@@ -106,8 +106,8 @@ extension Shard {
 
     /// The way of a chain, for one event.
     mutating func admitAsChain(_ t: borrowing Transfer, _ origin: Origin) throws(JournalError) -> Submission {
-        scratch.begin()
-        scratch.add(copy t)
+        scratch.view.begin()
+        scratch.view.add(copy t)
         return try submitScratch(1, origin)
     }
 

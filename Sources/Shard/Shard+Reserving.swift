@@ -31,8 +31,7 @@ extension PendingTransfer {
 extension Shard {
     /// Reserves what a chain needs here, says what it has found, and votes. False: nothing was done.
     mutating func reserve(_ p: Int, _ chain: ChainReference) -> Bool {
-        guard chain.view.mayReserve, findAccounts(chain) else { return false }
-        guard knowsPending(p, chain), demand(chain), mayTakeIdentities(chain) else { return false }
+        guard chain.view.mayReserve, passes(chain, of: participants[p].coordinator) else { return false }
         let opens = chain.view.opens
         let hasRoom = opens == 0 || hasRoomForPending(opens)
         participants[p].opens = hasRoom ? UInt8(truncatingIfNeeded: opens) : 0
@@ -49,6 +48,11 @@ extension Shard {
         // Whatever the decision rests on here stands before it in the same log.
         if participants[p].coordinator == id { sendVote(p, code.rawValue) } else { vote(p, code, lsn) }
         return true
+    }
+
+    /// What of the chain is here passes in the worst case, and nothing else holds it.
+    mutating func passes(_ chain: ChainReference, of coordinator: ShardID) -> Bool {
+        findAccounts(chain) && knowsPending(chain, of: coordinator) && demand(chain) && mayTakeIdentities(chain)
     }
 
     /// The accounts that live here exist, and nobody has one alone, or waits for that or for room.
@@ -81,13 +85,13 @@ extension Shard {
     /// coordinator of a chain that opened it may be another, whose commit is on its way.) And an account that limits its
     /// credits counts a hold as over from its deadline on, by this shard's clock: the coordinator may be about to post it by
     /// its own, which is not so far.
-    private func knowsPending(_ p: Int, _ chain: ChainReference) -> Bool {
+    private func knowsPending(_ chain: ChainReference, of coordinator: ShardID) -> Bool {
         for i in 0..<chain.view.count where chain.view[i].asked.flags.resolves {
             let t = chain.view[i].asked
             let to = Int(chain.view[i].creditPlace)
             guard reserving.isHere[to] else { continue }
             if ledger.findPending(t.debitAccountID, t.pendingID) == nil { return false }
-            let mayOutlive = chain.view.given(i).deadline != 0 && !t.id.isZero && participants[p].coordinator != id
+            let mayOutlive = chain.view.given(i).deadline != 0 && !t.id.isZero && coordinator != id
             if mayOutlive, ledger.flags(reserving.accounts[to]).contains(.creditsMustNotExceedDebits) { return false }
         }
         return true
@@ -101,7 +105,12 @@ extension Shard {
             let from = Int(chain.view[i].debitPlace)
             let to = Int(chain.view[i].creditPlace)
             if reserving.isHere[from] && !reserving.demands[from].debit(number, debit, now: now) { return false }
-            if reserving.isHere[to] && !reserving.demands[to].credit(number, credit) { return false }
+            if reserving.isHere[to] {
+                guard reserving.demands[to].credit(number, credit) else { return false }
+                // So large that what is promised might overflow: the promise goes first.
+                let isLarge = max(credit.pendingAdd, credit.posted) > Limits.standingAmountMax
+                if isLarge && !isUnpromised(reserving.accounts[to]) { return false }
+            }
         }
         for place in 0..<chain.view.accountCount where reserving.isHere[place] {
             if reserving.demands[place].takesNothing { continue }

@@ -199,7 +199,7 @@ extension Shard {
                 if undecided[entry].readHead == 0 { return }
             }
             if readGroups[entry].barrier == .max {
-                guard heardByAll >= readGroups[entry].time else { return }
+                guard !mayMissCredits(undecided[entry].account, upTo: readGroups[entry].time) else { return }
                 readGroups[entry].barrier = order + 1
             }
             let credit = undecided[entry].creditList.head

@@ -7,7 +7,7 @@
 //     remember                     ◄── yes, and it stands
 //
 //     append the decision
-//     … being written …            ── announce ──►  reserve the credit
+//     … being written …            ── announce ──►  note the credit
 //                                  ◄── noted n ──
 //     … durable, and noted: answer ── commit n ──►  append, apply
 //
@@ -17,8 +17,8 @@
 // Three rules replace what waiting for the vote gave:
 //
 // 1. **Nothing that may follow from the decision leaves D before C has noted it**: no answer, no vote, no commit that
-//    stands behind it in the log (`released`). So whoever has seen anything of it finds the credit reserved at C, and
-//    waits there, as behind a vote. It costs no time: the disk takes longer.
+//    stands behind it in the log (`released`). So whoever has seen anything of it finds the credit noted at C, and waits
+//    there, as behind a vote. It costs no time: the disk takes longer.
 // 2. **A promise is taken back before it could be broken**: C revokes, D forgets at once and says `revoked` behind the
 //    commits of all that it has decided; the lane keeps the order. A chain revokes before it locks: it judges by what it
 //    locked, and an announcement must not slip in beneath.
@@ -113,7 +113,7 @@ extension Shard {
     }
 
     /// Commits in one message: each is a record that the receiver must have room for.
-    private static var commitsMax: Int { 64 }
+    static var commitsMax: Int { 64 }
 
     // MARK: D
 
@@ -128,6 +128,10 @@ extension Shard {
     ) -> Submission {
         let p = peer.index
         guard hasCredit(p) else { return .stalled }
+        if t.flags.isPlain {
+            decideCredit(t, origin, hash, debit, peer)
+            return .deferred
+        }
         let timestamp = clock.next()
         let slot = takeSlot(origin, peer, age: timestamp.nanoseconds)
         let i = Int(slot)
@@ -135,7 +139,7 @@ extension Shard {
         transfers[i].timestamp = timestamp
         statistics.crossings += 1
         statistics.announced += 1
-        if !t.flags.isPlain { statistics.announcedPending += 1 }
+        statistics.announcedPending += 1
         peers[p].announced += 1
         slots[i].isAnnounced = true
         if t.flags.contains(.pending) {
@@ -146,7 +150,6 @@ extension Shard {
         markDirty(debit)
 
         var message = Message(.announce, from: id, slot: slot)
-        message.time = peers[p].decided
         message.transfer = transfers.reference(i)
         message.sequence = creditHash
         message.operation = flags.rawValue
@@ -155,9 +158,57 @@ extension Shard {
         return .deferred
     }
 
+    /// The same for a plain transfer: all that C must know stands in the announcement, so that it needs no slot.
+    @inline(__always)
+    private mutating func decideCredit(
+        _ t: borrowing Transfer, _ origin: Origin, _ hash: UInt64, _ debit: AccountIndex, _ peer: ShardID
+    ) {
+        let timestamp = clock.next()
+        peers[peer.index].decided += 1
+        let position = journal.append(
+            .decision, t, timestamp: timestamp, peer: peer, sequence: peers[peer.index].decided)
+        ledger.applyDebit(debit, t.amount)
+        noteDebit(debit)
+        ledger.rememberCreated(hash, position: position.value)
+        markDirty(debit)
+        var credit = LoggedCredit(of: t)
+        credit.timestamp = timestamp
+        announce(credit, to: peer, origin, journal.appended)
+    }
+
+    /// Announces the credit of the peer's last decision, which counts when the log is durable up to `lsn`.
+    @inline(__always)
+    mutating func announce(_ credit: LoggedCredit, to peer: ShardID, _ origin: Origin, _ lsn: LSN) {
+        let p = peer.index
+        statistics.crossings += 1
+        statistics.announced += 1
+        peers[p].announced += 1
+        peers[p].open += 1
+        decidedSlots[pairPlaces.place(p, peers[p].decided)] = Self.noSlot
+        decidedQueue.append(
+            DecidedItem(
+                slot: Self.noSlot, peer: peer, lsn: lsn, timestamp: credit.timestamp, sequence: peers[p].decided,
+                announced: peers[p].announced, origin: origin))
+        failpoint(.decided)
+        send(Message(credit, from: id), to: peer)
+        failpoint(.announced)
+    }
+
     mutating func remember(standing t: borrowing Transfer) {
         let credit = t.creditAccountID
         standingVotes.add(credit, ledger: t.ledger, ledger.accountHash(credit))
+    }
+
+    /// The peer's yes to a chain stands for the credits of these events.
+    mutating func remember(standing events: UInt64, of chain: ChainReference) {
+        var left = events
+        while left != 0 {
+            let i = left.trailingZeroBitCount
+            left &= left - 1
+            let t = chain.view[i].asked
+            standingVotes.add(
+                t.creditAccountID, ledger: t.ledger, chain.view.account(Int(chain.view[i].creditPlace)).hash)
+        }
     }
 
     /// The peer takes a standing vote back.
@@ -198,7 +249,16 @@ extension Shard {
 
     // MARK: C
 
-    /// D has decided on our standing vote: reserves the credit.
+    /// D has decided on our standing vote.
+    @inline(__always)
+    mutating func note(credit message: Message) {
+        let from = Int(message.from)
+        let credit = message.credit
+        notedCredits.note(credit, ledger.accountHash(credit.account), from: from)
+        peers[from].noted += 1
+    }
+
+    /// The same of what is no plain credit: reserves it.
     mutating func note(_ message: Message, _ transfer: TransferReference) {
         let from = Int(message.from)
         let p = begin(message)
@@ -211,14 +271,8 @@ extension Shard {
         participants[p].voteSent = true
         participants[p].recordFlags = LogRecordFlags(rawValue: message.operation)
         reserveCredit(p)
+        notedCredits.note(participant: p, transfer.value.timestamp, from: from)
         peers[from].noted += 1
-        announcedHere[pairPlaces.place(from, message.time)] = UInt32(truncatingIfNeeded: p)
-    }
-
-    /// The participant of a decision that was announced.
-    @inline(__always)
-    private func announced(_ from: Int, _ sequence: UInt64) -> Int {
-        Int(announcedHere[pairPlaces.place(from, sequence)])
     }
 
     /// D's decisions up to a number are durable, all of them announced: records and applies them.
@@ -226,67 +280,126 @@ extension Shard {
         let from = Int(message.from)
         clock.observe(message.time)
         let first = peers[from].applied + 1
-        let last = message.sequence
-        invariant(last >= first && last < first + UInt64(Self.commitsMax), "commits from \(first) to \(last)")
-        // Three looks, as everywhere: the participants, their accounts, what is undecided on those.
-        for sequence in first...last { participants.prefetch(announced(from, sequence)) }
-        for sequence in first...last {
-            let p = announced(from, sequence)
-            participants[p].transfer.prefetch()
-            ledger.prefetch(participants[p].account)
+        invariant(
+            message.sequence >= first && message.sequence < first + UInt64(Self.commitsMax),
+            "commits from \(first) to \(message.sequence)")
+        let count = Int(message.sequence - first) + 1
+        invariant(count <= notedCredits.count(from: from), "a commit without its announcement")
+        lookAhead(atNoted: count, from)
+        var done = 0
+        while done < count {
+            let run = creditsInShort(from, upTo: count - done)
+            if run == 0 { commitOther(from) } else { commitRun(from, run) }
+            done += max(1, run)
         }
-        for sequence in first...last { prefetchUndecided(participants[announced(from, sequence)].account) }
-        var sequence = first
-        while sequence <= last {
-            let count = creditsInShort(from, sequence, through: last)
-            if count == 0 {
-                commit(announced(from, sequence), sequence, from)
-                sequence += 1
+    }
+
+    /// Three looks, as everywhere: the index lines, the accounts, what is undecided on those.
+    private mutating func lookAhead(atNoted count: Int, _ from: Int) {
+        for k in 0..<count {
+            let credit = notedCredits.next(k, from: from)
+            if let p = credit.participant {
+                participants.prefetch(p)
             } else {
-                commitRun(from, sequence, count)
-                sequence += UInt64(count)
+                let hash = ledger.accountHash(credit.account)
+                notedHashes[k] = hash
+                ledger.prefetchAccount(hash: hash)
+            }
+        }
+        for k in 0..<count {
+            if let p = notedCredits.next(k, from: from).participant {
+                participants[p].transfer.prefetch()
+                ledger.prefetch(participants[p].account)
+            } else if let account = ledger.guess(hash: notedHashes[k]) {
+                ledger.prefetch(account)
             }
         }
     }
 
-    /// How many of the next decisions make one record of credits.
+    /// How many of the next announcements make one record of credits.
     @inline(__always)
-    private func creditsInShort(_ from: Int, _ first: UInt64, through last: UInt64) -> Int {
-        let countMax = min(CreditRun.countMax, Int(last - first) + 1)
+    private func creditsInShort(_ from: Int, upTo most: Int) -> Int {
+        let countMax = min(CreditRun.countMax, most)
         var count = 0
-        while count < countMax,
-            participants[announced(from, first + UInt64(count))].transfer.value.isCreditedInShort
-        {
-            count += 1
-        }
+        while count < countMax, notedCredits.next(count, from: from).participant == nil { count += 1 }
         return count
     }
 
-    private mutating func commitRun(_ from: Int, _ first: UInt64, _ count: Int) {
+    private mutating func commitRun(_ from: Int, _ count: Int) {
         var run = CreditRun()
-        for k in 0..<count {
-            let p = announced(from, first + UInt64(k))
-            run[CreditRun.countMax - count + k] = LoggedCredit(of: participants[p].transfer.value)
-        }
-        journal.append(credits: run, count, peer: ShardID(from), sequence: first)
-        for k in 0..<count { credit(announced(from, first + UInt64(k)), first + UInt64(k), from) }
+        for k in 0..<count { run[CreditRun.countMax - count + k] = notedCredits.next(k, from: from) }
+        journal.append(credits: run, count, peer: ShardID(from), sequence: peers[from].applied + 1)
+        for _ in 0..<count { credit(notedBy: from) }
     }
 
-    /// Whether the yes that is being sent stands for all credits to come; notes that it does.
-    mutating func stands(_ p: Int) -> Bool {
-        let account = participants[p].account
-        if participants[p].coordinator == id { return false }
+    /// Applies the first credit that a peer has announced, whose record has been appended.
+    @inline(__always)
+    private mutating func credit(notedBy from: Int) {
+        let credit = notedCredits.next(0, from: from)
+        let hash = ledger.accountHash(credit.account)
+        guard let account = ledger.find(credit.account, hash: hash) else {
+            stop("an announced credit of an account that is not here")
+        }
+        peers[from].applied += 1
+        peers[from].appliedLSN = journal.appended.value
+        notedCredits.end(hash, from: from)
+        failpoint(.credited)
+        let u = ledger.undecided(account)
+        if u != 0 { showToReads(credit, Int(u - 1)) }
+        let isInCut = isInCut(time: credit.timestamp.nanoseconds, peers[from].applied, from: from)
+        if isInCut { takeOutOfCut(debit: nil, credit: account) }
+        ledger.applyCredit(account, kept(Amount(UInt128(credit.amount))))
+        noteRaise(account)
+        if isInCut { putIntoCut(debit: nil, credit: account) }
+        if u != 0 { ended(Int(u - 1)) }
+    }
+
+    /// Reads as of a later time show it.
+    private mutating func showToReads(_ credit: LoggedCredit, _ entry: Int) {
+        let isReading = undecided[entry].readGroupTail != 0
+        guard isReading, credit.timestamp.nanoseconds <= readGroups[entry].time else { return }
+        readGroups[entry].account.creditsPosted.value &+= UInt128(credit.amount)
+    }
+
+    private mutating func commitOther(_ from: Int) {
+        guard let p = notedCredits.next(0, from: from).participant else { stop("a plain credit by its participant") }
+        notedCredits.endOther(from: from)
+        commit(p, peers[from].applied + 1, from)
+    }
+
+    /// Whether a yes to a credit of the account that is being sent stands for all to come; notes that it does.
+    private mutating func stands(_ account: AccountIndex) -> Bool {
         let standing = ledger.standing(account)
         if standing & Standing.mask == Standing.given { return true }
         guard standing & Standing.mask == Standing.none, ledger.takesAnyCredit(account) else { return false }
-        let entry = Int(ledger.undecided(account) - 1)
-        guard undecided[entry].lock | undecided[entry].mark == 0 else { return false }
+        let u = ledger.undecided(account)
+        if u != 0 && undecided[Int(u - 1)].lock | undecided[Int(u - 1)].mark != 0 { return false }
         guard standing == 0 else {
             ledger.setStanding(account, standing - 1 << Standing.countShift)
             return false
         }
         ledger.setStanding(account, Standing.given)
         return true
+    }
+
+    /// The same of a single transfer's.
+    mutating func stands(_ p: Int) -> Bool {
+        participants[p].coordinator != id && stands(participants[p].account)
+    }
+
+    /// The events of a chain that has reserved whose credits are promised with its yes, a bit for each.
+    mutating func standing(of p: Int) -> UInt64 {
+        if participants[p].coordinator == id { return 0 }
+        let chain = ChainReference(bits: participants[p].chain)
+        var events: UInt64 = 0
+        guard let chain else { return 0 }
+        for i in 0..<chain.view.count where chain.view[i].asked.flags.isPlain {
+            let place = Int(chain.view[i].creditPlace)
+            if chain.view.owner(place) == id && stands(chain.view.index(chain.view[i].creditPlace)) {
+                events |= 1 << UInt64(i)
+            }
+        }
+        return events
     }
 
     /// No other shard holds a standing vote on the account, and nothing decided on one is on its way.

@@ -47,10 +47,12 @@ public import SuanpanLedger
 
 public struct ShardStatistics: BitwiseCopyable, Sendable {
     public var crossings: UInt64 = 0
-    /// Of the crossings, those decided on a standing vote; of these, those that are not plain; and standing votes taken
-    /// back.
+    /// Of the crossings, those decided on a standing vote; of these, those that are not plain; and (`revocations`)
+    /// standing votes taken back.
     public var announced: UInt64 = 0
     public var announcedPending: UInt64 = 0
+    /// Chains decided at once though some of their credits cross: these are among `announced`.
+    public var announcedChains: UInt64 = 0
     public var revocations: UInt64 = 0
     /// Votes on chains by reservation.
     public var reserved: UInt64 = 0
@@ -167,7 +169,8 @@ public struct Shard: ~Copyable {
     var expiryScratch = ChainView()
     var expiring = FixedArray<UInt32>(count: Limits.eventsPerChainMax)
     /// For what is decided at once.
-    var scratch = ChainView()
+    private let scratchPool = ChainPool(count: 1)
+    var scratch: ChainReference { scratchPool[0] }
     /// For chains of accounts.
     var accountChain = AccountChain()
     /// Accounts that do not exist, and chains under way for which that matters. See `Shard+AccountChains`.
@@ -195,11 +198,14 @@ public struct Shard: ~Copyable {
 
     /// Standing votes of other shards.
     var standingVotes: StandingVotes
-    /// By the peer and the number of the decision (`PairPlaces`): own slots whose commits the peer has not
-    /// applied, and participants of announced transfers.
+    /// By the peer and the number of the decision (`PairPlaces`): own slots whose commits the peer has not applied; `noSlot`
+    /// where the decision has none.
     let pairPlaces: PairPlaces
     var decidedSlots: FixedArray<UInt32>
-    var announcedHere: FixedArray<UInt32>
+    /// What other shards have announced.
+    var notedCredits: NotedCredits
+    /// Of those that are being committed: the hashes of their accounts.
+    var notedHashes = FixedArray<UInt64>(count: Shard.commitsMax)
     /// Own ones that are being taken back.
     var revocations = Revocations()
 
@@ -279,6 +285,8 @@ public struct Shard: ~Copyable {
     static var chainsMax: Int { 1024 }
     /// The accounts that they touch together: each may need an entry in a participant's table.
     static var chainPlacesMax: Int { 4096 }
+    /// Stands for the slot of a decision that needs none: a plain credit on a standing vote.
+    static var noSlot: UInt32 { .max }
     /// Slots of an engine's shard.
     public static var slotCountDefault: Int { 1 << 13 }
 
@@ -356,7 +364,7 @@ public struct Shard: ~Copyable {
         standingVotes = StandingVotes(count: bounds.standingVotes)
         pairPlaces = places
         decidedSlots = FixedArray(count: places.perPeer * count)
-        announcedHere = FixedArray(count: places.perPeer * count)
+        notedCredits = NotedCredits(peers: count, places: places)
         waiters = FixedArray(count: bounds.slots)
         freeWaiters = FreeList(count: bounds.slots)
     }
@@ -395,8 +403,14 @@ public struct Shard: ~Copyable {
 
     /// Nothing is under way: every slot is free and nothing waits.
     public var isQuiet: Bool {
-        freeSlots.count == slotCount && freeWaiters.count == slotCount && answers.isEmpty
+        freeSlots.count == slotCount && nothingIsOpen && freeWaiters.count == slotCount && answers.isEmpty
             && recordAnswers.isEmpty && voteQueue.isEmpty && releaseQueue.isEmpty && isDeskEmpty
+    }
+
+    /// Every decision for another shard is applied there.
+    private var nothingIsOpen: Bool {
+        for p in 0..<shardCount where peers[p].open != 0 { return false }
+        return true
     }
 
     public func pair(_ peer: Int) -> PairNumbers {

@@ -106,6 +106,7 @@ extension Simulation {
         coverage.crossings += Int(s.crossings)
         coverage.announced += Int(s.announced)
         coverage.announcedPending += Int(s.announcedPending)
+        coverage.announcedChains += Int(s.announcedChains)
         coverage.reserved += Int(s.reserved)
         coverage.looks += Int(s.looks)
         coverage.revocations += Int(s.revocations)

@@ -205,6 +205,7 @@ final class Simulation {
         workload.isPlain = options.isPlain ?? plain
         // Canaries, which choose whether it is steady, are seen by seeds without.
         workload.isSelling = options.isSelling ?? (options.seed % 5 == 3 && !workload.isPlain && !steady)
+        workload.isPaying = steady && options.isSteady == nil && !workload.isPlain && options.seed & 3 == 1
         workload.isReserving = steady && options.isSteady == nil && !workload.isPlain && options.seed & 1 == 0
         workload.hasWhales = dice.chance(15) && !workload.isContended && !steady
         workload.hot = dice.between(0, 80)

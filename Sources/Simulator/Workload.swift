@@ -14,6 +14,8 @@ struct Workload {
     var isSteady = false
     /// Of these, a good part pending, and posted or voided.
     var isReserving = false
+    /// Likewise a good part chains in which one account pays several.
+    var isPaying = false
     /// A sale: holds, and chains that post one and take a fee, or pass money on; many of them about the same few accounts.
     var isSelling = false
     /// Chains of accounts are created too.
@@ -84,6 +86,7 @@ struct Workload {
         if dice.chance(looks) { return dice.chance(70) ? .lookupAccount(someAccount(&dice)) : cut(&dice) }
         if dice.chance(freezes) { return freeze(&dice) }
         if isSelling && dice.chance(80) { return .transfers(dice.chance(65) ? sale(&dice) : [hold(&dice)]) }
+        if isPaying && dice.chance(30) { return .transfers(payOut(&dice)) }
         if isSteady && dice.chance(88) { return .transfers(transfers(&dice, debit: nil)) }
         switch dice.below(100) {
         case 0..<(isContended ? 85 : 55): return .transfers(transfers(&dice, debit: nil))
@@ -290,6 +293,31 @@ struct Workload {
         for t in chain where dice.chance(30) {
             used.append(t)
             used[used.count - 1].flags.remove(.linked)
+        }
+        usedChains.append(chain)
+        return chain
+    }
+
+    /// One account pays several, now and then another as well.
+    private mutating func payOut(_ dice: inout Dice) -> [Transfer] {
+        if !usedChains.isEmpty && dice.chance(8) { return dice.pick(usedChains) }
+        let payer = someAccount(&dice, isSound: true)
+        var chain: [Transfer] = []
+        for _ in 0..<dice.pick([2, 2, 3, 5]) {
+            let from = dice.chance(85) ? payer : someAccount(&dice, isSound: true)
+            var t = transfer(from, from, UInt128(dice.pick([1, 1, 2, 3])))
+            repeat { t.creditAccountID = dice.pick(pool).id } while t.creditAccountID == from
+            t.flags = .linked
+            chain.append(t)
+        }
+        chain[chain.count - 1].flags = []
+        // Its own fields refuse the last, or its id was seen before.
+        switch dice.below(40) {
+        case 0: chain[chain.count - 1].id = TransferID(0)
+        case 1: chain[chain.count - 1].code = 0
+        case 2: chain[chain.count - 1].amount = Amount(Limits.standingAmountMax + 1)
+        case 3 where !used.isEmpty: chain[dice.below(chain.count)].id = dice.pick(used).id
+        default: break
         }
         usedChains.append(chain)
         return chain

@@ -133,6 +133,34 @@ struct ChainReplayTests {
         }
     }
 
+    /// A chain whose credits elsewhere are promised: each is a decision, and counts with the chain's last record only.
+    @Test func promisedCreditsOfAChainCountWhenItIsWhole() throws {
+        let a = accounts
+        let b = account(on: 0, 1)
+        var run = [
+            LogRecord(.decision, transfer(1, a[0], a[1], 5), peer: ShardID(1), sequence: 1),
+            LogRecord(.transfer, transfer(2, a[0], b, 2)),
+            LogRecord(.decision, transfer(3, b, a[1], 1), peer: ShardID(1), sequence: 2),
+        ]
+        for i in 0..<2 { run[i].flags.insert(.chainContinues) }
+        for kept in 1..<run.count {
+            let replay = try replay(0, [LogRecord(a[0]), LogRecord(b)] + run.prefix(kept))
+            #expect(replay.incompleteSince == LSN(3) && posted(replay, a[0]) == [0, 0])
+            #expect(replay.pairs[1].decided == 0 && replay.decisions[1].isEmpty)
+        }
+        let debtor = try replay(0, [LogRecord(a[0]), LogRecord(b)] + run)
+        #expect(posted(debtor, a[0]) == [7, 0] && posted(debtor, b) == [1, 2])
+        let creditor = try replay(1, [LogRecord(a[1])])
+        let missing = try creditor.missingCredits(
+            pairs: [debtor.pairs, creditor.pairs, creditor.pairs],
+            decisions: [debtor.decisions, [[], [], []], [[], [], []]])
+        let after = try replay(1, [LogRecord(a[1])] + missing)
+        #expect(posted(after, a[1]) == [0, 6] && after.incompleteSince == nil && after.pairs[0].applied == 2)
+        // Redo that a crash has cut in two goes on.
+        let half = try replay(1, [LogRecord(a[1])] + missing.prefix(1))
+        #expect(posted(half, a[1]) == [0, 5] && half.pairs[0].applied == 1)
+    }
+
     @Test func aCommitOutOfOrderIsDamage() throws {
         let a = accounts
         #expect(throws: JournalError.self) {

@@ -132,7 +132,7 @@ import Testing
         #expect(try sent(stage, 0, 1).contains(.lock))
         // Beneath the lock.
         let plain = stage.ask(.transfer(stage.transfer(payer, b, 1)))
-        #expect(try sent(stage, 2, 1).contains(.announce))
+        #expect(try sent(stage, 2, 1).contains(.credit))
         try stage.finish()
         #expect(stage.code(post) == .created && stage.code(plain) == .created)
         #expect(try sums(stage, 1, b) == [0, 15])

@@ -30,6 +30,38 @@ import Testing
         return t
     }
 
+    /// A chain's yes stands for credits to come: the next chain that only credits the other shard is decided at once, and is
+    /// whole or nothing, and refused, as any.
+    @Test func aChainWithPromisedCreditsAsksNobody() throws {
+        let stage = try Stage()
+        let a = try stage.account(on: 0, .debitsMustNotExceedCredits, credits: 10)
+        let b = try stage.account(on: 1)
+        let c = try stage.account(on: 1)
+        func next(_ x: UInt128, _ y: UInt128) -> Question {
+            chain(stage.transfer(a, b, x), stage.transfer(a, c, y))
+        }
+        let first = stage.ask(next(1, 2))
+        try stage.settle(0)
+        #expect(try stage.deliver(0, 1).contains(.lock))
+        try stage.finish()
+        let second = stage.ask(next(3, 1))
+        let refused = stage.ask(next(1, 3))
+        try stage.settle(0)
+        #expect(try stage.deliver(0, 1).filter { $0 != .durable } == [.credit, .credit])
+        let read = stage.ask(.lookupAccount(b))
+        try stage.sync(1)
+        // Not yet durable at shard 0.
+        #expect(stage.codes(second).isEmpty && stage.codes(refused).isEmpty && stage.balances(read).isEmpty)
+        try stage.finish()
+        #expect(stage.codes(first) == [.created, .created] && stage.codes(second) == [.created, .created])
+        #expect(stage.codes(refused) == [.linkedEventFailed, .exceedsCredits])
+        #expect(stage.balances(read) == [0, 4])
+        let reads = [a, b, c].map { stage.ask(.lookupAccount($0)) }
+        try stage.finish()
+        #expect(reads.map { stage.balances($0) } == [[7, 10], [0, 4], [0, 3]])
+        #expect(stage.nodes[0].shard.statistics.announcedChains == 1 && stage.isQuiet)
+    }
+
     /// What a request's own fields, or its other events, make wrong is answered alike by one shard, which judges all of it, and
     /// by two, which could each say yes to their part. (A last event without an id was taken for an expiry.)
     @Test func whatIsWrongInItselfIsRefusedOverShardsToo() throws {

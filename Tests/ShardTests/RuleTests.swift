@@ -126,7 +126,8 @@
         @Test(arguments: [nil, Fault.readReserved]) func aReadWaitsForWhatIsReserved(_ rule: Fault?) throws {
             let stage = try stage(shards: 2, without: rule)
             let a = try stage.account(on: 0)
-            let b = try stage.account(on: 1)
+            // No credit is promised to it.
+            let b = try stage.account(on: 1, .creditsMustNotExceedDebits, debits: 9)
             let c = try stage.account(on: 0)
             var first = stage.transfer(a, b, 1)
             first.flags = .linked
@@ -141,9 +142,9 @@
             #expect(stage.balances(early) == [1, 0])
             let late = stage.ask(.lookupAccount(b))
             try stage.sync(1)
-            #expect(stage.balances(late) == (rule == nil ? [] : [0, 0]))
+            #expect(stage.balances(late) == (rule == nil ? [] : [9, 0]))
             try stage.finish()
-            if rule == nil { #expect(stage.balances(late) == [3, 1]) }
+            if rule == nil { #expect(stage.balances(late) == [12, 1]) }
         }
 
         /// Two transfers under way against each other, each decided on a standing vote and not yet known at the other's shard:
@@ -162,6 +163,37 @@
             try stage.finish()
             let both: [UInt128] = rule == nil ? [2, 2] : [2, 1]
             #expect(reads.map { stage.balances($0) } == [both, both])
+        }
+
+        /// A credit is noted, and all that was decided up to now is heard, before it is applied: who asks must find it.
+        @Test(arguments: [nil, Fault.lookUnapplied]) func whatIsNotedIsWaitedFor(_ rule: Fault?) throws {
+            let stage = try stage(shards: 2, without: rule)
+            let a = try stage.account(on: 0)
+            let b = try stage.account(on: 1, .debitsMustNotExceedCredits)
+            let c = try stage.account(on: 1)
+            stage.ask(.transfer(stage.transfer(a, b, 1)))
+            try stage.finish()
+            let credit = stage.ask(.transfer(stage.transfer(a, b, 2)))
+            try stage.settle(0)
+            #expect(try stage.deliver(0, 1).contains(.credit))
+            let read = stage.ask(.lookupAccount(b))
+            let spent = stage.ask(.transfer(stage.transfer(b, c, 3)))
+            let more = stage.ask(.transfer(stage.transfer(b, c, 1)))
+            for _ in 0..<2 {
+                try stage.settle(1)
+                try stage.deliver(1, 0)
+                try stage.settle(0)
+                #expect(try stage.deliver(0, 1).contains(.heard))
+                try stage.sync(1)
+            }
+            #expect(stage.balances(read) == (rule == nil ? [] : [0, 1]))
+            #expect(stage.code(spent) == (rule == nil ? nil : .exceedsCredits))
+            try stage.finish()
+            #expect(stage.code(credit) == .created)
+            #expect(stage.balances(read) == (rule == nil ? [0, 3] : [0, 1]))
+            #expect(stage.code(spent) == (rule == nil ? .created : .exceedsCredits))
+            #expect(stage.code(more) == (rule == nil ? .exceedsCredits : .created))
+            #expect(stage.isQuiet)
         }
 
         /// The same with two transfers that the other's credit would have made possible: one of them at least is created.
