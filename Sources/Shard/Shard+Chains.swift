@@ -199,6 +199,13 @@ extension Shard {
         chains[c].isReserved = false
         tellPending(c)
         eachSlot(c) { shard, slot in
+            let isOwnOfMany = shard.slots[Int(slot)].peer == shard.id && shard.slots[Int(slot)].chainNext != 0
+            if isOwnOfMany, let code = shard.reserveOwn(slot, c) {
+                shard.slots[Int(slot)].state = .voted
+                shard.chains[c].isReserved = true
+                if code != .created { shard.chains[c].lacksRoom = true }
+                return
+            }
             shard.slots[Int(slot)].state = .preparing
             shard.chains[c].outstanding += 1
             var message = Message(.lock, from: shard.id, slot: slot)
@@ -465,9 +472,15 @@ extension Shard {
             awaitCommit(link - 1, last)
             link = next
         }
-        slots[Int(own)].state = .aborting
-        chains[c].outstanding += 1
-        send(Message(.release, from: id, slot: own), to: id)
+        let participant = Int(own) + id.index * slotCount
+        if first != 0 && participants[participant].state == .chainReserved {
+            letGo(participant)
+            slots[Int(own)].state = .parked
+        } else {
+            slots[Int(own)].state = .aborting
+            chains[c].outstanding += 1
+            send(Message(.release, from: id, slot: own), to: id)
+        }
         if first == 0 && !chains[c].isAnswered { answerCreated(c, journal.appended) }
     }
 

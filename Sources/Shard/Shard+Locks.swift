@@ -26,7 +26,7 @@ extension Shard {
             participants[p].state = .dyingBehindSlot
             let origin = Origin(
                 core: 0, operation: 0, request: UInt32(truncatingIfNeeded: p),
-                index: UInt32(truncatingIfNeeded: order), stream: 0)
+                index: UInt32(truncatingIfNeeded: participants[p].order), stream: 0)
             wait(for: .slot(slot), .chain, chain.view[i].asked, origin)
             return answer(p, .letGo)
         }
@@ -34,7 +34,7 @@ extension Shard {
             let debit = chain.view[i].asked.debitAccountID
             if isHeld(debit) { return dieBehindHold(p) }
         }
-        if reserve(p, chain) { return }
+        if let yes = reserve(p, chain) { return vote(p, yes.code, yes.lsn) }
         let besideCredits = goesBesideCredits(chain)
         for place in 0..<chain.view.accountCount {
             guard let account = accountHere(chain, place) else {
@@ -259,7 +259,7 @@ extension Shard {
     }
 
     /// Lets go of everything that the chain holds here.
-    private mutating func letGo(_ p: Int) {
+    mutating func letGo(_ p: Int) {
         if participants[p].state == .chainReserved { return endReservations(p) }
         freeAccounts(p)
         pendingsUnderWay -= Int(participants[p].opens)

@@ -29,9 +29,10 @@ extension PendingTransfer {
 }
 
 extension Shard {
-    /// Reserves what a chain needs here, says what it has found, and votes. False: nothing was done.
-    mutating func reserve(_ p: Int, _ chain: ChainReference) -> Bool {
-        guard chain.view.mayReserve, passes(chain, of: participants[p].coordinator) else { return false }
+    /// Reserves what a chain needs here, and says what it has found.
+    /// - Returns: Its vote, and what that rests on in the log; nil: nothing was done.
+    mutating func reserve(_ p: Int, _ chain: ChainReference) -> (code: ResultCode, lsn: LSN)? {
+        guard chain.view.mayReserve, passes(chain, of: participants[p].coordinator) else { return nil }
         let opens = chain.view.opens
         let hasRoom = opens == 0 || hasRoomForPending(opens)
         participants[p].opens = hasRoom ? UInt8(truncatingIfNeeded: opens) : 0
@@ -44,10 +45,20 @@ extension Shard {
         participants[p].reservations = 0
         let lsn = takePlaces(p, chain)
         takeIdentities(chain)
-        let code: ResultCode = hasRoom ? .created : .capacityExhausted
+        return (hasRoom ? .created : .capacityExhausted, lsn)
+    }
+
+    /// Reserves what a chain of this shard needs here, before others are asked. Nil: it asks this shard as it does others.
+    mutating func reserveOwn(_ slot: UInt32, _ c: Int) -> ResultCode? {
+        var message = Message(.lock, from: id, slot: slot)
+        message.time = chains[c].age
+        let p = begin(message)
+        let chain = chainPool[c]
+        participants[p].chain = chain.bits
         // Whatever the decision rests on here stands before it in the same log.
-        if participants[p].coordinator == id { sendVote(p, code.rawValue) } else { vote(p, code, lsn) }
-        return true
+        if let vote = reserve(p, chain) { return vote.code }
+        participants[p].chain = 0
+        return nil
     }
 
     /// What of the chain is here passes in the worst case, and nothing else holds it.
