@@ -4,7 +4,7 @@
 //     4   16 + 32 × (4 − count) …   account u128, amount u64, timestamp u64 each; the newest last, zeros before the oldest
 
 /// One credit of such a record: 32 bytes.
-@frozen public struct LoggedCredit: BitwiseCopyable, Sendable {
+@frozen public struct LoggedCredit: BitwiseCopyable, Equatable, Sendable {
     public var account: AccountID
     public var amount: UInt64
     /// Of the decision, in the peer's log: no other record of the engine has it.

@@ -1,6 +1,7 @@
-// The transfers that one shard coordinates, by slot, where their participants read them in place: a message names one
-// instead of carrying it. Written by the owning shard alone, before the message that names it; unchanged, but for the
-// timestamp that is set before the commit, until the participant has ended.
+// The transfers that one shard coordinates, by slot, where their participants read them in place: a message names the slot,
+// and each shard has the others' tables. Written by the owning shard alone, before the message that names it; unchanged, but
+// for the timestamp that is set before the commit, until the participant has ended. Beside them, where the views of the
+// shard's chains are.
 
 public import CSuanpanSupport
 public import SuanpanCore
@@ -27,6 +28,12 @@ public struct TransferTable: BitwiseCopyable, @unchecked Sendable {
     // SAFETY of Sendable: one shard writes; others read by references that it has sent.
     @usableFromInline let base: UnsafeMutablePointer<Transfer>
     public let count: Int
+
+    /// Where the owning shard keeps the views of its chains, as bits: it says so once, before its first message.
+    @inlinable public var chainViews: UInt {
+        get { unsafe UnsafeRawPointer(base + count).load(as: UInt.self) }
+        nonmutating set { unsafe UnsafeMutableRawPointer(base + count).storeBytes(of: newValue, as: UInt.self) }
+    }
 
     @inlinable @inline(__always)
     public subscript(slot: Int) -> Transfer {
@@ -74,12 +81,13 @@ public struct TransferTableOwner: ~Copyable {
 
     /// - Throws: When the machine does not give the memory.
     public init(count: Int) throws(SystemError) {
-        let bytes = max(1, count) * MemoryLayout<Transfer>.stride
+        // One more place for what else is shared.
+        let bytes = (count + 1) * MemoryLayout<Transfer>.stride
         guard let memory = unsafe suanpan_map(bytes, bytes >= 512 << 10 ? 1 : 0) else {
             throw MemoryReserve.refused(bytes, "the transfers under way of a shard")
         }
         self.bytes = bytes
-        table = unsafe TransferTable(memory.bindMemory(to: Transfer.self, capacity: max(1, count)), count: count)
+        table = unsafe TransferTable(memory.bindMemory(to: Transfer.self, capacity: count + 1), count: count)
     }
 
     deinit { unsafe suanpan_unmap(table.base, bytes) }

@@ -69,7 +69,12 @@ struct ChainReference: BitwiseCopyable {
     private let address: UnsafeMutablePointer<ChainView>
 
     init(_ address: UnsafeMutablePointer<ChainView>) { unsafe self.address = address }
-    /// As it came in a message.
+    /// The `index`-th view of a shard whose pool begins at `base`.
+    init(base: UInt, index: UInt32) {
+        guard let views = unsafe UnsafeMutablePointer<ChainView>(bitPattern: base) else { stop("a chain of nobody") }
+        unsafe address = views + Int(index)
+    }
+    /// As a participant keeps it.
     init?(bits: UInt64) {
         guard let address = unsafe UnsafeMutablePointer<ChainView>(bitPattern: UInt(bits)) else { return nil }
         unsafe self.address = address
@@ -125,6 +130,9 @@ struct ChainPool: ~Copyable {
         invariant(i >= 0 && i < count, "chain \(i) of \(count)")
         return unsafe ChainReference(views + i)
     }
+
+    /// Where the views begin, for other shards.
+    var base: UInt { unsafe UInt(bitPattern: views) }
 
     /// Places that any chain may take.
     var freeLargeCount: Int { freeLarge.count }

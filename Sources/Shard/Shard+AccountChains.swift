@@ -148,7 +148,7 @@ extension Shard {
         participants[p].state = .locked
         let code: ResultCode = ledger.hasRoomForAccount(holds.count) ? .created : .capacityExhausted
         if participants[p].coordinator == id {
-            sendVote(p, code.rawValue)
+            sendVote(p, code)
         } else {
             vote(p, code, journal.appended)
         }
@@ -159,7 +159,7 @@ extension Shard {
         participants[p].state = .dyingBehindHold
         heldBack.append(p)
         statistics.waits += 1
-        answer(p, .letGo)
+        sayLetGo(p)
     }
 
     /// The participant waits for no hold any more.
@@ -187,7 +187,7 @@ extension Shard {
                 lockAccounts(w)
             } else {
                 participants[w].state = .free
-                answer(w, .again)
+                sayAgain(w)
             }
         }
     }

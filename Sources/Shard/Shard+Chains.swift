@@ -208,10 +208,9 @@ extension Shard {
             }
             shard.slots[Int(slot)].state = .preparing
             shard.chains[c].outstanding += 1
-            var message = Message(.lock, from: shard.id, slot: slot)
-            message.time = shard.chains[c].age
-            message.sequence = shard.chainPool[c].bits
-            shard.send(message, to: shard.slots[Int(slot)].peer)
+            shard.send(
+                .lock(slot: slot, age: shard.chains[c].age, chain: UInt32(truncatingIfNeeded: c)),
+                to: shard.slots[Int(slot)].peer)
         }
         failpoint(.prepared)
     }
@@ -230,25 +229,25 @@ extension Shard {
 
     // MARK: The shards' answers
 
-    /// Handles a message about one of a chain's slots.
-    mutating func receiveChainAnswer(_ message: Message) {
-        let i = Int(message.slot)
+    /// What a shard says about one of a chain's slots.
+    mutating func receive(_ answer: PeerAnswer, ofChain slot: UInt32) {
+        let i = Int(slot)
         let c = Int(slots[i].chain - 1)
         let state = slots[i].state
-        switch message.kind {
-        case .voteYes:
+        switch answer {
+        case .chainYes(let isReserved, let hasRoom, let standing):
             guard state == .preparing else { return expectAborting(state, "locked") }
             slots[i].state = .voted
-            if message.rawCode != 0 { chains[c].lacksRoom = true }
-            if message.index == 0 { chains[c].isLocked = true } else { chains[c].isReserved = true }
-            if message.sequence != 0 { remember(standing: message.sequence, of: chainPool[c]) }
+            if !hasRoom { chains[c].lacksRoom = true }
+            if isReserved { chains[c].isReserved = true } else { chains[c].isLocked = true }
+            if standing != 0 { remember(standing: standing, of: chainPool[c]) }
             chains[c].outstanding -= 1
             failpoint(.voted)
             if chains[c].outstanding == 0 { judge(c) }
         case .letGo:
             guard state == .preparing else { return expectAborting(state, "let go") }
             statistics.restarts += 1
-            letGo(c, .releasing, except: message.slot)
+            letGo(c, .releasing, except: slot)
             slots[i].state = .suspended
             chains[c].outstanding += 1
         case .again:
@@ -259,7 +258,7 @@ extension Shard {
             invariant(state == .aborting, "released in state \(state)")
             slots[i].state = .parked
             isReleased(c)
-        default: stop("message \(message.kind) is not an answer to a chain")
+        case .yes, .no, .waiting: stop("\(answer) to a chain")
         }
     }
 
@@ -267,7 +266,7 @@ extension Shard {
     /// - Parameter fault: The slot whose shard must make a refusal durable first, with the event and the code.
     mutating func letGo(
         _ c: Int, _ state: ChainState, except suspended: UInt32? = nil,
-        fault: (slot: UInt32, at: Int, code: ResultCode)? = nil
+        fault: (slot: UInt32, event: FaultyEvent)? = nil
     ) {
         chains[c].state = state
         chains[c].outstanding = 0
@@ -275,12 +274,9 @@ extension Shard {
             if slot == suspended { return }
             shard.slots[Int(slot)].state = .aborting
             shard.chains[c].outstanding += 1
-            var message = Message(.release, from: shard.id, slot: slot)
-            if let fault, fault.slot == slot {
-                message.rawCode = fault.code.rawValue
-                message.index = UInt32(truncatingIfNeeded: fault.at)
-            }
-            shard.send(message, to: shard.slots[Int(slot)].peer)
+            let isFaulty = fault.map { $0.slot == slot } ?? false
+            shard.send(
+                .release(slot: slot, fault: isFaulty ? fault?.event : nil), to: shard.slots[Int(slot)].peer)
         }
     }
 
@@ -362,8 +358,8 @@ extension Shard {
             let lsn = home == id || isFaulty(.refuseBeforeDurable) ? .zero : journal.appended
             refusalQueue.append(
                 DelayedRefusal(
-                    chain: UInt32(c), slot: link - 1, event: UInt32(truncatingIfNeeded: fault), code: code,
-                    lsn: lsn))
+                    chain: UInt32(c), slot: link - 1,
+                    event: FaultyEvent(index: UInt32(truncatingIfNeeded: fault), code: code), lsn: lsn))
             sendRefusals()
         }
     }
@@ -409,9 +405,7 @@ extension Shard {
         eachSlot(c) { shard, slot in
             shard.slots[Int(slot)].state = .preparing
             shard.chains[c].outstanding += 1
-            var message = Message(.look, from: shard.id, slot: slot)
-            message.time = time.nanoseconds
-            shard.send(message, to: shard.slots[Int(slot)].peer)
+            shard.send(.look(slot: slot, time: time), to: shard.slots[Int(slot)].peer)
         }
     }
 
@@ -420,7 +414,7 @@ extension Shard {
         while !refusalQueue.isEmpty, refusalQueue.first.lsn <= released {
             let item = refusalQueue.first
             refusalQueue.removeFirst()
-            letGo(Int(item.chain), .ending, fault: (item.slot, Int(item.event), item.code))
+            letGo(Int(item.chain), .ending, fault: (item.slot, item.event))
             failpoint(.refused)
         }
     }
@@ -479,7 +473,7 @@ extension Shard {
         } else {
             slots[Int(own)].state = .aborting
             chains[c].outstanding += 1
-            send(Message(.release, from: id, slot: own), to: id)
+            send(.release(slot: own, fault: nil), to: id)
         }
         if first == 0 && !chains[c].isAnswered { answerCreated(c, journal.appended) }
     }

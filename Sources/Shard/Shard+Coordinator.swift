@@ -29,11 +29,8 @@ extension Shard {
         if slots[i].peer != id { endCaution(slot) }
         statistics.crossings += 1
 
-        var message = Message(.prepare, from: id, slot: slot)
-        message.time = slots[i].age
-        message.transfer = transfers.reference(i)
-        message.sequence = ledger.accountHash(transfers[i].creditAccountID)
-        send(message, to: slots[i].peer)
+        let creditHash = ledger.accountHash(transfers[i].creditAccountID)
+        send(.prepare(slot: slot, age: slots[i].age, creditHash: creditHash), to: slots[i].peer)
         failpoint(.prepared)
     }
 
@@ -58,49 +55,57 @@ extension Shard {
 
     // MARK: The peer's answers
 
-    /// Handles a message that the credit side's shard sent about one of our slots.
-    mutating func receiveAnswer(_ message: Message) {
-        let i = Int(message.slot)
+    /// What the credit side's shard says about one of our slots.
+    enum PeerAnswer: Equatable {
+        case yes(stands: Bool)
+        case no(ResultCode)
+        case chainYes(isReserved: Bool, hasRoom: Bool, standing: UInt64)
+        case waiting
+        case letGo
+        case again
+        case released
+    }
+
+    mutating func receive(_ answer: PeerAnswer, _ slot: UInt32) {
+        let i = Int(slot)
         let state = slots[i].state
-        if slots[i].chain != 0 { return receiveChainAnswer(message) }
-        switch message.kind {
-        case .voteYes:
+        if slots[i].chain != 0 { return receive(answer, ofChain: slot) }
+        switch answer {
+        case .yes(let stands):
             guard state == .preparing || state == .waitingAtPeer else { return expectAborting(state, "yes") }
             slots[i].state = .voted
-            if message.index != 0 { remember(standing: transfers[i]) }
-            peers[Int(message.from)].grantsPendings = message.operation != 0
+            if stands { remember(standing: transfers[i]) }
             failpoint(.voted)
             let entry = undecidedEntry(slots[i].debit)
-            if undecided[entry].openHead == message.slot + 1 && slots[i].next == 0 && canReceive {
+            if undecided[entry].openHead == slot + 1 && slots[i].next == 0 && canReceive {
                 // The usual case: nobody before it and nobody behind it.
-                decide(message.slot, entry)
+                decide(slot, entry)
                 ended(entry)
             } else {
                 markDirty(slots[i].debit)
             }
-        case .voteNo:
+        case .no(let code):
             guard state == .preparing || state == .waitingAtPeer else { return expectAborting(state, "no") }
-            guard let code = ResultCode(rawValue: message.rawCode) else { stop("a vote with code \(message.rawCode)") }
             let entry = undecidedEntry(slots[i].debit)
-            unreserve(message.slot, entry)
+            unreserve(slot, entry)
             let isFinal = code.isFinalRefusal
             let result = isFinal ? refuse(transfers[i], slots[i].identityHash, code) : EventResult(code)
-            finish(message.slot, result, journal.appended)
+            finish(slot, result, journal.appended)
             markDirty(slots[i].debit)
             failpoint(.refused)
         case .waiting:
             guard state == .preparing else { return expectAborting(state, "waiting") }
             slots[i].state = .waitingAtPeer
-            abortFollowers(message.slot)
+            abortFollowers(slot)
             statistics.waits += 1
         case .letGo:
             guard state == .preparing || state == .waitingAtPeer else { return expectAborting(state, "let go") }
-            abortFollowers(message.slot)
+            abortFollowers(slot)
             let entry = undecidedEntry(slots[i].debit)
-            unreserve(message.slot, entry)
+            unreserve(slot, entry)
             slots[i].state = .suspended
-            beCautious(message.slot)
-            prependParked(entry, message.slot)
+            beCautious(slot)
+            prependParked(entry, slot)
             statistics.restarts += 1
             markDirty(slots[i].debit)
         case .again:
@@ -111,8 +116,7 @@ extension Shard {
             invariant(state == .aborting, "released in state \(state)")
             slots[i].state = .parked
             markDirty(slots[i].debit)
-        default:
-            stop("message \(message.kind) is not an answer")
+        case .chainYes: stop("a chain's yes to a single transfer")
         }
     }
 
@@ -167,7 +171,7 @@ extension Shard {
             beCautious(last)
             prependParked(entry, last)
             statistics.restarts += 1
-            send(Message(.release, from: id, slot: last), to: slots[i].peer)
+            send(.release(slot: last, fault: nil), to: slots[i].peer)
         }
     }
 
@@ -270,10 +274,9 @@ extension Shard {
                 sendCommit(announced: decision)
             } else {
                 sendAnnouncedCommits(decision.peer)
-                var message = Message(.commit, from: id, slot: decision.slot)
-                message.time = decision.timestamp.nanoseconds
-                message.sequence = decision.sequence
-                send(message, to: decision.peer)
+                send(
+                    .commit(slot: decision.slot, sequence: decision.sequence, time: decision.timestamp),
+                    to: decision.peer)
             }
             failpoint(.committed)
         }

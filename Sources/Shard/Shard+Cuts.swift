@@ -128,9 +128,7 @@ extension Shard {
         cutPart = CutPart()
         cutPart.time = cut.time
         if clock.now > cut.time && !isFaulty(.cutThoughLate) {
-            var message = Message(.late, from: id)
-            message.time = cut.time
-            return sendCut(message)
+            return sayShare(isLate: true)
         }
         clock.observe(cut.time)
         cutPart.cut = cut
@@ -143,10 +141,7 @@ extension Shard {
         cutPart.lastCommits = Array(repeating: nil, count: shardCount)
         cutPart.markersMissing = shardCount - 1
         for p in 0..<shardCount where p != id.index {
-            var message = Message(.marker, from: id)
-            message.time = cut.time
-            message.sequence = peers[p].decided
-            send(message, to: ShardID(p))
+            send(.marker(time: cut.time, decided: peers[p].decided), to: ShardID(p))
         }
     }
 
@@ -173,13 +168,12 @@ extension Shard {
     }
 
     /// A shard's marker: nothing that it decides after this belongs to the cut.
-    mutating func takeMarker(_ message: Message) {
-        invariant(message.time <= cutPart.time, "a marker of a cut that was not seen")
+    mutating func takeMarker(_ time: UInt64, _ decided: UInt64, _ from: Int) {
+        invariant(time <= cutPart.time, "a marker of a cut that was not seen")
         // Of one that has begun again, or that this shard is late for.
-        guard message.time == cutPart.time, cutPart.isOpen else { return }
-        let from = Int(message.from)
+        guard time == cutPart.time, cutPart.isOpen else { return }
         invariant(cutPart.lastCommits[from] == nil, "a second marker of shard \(from)")
-        cutPart.lastCommits[from] = message.sequence
+        cutPart.lastCommits[from] = decided
         cutPart.markersMissing -= 1
     }
 
@@ -285,19 +279,19 @@ extension Shard {
         cutPart.accounts = []
         cutPart.places = [:]
         cutPart.asked = []
-        var message = Message(.share, from: id)
-        message.time = cutPart.time
-        sendCut(message)
+        sayShare(isLate: false)
     }
 
-    private mutating func sendCut(_ message: Message) {
-        if id.value == 0 { takeShare(message) } else { send(message, to: ShardID(0)) }
+    /// Tells shard 0 that this shard's share is there, or that it is late.
+    private mutating func sayShare(isLate: Bool) {
+        if id.value == 0 { return takeShare(cutPart.time, isLate: isLate) }
+        send(isLate ? .late(time: cutPart.time) : .share(time: cutPart.time), to: ShardID(0))
     }
 
     /// At shard 0: a shard has put its share in, or was late.
-    mutating func takeShare(_ message: Message) {
-        guard message.time == cutPart.time, !desk.taken.isEmpty else { return }
-        if message.kind == .late {
+    mutating func takeShare(_ time: UInt64, isLate: Bool) {
+        guard time == cutPart.time, !desk.taken.isEmpty else { return }
+        if isLate {
             desk.isLate = true
             return
         }

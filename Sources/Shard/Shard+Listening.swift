@@ -65,7 +65,7 @@ extension Shard {
     mutating func ask(_ p: Int, upTo time: UInt64) {
         if peers[p].heard >= time || peers[p].isAsked { return }
         peers[p].isAsked = true
-        send(Message(.hear, from: id), to: ShardID(p))
+        send(.hear, to: ShardID(p))
     }
 
     /// A peer has answered; others may have come to listen since it was asked.

@@ -11,12 +11,10 @@ internal import SuanpanLedger
 
 extension Shard {
     /// The coordinator wants all accounts of a chain that live here.
-    mutating func lock(_ message: Message) {
-        let p = begin(message)
-        participants[p].chain = message.sequence
+    mutating func lock(_ p: Int, _ chain: ChainReference) {
+        participants[p].chain = chain.bits
         order += 1
         participants[p].order = order
-        let chain = reference(p)
         if chain.view.isOfAccounts { return lockAccounts(p) }
         // An id that is being decided singly needs no look: its slot holds a debit of one of these accounts, or holds
         // nothing and looks for what is remembered when its turn comes.
@@ -28,7 +26,7 @@ extension Shard {
                 core: 0, operation: 0, request: UInt32(truncatingIfNeeded: p),
                 index: UInt32(truncatingIfNeeded: participants[p].order), stream: 0)
             wait(for: .slot(slot), .chain, chain.view[i].asked, origin)
-            return answer(p, .letGo)
+            return sayLetGo(p)
         }
         for i in 0..<chain.view.count {
             let debit = chain.view[i].asked.debitAccountID
@@ -170,7 +168,7 @@ extension Shard {
         pendingsUnderWay += Int(participants[p].opens)
         if participants[p].coordinator == id {
             // Whatever the decision rests on here stands before it in the same log.
-            sendVote(p, code.rawValue)
+            sendVote(p, code)
         } else {
             vote(p, code, journal.appended)
         }
@@ -188,17 +186,15 @@ extension Shard {
 
     /// The coordinator wants to know how the accounts that are held for a chain stand as of a moment: when each shard spoke
     /// as of its own, a hold may count as over on one account and not on the other.
-    mutating func lookAgain(_ message: Message) {
-        let p = Int(message.slot) + Int(message.from) * slotCount
+    mutating func lookAgain(_ p: Int, _ time: Timestamp) {
         let chain = reference(p)
-        let time = Timestamp(message.time)
         if participants[p].state == .locked, let (account, sides) = accountHeldByDue(p, chain, by: time) {
             letGo(p)
             return die(p, undecidedEntry(account), barrier: order + 1, awaiting: sides, by: time)
         }
         // What it has reserved passes at any moment.
         sayAccounts(chain, at: time)
-        sendVote(p, ResultCode.created.rawValue)
+        sendVote(p, .created)
     }
 
     /// What this shard knows of the transfer that a post or void names.
@@ -225,7 +221,7 @@ extension Shard {
         participants[p].state = .dying
         participants[p].account = undecided[entry].account
         Self.append(p, to: &undecided[entry].dyingList, in: &participants)
-        answer(p, .letGo)
+        sayLetGo(p)
         markDirty(undecided[entry].account)
     }
 
@@ -295,20 +291,21 @@ extension Shard {
             UInt32(truncatingIfNeeded: participants[p].order) == origin.index
         else { return }
         participants[p].state = .free
-        answer(p, .again)
+        sayAgain(p)
     }
 
-    /// The coordinator lets go of a chain; with a code, the event at fault is refused for good here.
-    mutating func releaseChain(_ message: Message, _ p: Int) {
-        let peer = ShardID(message.from)
+    /// The coordinator lets go of a chain; the event at fault, if any, is refused for good here.
+    mutating func releaseChain(_ p: Int, _ fault: FaultyEvent?) {
+        let peer = participants[p].coordinator
+        let slot = participants[p].slot
         let chain = reference(p)
         switch participants[p].state {
         case .locked, .chainReserved:
-            if let code = ResultCode(rawValue: message.rawCode), code != .created {
-                let t = chain.view[Int(message.index)].asked
-                _ = refuse(t, ledger.identityHash(t.debitAccountID, t.id), code)
+            if let fault {
+                let t = chain.view[Int(fault.index)].asked
+                _ = refuse(t, ledger.identityHash(t.debitAccountID, t.id), fault.code)
                 letGo(p)
-                return releaseQueue.append(DelayedRelease(slot: message.slot, peer: peer, lsn: journal.appended))
+                return releaseQueue.append(DelayedRelease(slot: slot, peer: peer, lsn: journal.appended))
             }
             letGo(p)
         case .lockWaiting:
@@ -317,7 +314,7 @@ extension Shard {
             if chain.view.isOfAccounts { forgetHeldBack(p) }
         default: participants[p].state = .free
         }
-        send(Message(.released, from: id, slot: message.slot), to: peer)
+        send(.released(slot: slot), to: peer)
     }
 
     /// Says `released` for refusals that have become durable.
@@ -325,28 +322,25 @@ extension Shard {
         while !releaseQueue.isEmpty, releaseQueue.first.lsn <= released {
             let item = releaseQueue.first
             releaseQueue.removeFirst()
-            send(Message(.released, from: id, slot: item.slot), to: item.peer)
+            send(.released(slot: item.slot), to: item.peer)
         }
     }
 
     // MARK: Applying
 
     /// The chain's decision is durable: records and applies what of it is here.
-    mutating func commitChain(_ message: Message, _ p: Int) {
-        let from = Int(message.from)
-        invariant(
-            message.sequence == peers[from].applied + 1, "commit \(message.sequence) after \(peers[from].applied)")
-        clock.observe(message.time)
-        peers[from].applied = message.sequence
+    mutating func commitChain(_ p: Int, _ sequence: UInt64, _ from: Int, _ time: UInt64) {
+        invariant(sequence == peers[from].applied + 1, "commit \(sequence) after \(peers[from].applied)")
+        peers[from].applied = sequence
         let chain = reference(p)
-        let isInCut = isInCut(time: message.time, message.sequence, from: from)
+        let isInCut = isInCut(time: time, sequence, from: from)
         let isReserved = participants[p].state == .chainReserved
-        if isReserved { showToReads(reserved: p, time: message.time, adding: false) }
+        if isReserved { showToReads(reserved: p, time: time, adding: false) }
         var last = 0
         for i in 0..<chain.view.count where isHere(chain, i) { last = i }
         let kind: RecordKind = chain.view.count == 1 ? .credit : .leg
         for i in 0...(isFaulty(.applyChainInPart) ? 0 : last) where isHere(chain, i) {
-            var record = Self.record(chain, i, kind, peer: ShardID(from), sequence: message.sequence)
+            var record = Self.record(chain, i, kind, peer: ShardID(from), sequence: sequence)
             if i == last { record.flags.remove(.chainContinues) } else { record.flags.insert(.chainContinues) }
             applyHere(chain, i, record, isInCut: isInCut)
             let t = record.body
@@ -354,7 +348,7 @@ extension Shard {
                 ledger.setOpenedElsewhere(held)
             }
         }
-        if isReserved { showToReads(reserved: p, time: message.time, adding: true) }
+        if isReserved { showToReads(reserved: p, time: time, adding: true) }
         peers[from].appliedLSN = journal.appended.value
         failpoint(.credited)
         letGo(p)

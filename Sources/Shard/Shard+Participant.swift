@@ -18,39 +18,51 @@ extension Shard {
         if message.durableSequence > peers[from].durableThere { peers[from].durableThere = message.durableSequence }
         peers[from].heard = message.clock
         if !listeners.isEmpty { tellListeners() }
-        switch message.kind {
-        case .prepare:
-            guard let transfer = message.transfer else { stop("a prepare without its transfer") }
-            prepare(message, transfer)
-        case .release: release(message)
-        case .commit: commit(message)
-        case .commits: commitAnnounced(message)
-        case .announce:
-            guard let transfer = message.transfer else { stop("an announcement without its transfer") }
-            note(message, transfer)
-        case .credit: note(credit: message)
-        case .lock: lock(message)
-        case .look: lookAgain(message)
-        case .applied:
-            peers[from].notedThere = message.time
-            peers[from].grantsPendings = message.operation != 0
-            applied(message.sequence, at: ShardID(message.from))
-        case .revoke: forgetStanding(message)
-        case .revoked: revoked(Int(message.index))
+        let peer = ShardID(message.from)
+        switch ProtocolMessage(message) {
+        case .prepare(let slot, let age, let creditHash): prepare(begin(slot, peer, age: age), creditHash)
+        case .release(let slot, let fault): release(participant(slot, peer), fault)
+        case .commit(let slot, let sequence, let time): commit(participant(slot, peer), sequence, from, time)
+        case .commits(let through, let time): commitAnnounced(through, time, from)
+        case .announce(let slot, let creditHash, let flags): note(slot, peer, creditHash, flags)
+        case .credit(let credit): note(credit, from)
+        case .lock(let slot, let age, let chain):
+            lock(begin(slot, peer, age: age), ChainReference(base: tables[from].chainViews, index: chain))
+        case .look(let slot, let time): lookAgain(participant(slot, peer), time)
+        case .applied(let through, let noted, let grantsPendings):
+            peers[from].notedThere = noted
+            peers[from].grantsPendings = grantsPendings
+            applied(through, at: peer)
+        case .revoke(let place, let accountHash): forgetStanding(place, peer, accountHash)
+        case .revoked(let place): revoked(Int(place))
         case .durable: break
-        case .hear: send(Message(.heard, from: id), to: ShardID(message.from))
+        case .hear: send(.heard, to: peer)
         case .heard: heard(from)
-        case .marker: takeMarker(message)
-        case .share, .late: takeShare(message)
-        default: receiveAnswer(message)
+        case .marker(let time, let decided): takeMarker(time, decided, from)
+        case .share(let time): takeShare(time, isLate: false)
+        case .late(let time): takeShare(time, isLate: true)
+        case .yes(let slot, let stands, let grantsPendings):
+            peers[from].grantsPendings = grantsPendings
+            receive(.yes(stands: stands), slot)
+        case .no(let slot, let code): receive(.no(code), slot)
+        case .chainYes(let slot, let isReserved, let hasRoom, let standing):
+            receive(.chainYes(isReserved: isReserved, hasRoom: hasRoom, standing: standing), slot)
+        case .waiting(let slot): receive(.waiting, slot)
+        case .letGo(let slot): receive(.letGo, slot)
+        case .again(let slot): receive(.again, slot)
+        case .released(let slot): receive(.released, slot)
         }
     }
 
+    /// The participant of a peer's slot.
+    @inline(__always)
+    func participant(_ slot: UInt32, _ peer: ShardID) -> Int { Int(slot) + peer.index * slotCount }
+
     /// D asks for the credit of a transfer.
-    mutating func prepare(_ message: Message, _ transfer: TransferReference) {
-        let p = begin(message)
+    private mutating func prepare(_ p: Int, _ creditHash: UInt64) {
+        let transfer = tables[participants[p].coordinator.index].reference(Int(participants[p].slot))
         participants[p].transfer = transfer
-        guard let credit = ledger.find(transfer.value.creditAccountID, hash: message.sequence) else {
+        guard let credit = ledger.find(transfer.value.creditAccountID, hash: creditHash) else {
             if isBeingCreated(transfer.value.creditAccountID) { return dieBehindHold(p) }
             return voteNo(p, .creditAccountNotFound, .zero)
         }
@@ -105,14 +117,14 @@ extension Shard {
         }
     }
 
-    /// Fills a participant, that of a single transfer unless it is given a chain.
+    /// Fills the participant of a peer's slot, that of a single transfer unless it is given a chain.
     @inline(__always)
-    mutating func begin(_ message: Message) -> Int {
-        let p = Int(message.slot) + Int(message.from) * slotCount
+    mutating func begin(_ slot: UInt32, _ peer: ShardID, age: UInt64) -> Int {
+        let p = participant(slot, peer)
         invariant(participants[p].state == .free, "a transfer or a chain for a slot that is in use")
-        participants[p].age = message.time
-        participants[p].coordinator = ShardID(message.from)
-        participants[p].slot = message.slot
+        participants[p].age = age
+        participants[p].coordinator = peer
+        participants[p].slot = slot
         participants[p].next = 0
         participants[p].previous = 0
         participants[p].voteSent = false
@@ -130,13 +142,12 @@ extension Shard {
         participants[p].barrier = order + 1
         participants[p].state = .waiting
         Self.append(p, to: &undecided[entry].waitList, in: &participants)
-        answer(p, .waiting)
+        send(.waiting(slot: participants[p].slot), to: participants[p].coordinator)
         markDirty(undecided[entry].account)
     }
 
     /// D lets go of a transfer: forget it, whatever was said in between.
-    mutating func release(_ message: Message) {
-        let p = Int(message.slot) + Int(message.from) * slotCount
+    private mutating func release(_ p: Int, _ fault: FaultyEvent?) {
         switch participants[p].state {
         case .free: break
         case .refusing: participants[p].state = .free
@@ -150,22 +161,20 @@ extension Shard {
         case .dyingBehindHold:
             forgetHeldBack(p)
             participants[p].state = .free
-        case .chainReserved, .locked, .lockWaiting, .dyingBehindSlot: return releaseChain(message, p)
+        case .chainReserved, .locked, .lockWaiting, .dyingBehindSlot: return releaseChain(p, fault)
         }
         if participants[p].state != .free {
             participants[p].state = .free
             markDirty(participants[p].account)
         }
-        send(Message(.released, from: id, slot: message.slot), to: ShardID(message.from))
+        send(.released(slot: participants[p].slot), to: participants[p].coordinator)
     }
 
     /// D's decision is durable: record and apply the credit.
-    mutating func commit(_ message: Message) {
-        let from = Int(message.from)
-        let p = Int(message.slot) + from * slotCount
-        if participants[p].chain != 0 { return commitChain(message, p) }
-        clock.observe(message.time)
-        commit(p, message.sequence, from)
+    private mutating func commit(_ p: Int, _ sequence: UInt64, _ from: Int, _ time: Timestamp) {
+        clock.observe(time.nanoseconds)
+        if participants[p].chain != 0 { return commitChain(p, sequence, from, time.nanoseconds) }
+        commit(p, sequence, from)
     }
 
     /// The same for one participant.
@@ -258,31 +267,31 @@ extension Shard {
         // A chain's stands by itself; others are in order, as a later one's facts are durable no earlier.
         let isNext = voteQueue.isEmpty || participants[p].chain != 0
         if (lsn <= released && isNext) || isFaulty(.voteBeforeDurable) {
-            sendVote(p, code.rawValue)
+            sendVote(p, code)
         } else {
             voteQueue.append(
                 DelayedVote(
-                    participant: UInt32(p), order: participants[p].order, lsn: max(lsn, released),
-                    rawCode: code.rawValue))
+                    participant: UInt32(p), order: participants[p].order, lsn: max(lsn, released), code: code))
         }
     }
 
-    mutating func sendVote(_ p: Int, _ rawCode: UInt16) {
-        var message = Message(
-            rawCode == 0 || participants[p].chain != 0 ? .voteYes : .voteNo, from: id, slot: participants[p].slot)
-        message.rawCode = rawCode
+    mutating func sendVote(_ p: Int, _ code: ResultCode) {
         participants[p].voteSent = true
-        let coordinator = participants[p].coordinator
+        let slot = participants[p].slot
         if participants[p].chain != 0 {
-            if participants[p].state == .chainReserved {
-                message.index = 1
-                message.sequence = standing(of: p)
-            }
+            let isReserved = participants[p].state == .chainReserved
+            send(
+                .chainYes(
+                    slot: slot, isReserved: isReserved, hasRoom: code == .created,
+                    standing: isReserved ? standing(of: p) : 0),
+                to: participants[p].coordinator)
+        } else if code == .created {
+            send(
+                .yes(slot: slot, stands: stands(p), grantsPendings: grantsPendings), to: participants[p].coordinator)
         } else {
-            if rawCode != 0 { participants[p].state = .free } else if stands(p) { message.index = 1 }
-            if grantsPendings { message.operation = 1 }
+            participants[p].state = .free
+            send(.no(slot: slot, code: code), to: participants[p].coordinator)
         }
-        send(message, to: coordinator)
         failpoint(.voteSent)
     }
 
@@ -298,7 +307,7 @@ extension Shard {
                 participants[p].state == .reserved || participants[p].state == .refusing
                 || participants[p].state == .locked || participants[p].state == .chainReserved
             guard isCurrent, participants[p].order == v.order else { continue }
-            sendVote(p, v.rawCode)
+            sendVote(p, v.code)
         }
     }
 
@@ -377,13 +386,13 @@ extension Shard {
             if ledger.isHeldByDue(undecided[entry].account, participants[p].awaited, by: time) { continue }
             Self.remove(p, from: &undecided[entry].dyingList, in: &participants)
             participants[p].state = .free
-            answer(p, .again)
+            sayAgain(p)
         }
     }
 
-    mutating func answer(_ p: Int, _ kind: MessageKind) {
-        send(Message(kind, from: id, slot: participants[p].slot), to: participants[p].coordinator)
-    }
+    /// Tells the coordinator to let go, or to begin again.
+    mutating func sayLetGo(_ p: Int) { send(.letGo(slot: participants[p].slot), to: participants[p].coordinator) }
+    mutating func sayAgain(_ p: Int) { send(.again(slot: participants[p].slot), to: participants[p].coordinator) }
 
     // MARK: Lists of participants
 

@@ -50,9 +50,7 @@ extension Shard {
 
     /// Reserves what a chain of this shard needs here, before others are asked. Nil: it asks this shard as it does others.
     mutating func reserveOwn(_ slot: UInt32, _ c: Int) -> ResultCode? {
-        var message = Message(.lock, from: id, slot: slot)
-        message.time = chains[c].age
-        let p = begin(message)
+        let p = begin(slot, id, age: chains[c].age)
         let chain = chainPool[c]
         participants[p].chain = chain.bits
         // Whatever the decision rests on here stands before it in the same log.

@@ -61,7 +61,7 @@ extension Shard {
                 if peers[p].markLSN <= durable { peers[p].durableHere = peers[p].mark }
             }
             if peers[p].durableHere != peers[p].toldDurable, lanes[p].room(atLeast: lanes[p].capacity - 32) {
-                send(Message(.durable, from: id), to: ShardID(p))
+                send(.durable, to: ShardID(p))
             }
         }
     }
@@ -72,13 +72,11 @@ extension Shard {
         for p in 0..<shardCount where p != id.index {
             // One message for all commits and announcements since the last: each had a credit for its own.
             if peers[p].applied != peers[p].toldApplied || peers[p].noted != peers[p].toldNoted {
-                var message = Message(.applied, from: id)
-                message.sequence = peers[p].applied
-                message.time = peers[p].noted
-                if grantsPendings { message.operation = 1 }
                 peers[p].toldApplied = peers[p].applied
                 peers[p].toldNoted = peers[p].noted
-                send(message, to: ShardID(p))
+                send(
+                    .applied(through: peers[p].applied, noted: peers[p].noted, grantsPendings: grantsPendings),
+                    to: ShardID(p))
                 failpoint(.applied)
             }
             if lanes[p].flush() { wake(p) }
@@ -321,8 +319,8 @@ extension Shard {
     /// Sends a protocol message. There is room: a slot counts against its peer from its first message to its last, and lanes
     /// are sized for all messages that all slots can cause (Docs/Architecture.md).
     @inline(__always)
-    mutating func send(_ message: Message, to peer: ShardID) {
-        var message = message
+    mutating func send(_ said: ProtocolMessage, to peer: ShardID) {
+        var message = said.cell(from: id)
         message.clock = clock.now
         if peer == id {
             selfQueue.append(message)

@@ -133,31 +133,44 @@ extension Shard {
     @inline(__always)
     public mutating func lookAhead(_ k: Int, _ message: Message) {
         var found = StagedMessage(step: .nothing, at: 0, account: 0, hash: 0)
+        let peer = ShardID(message.from)
         switch message.kind {
-        case .prepare, .announce:
-            found.step = .prepare
-            found.hash = message.sequence
-            message.transfer?.prefetch()
-            participants.prefetch(Int(message.slot) + Int(message.from) * slotCount)
-            ledger.prefetchAccount(hash: found.hash)
-        case .commit:
-            found.step = .commit
-            found.at = UInt32(truncatingIfNeeded: Int(message.slot) + Int(message.from) * slotCount)
-            participants.prefetch(Int(found.at))
-        case .voteYes:
-            found.step = .vote
-            found.at = message.slot
-            slots.prefetch(Int(message.slot))
-            transfers.prefetch(Int(message.slot))
-        case .lock:
-            found.step = .lock
-            found.hash = message.sequence
-            participants.prefetch(Int(message.slot) + Int(message.from) * slotCount)
-            ChainReference(bits: message.sequence)?.view.prefetch()
-        case .voteNo: slots.prefetch(Int(message.slot))
+        case .credit, .applied, .commits: break
+        case .prepare, .announce, .commit, .lock, .voteYes, .voteNo, .chainYes:
+            found = lookAhead(ProtocolMessage(message), peer)
         default: break
         }
         stagedMessages[k] = found
+    }
+
+    private func lookAhead(_ message: ProtocolMessage, _ peer: ShardID) -> StagedMessage {
+        var found = StagedMessage(step: .nothing, at: 0, account: 0, hash: 0)
+        switch message {
+        case .prepare(let slot, _, let creditHash), .announce(let slot, let creditHash, _):
+            found.step = .prepare
+            found.hash = creditHash
+            tables[peer.index].prefetch(Int(slot))
+            participants.prefetch(participant(slot, peer))
+            ledger.prefetchAccount(hash: creditHash)
+        case .commit(let slot, _, _):
+            found.step = .commit
+            found.at = UInt32(truncatingIfNeeded: participant(slot, peer))
+            participants.prefetch(Int(found.at))
+        case .yes(let slot, _, _), .chainYes(let slot, _, _, _):
+            found.step = .vote
+            found.at = slot
+            slots.prefetch(Int(slot))
+            transfers.prefetch(Int(slot))
+        case .lock(let slot, _, let place):
+            let chain = ChainReference(base: tables[peer.index].chainViews, index: place)
+            found.step = .lock
+            found.hash = chain.bits
+            participants.prefetch(participant(slot, peer))
+            chain.view.prefetch()
+        case .no(let slot, _): slots.prefetch(Int(slot))
+        default: break
+        }
+        return found
     }
 
     /// Second look: the accounts.

@@ -149,11 +149,7 @@ extension Shard {
         recordDecision(slot, debit, hash, flags, announced: peers[p].announced)
         markDirty(debit)
 
-        var message = Message(.announce, from: id, slot: slot)
-        message.transfer = transfers.reference(i)
-        message.sequence = creditHash
-        message.operation = flags.rawValue
-        send(message, to: peer)
+        send(.announce(slot: slot, creditHash: creditHash, flags: flags), to: peer)
         failpoint(.announced)
         return .deferred
     }
@@ -190,7 +186,7 @@ extension Shard {
                 slot: Self.noSlot, peer: peer, lsn: lsn, timestamp: credit.timestamp, sequence: peers[p].decided,
                 announced: peers[p].announced, origin: origin))
         failpoint(.decided)
-        send(Message(credit, from: id), to: peer)
+        send(.credit(credit), to: peer)
         failpoint(.announced)
     }
 
@@ -212,11 +208,11 @@ extension Shard {
     }
 
     /// The peer takes a standing vote back.
-    mutating func forgetStanding(_ message: Message) {
-        if !isFaulty(.keepStandingVotes) { standingVotes.remove(message.sequence) }
+    mutating func forgetStanding(_ place: UInt32, _ peer: ShardID, _ accountHash: UInt64) {
+        if !isFaulty(.keepStandingVotes) { standingVotes.remove(accountHash) }
         decidedQueue.append(
             DecidedItem(
-                slot: message.index, peer: ShardID(message.from), lsn: journal.appended, timestamp: .zero, sequence: 0,
+                slot: place, peer: peer, lsn: journal.appended, timestamp: .zero, sequence: 0,
                 announced: 0, origin: .nobody))
     }
 
@@ -234,56 +230,44 @@ extension Shard {
         let p = peer.index
         guard peers[p].commitsCount > 0 else { return }
         peers[p].commitsCount = 0
-        var message = Message(.commits, from: id)
-        message.time = peers[p].commitsTime
-        message.sequence = peers[p].commitsThrough
-        send(message, to: peer)
+        send(.commits(through: peers[p].commitsThrough, time: Timestamp(peers[p].commitsTime)), to: peer)
     }
 
     /// All decisions before the revocation have been sent as commits.
-    mutating func sendRevoked(_ item: DecidedItem) {
-        var message = Message(.revoked, from: id)
-        message.index = item.slot
-        send(message, to: item.peer)
-    }
+    mutating func sendRevoked(_ item: DecidedItem) { send(.revoked(place: item.slot), to: item.peer) }
 
     // MARK: C
 
     /// D has decided on our standing vote.
     @inline(__always)
-    mutating func note(credit message: Message) {
-        let from = Int(message.from)
-        let credit = message.credit
+    mutating func note(_ credit: LoggedCredit, _ from: Int) {
         notedCredits.note(credit, ledger.accountHash(credit.account), from: from)
         peers[from].noted += 1
     }
 
     /// The same of what is no plain credit: reserves it.
-    mutating func note(_ message: Message, _ transfer: TransferReference) {
-        let from = Int(message.from)
-        let p = begin(message)
+    mutating func note(_ slot: UInt32, _ peer: ShardID, _ creditHash: UInt64, _ flags: LogRecordFlags) {
+        let from = peer.index
+        let transfer = tables[from].reference(Int(slot))
+        let p = begin(slot, peer, age: transfer.value.timestamp.nanoseconds)
         participants[p].transfer = transfer
-        participants[p].age = transfer.value.timestamp.nanoseconds
-        guard let credit = ledger.find(transfer.value.creditAccountID, hash: message.sequence) else {
+        guard let credit = ledger.find(transfer.value.creditAccountID, hash: creditHash) else {
             stop("an announcement for an account that is not here")
         }
         participants[p].account = credit
         participants[p].voteSent = true
-        participants[p].recordFlags = LogRecordFlags(rawValue: message.operation)
+        participants[p].recordFlags = flags
         reserveCredit(p)
         notedCredits.note(participant: p, transfer.value.timestamp, from: from)
         peers[from].noted += 1
     }
 
     /// D's decisions up to a number are durable, all of them announced: records and applies them.
-    mutating func commitAnnounced(_ message: Message) {
-        let from = Int(message.from)
-        clock.observe(message.time)
+    mutating func commitAnnounced(_ last: UInt64, _ time: Timestamp, _ from: Int) {
+        clock.observe(time.nanoseconds)
         let first = peers[from].applied + 1
-        invariant(
-            message.sequence >= first && message.sequence < first + UInt64(Self.commitsMax),
-            "commits from \(first) to \(message.sequence)")
-        let count = Int(message.sequence - first) + 1
+        invariant(last >= first && last < first + UInt64(Self.commitsMax), "commits from \(first) to \(last)")
+        let count = Int(last - first) + 1
         invariant(count <= notedCredits.count(from: from), "a commit without its announcement")
         lookAhead(atNoted: count, from)
         var done = 0
@@ -423,10 +407,10 @@ extension Shard {
             revocations.queue.removeFirst()
             let place = revocations.free.take()
             revocations.underWay[Int(place)] = .init(account: account, left: shardCount - 1)
-            var message = Message(.revoke, from: id)
-            message.index = place
-            message.sequence = ledger.accountHash(ledger.account(account).id)
-            for p in 0..<shardCount where p != id.index { send(message, to: ShardID(p)) }
+            let hash = ledger.accountHash(ledger.account(account).id)
+            for p in 0..<shardCount where p != id.index {
+                send(.revoke(place: place, accountHash: hash), to: ShardID(p))
+            }
         }
     }
 

@@ -150,6 +150,8 @@ public struct Shard: ~Copyable {
     var slots: FixedArray<Slot>
     /// By slot; participants read it in place.
     let transfers: TransferTable
+    /// The same of all shards.
+    let tables: FixedArray<TransferTable>
     var freeSlots: FreeList
     /// Heads of the chains of open identities, by hash.
     var identityHeads: FixedArray<UInt32>
@@ -258,15 +260,14 @@ public struct Shard: ~Copyable {
         var participant: UInt32
         var order: UInt64
         var lsn: LSN
-        var rawCode: UInt16
+        var code: ResultCode
     }
 
     struct DelayedRefusal: BitwiseCopyable {
         var chain: UInt32
         /// Of the shard that remembers it.
         var slot: UInt32
-        var event: UInt32
-        var code: ResultCode
+        var event: FaultyEvent
         var lsn: LSN
     }
 
@@ -306,19 +307,20 @@ public struct Shard: ~Copyable {
 
     /// - Parameters:
     ///   - lanes: By shard, the protocol lane from this shard to it; this shard is the producer.
-    ///   - transfers: This shard's table, of as many places as it has slots.
+    ///   - tables: By shard, the transfers that each coordinates; of this one, of as many places as it has slots.
     ///   - pairs: Numbers of the commits between this shard and each other, as recovery found them.
     ///   - bounds: Of the tables; nil: what an engine uses. Tests come to the bounds with small ones.
     ///   - cuts: The engine's; nil: one of its own, for a shard that takes part in no cut.
     public init(
         id: ShardID, routing: Routing, ledger: consuming Ledger, journal: consuming Journal, clock: HybridClock,
-        lanes: [Lane?], transfers: TransferTable, pairs: [PairNumbers], bounds: ShardBounds? = nil,
+        lanes: [Lane?], tables: [TransferTable], pairs: [PairNumbers], bounds: ShardBounds? = nil,
         cuts: CutBoard? = nil
     ) {
         // Everything is made before the first field is set: Swift 6.3 takes a shard that is read while half of its fields are
         // set for a whole one, and destroys the other half.
         let bounds = bounds ?? ShardBounds(shardCount: routing.shardCount)
         invariant(bounds.slots & (bounds.slots - 1) == 0, "\(bounds.slots) slots: not a power of two")
+        let transfers = tables[id.index]
         invariant(
             transfers.count >= bounds.slots, "\(bounds.slots) slots and room for \(transfers.count) transfers")
         let count = routing.shardCount
@@ -329,6 +331,10 @@ public struct Shard: ~Copyable {
         let places = PairPlaces(open: open)
         var laneTable = FixedArray<Lane>(count: count)
         for (i, lane) in lanes.enumerated() { if let lane { laneTable[i] = lane } }
+        var allTables = FixedArray<TransferTable>(count: count)
+        for (i, table) in tables.enumerated() { allTables[i] = table }
+        let pool = ChainPool(count: chainCount)
+        transfers.chainViews = pool.base
         var peerTable = FixedArray<PeerState>(count: count)
         for (i, pair) in pairs.enumerated() { peerTable[i] = PeerState(pair) }
 
@@ -350,12 +356,13 @@ public struct Shard: ~Copyable {
         peers = peerTable
         slots = FixedArray(count: bounds.slots)
         self.transfers = transfers
+        self.tables = allTables
         freeSlots = FreeList(count: bounds.slots)
         identityHeads = FixedArray(count: bounds.slots)
         // A place for each slot of each peer, of which a peer may use `open` at a time.
         participants = FixedArray(count: bounds.slots * count, isSparse: count > 4)
         chains = FixedArray(count: chainCount)
-        chainPool = ChainPool(count: chainCount)
+        chainPool = pool
         undecided = FixedArray(count: entries)
         readGroups = FixedArray(count: entries)
         freeUndecided = FreeList(count: entries)

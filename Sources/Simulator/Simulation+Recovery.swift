@@ -157,7 +157,7 @@ extension Simulation {
             let shard = Shard(
                 id: ShardID(i), routing: routing, ledger: ledger, journal: journals[i].take(),
                 clock: HybridClock(shard: ShardID(i), shardCount: shardCount, after: Timestamp(ceiling)),
-                lanes: lanes[i], transfers: tables[i].owner.table, pairs: own, bounds: bounds,
+                lanes: lanes[i], tables: tables.map { $0.owner.table }, pairs: own, bounds: bounds,
                 cuts: cuts)
             let node = Node(shard)
             if hasDoors {

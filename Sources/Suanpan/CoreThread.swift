@@ -65,7 +65,7 @@ struct CoreSetup: Sendable {
     /// [from][to]
     let controlLanes: [[Lane?]]
     let cuts: CutBoard
-    let transfers: TransferTable
+    let tables: [TransferTable]
     let requestLanes: [[Lane?]]
     let nativeListener: CInt
     let respListener: CInt
@@ -335,7 +335,7 @@ enum CoreThread {
         try checkMemory(setup, "the connections")
         var shard = Shard(
             id: setup.id, routing: setup.routing, ledger: replay.intoLedger(), journal: journal, clock: clock,
-            lanes: setup.controlLanes[i], transfers: setup.transfers, pairs: pairs, cuts: setup.cuts)
+            lanes: setup.controlLanes[i], tables: setup.tables, pairs: pairs, cuts: setup.cuts)
         #if SUANPAN_FAILPOINTS
             shard.fault = Fault.armed
         #endif

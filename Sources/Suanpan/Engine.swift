@@ -91,7 +91,7 @@ public final class Engine: Sendable {
                 frontBounds: ground.plan.frontBounds, bells: bells, callers: callers, replies: replies, board: board,
                 history: history, control: control,
                 barrier: barrier, progress: progress, start: start, controlLanes: lanes.control, cuts: cuts,
-                transfers: lanes.transfers[i], requestLanes: lanes.requests,
+                tables: lanes.tables, requestLanes: lanes.requests,
                 nativeListener: i == 0 ? ground.sockets.nativeFD : -1,
                 respListener: i == 0 ? ground.sockets.respFD : -1, connections: connections, hold: hold)
             setups.append(setup)

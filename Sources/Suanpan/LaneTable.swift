@@ -10,9 +10,9 @@ final class LaneTable: Sendable {
     let control: [[Lane?]]
     let requests: [[Lane?]]
     /// By core: the transfers that its shard coordinates.
-    let transfers: [TransferTable]
+    let tables: [TransferTable]
     private let owners: [LaneBox]
-    private let tables: [TableBox]
+    private let boxes: [TableBox]
 
     private final class LaneBox: Sendable {
         let owner: LaneOwner
@@ -26,8 +26,8 @@ final class LaneTable: Sendable {
 
     /// - Throws: When the machine does not give the memory.
     init(coreCount: Int) throws(SystemError) {
-        var tables: [TableBox] = []
-        for _ in 0..<coreCount { tables.append(try TableBox()) }
+        var boxes: [TableBox] = []
+        for _ in 0..<coreCount { boxes.append(try TableBox()) }
         var owners: [LaneBox] = []
         func lanes(_ cells: Int) throws(SystemError) -> [[Lane?]] {
             var lanes = [[Lane?]](repeating: Array(repeating: nil, count: coreCount), count: coreCount)
@@ -44,8 +44,8 @@ final class LaneTable: Sendable {
         let requests = try lanes(Front.requestCells(shardCount: coreCount))
         self.control = control
         self.requests = requests
-        transfers = tables.map { $0.owner.table }
+        tables = boxes.map { $0.owner.table }
         self.owners = owners
-        self.tables = tables
+        self.boxes = boxes
     }
 }

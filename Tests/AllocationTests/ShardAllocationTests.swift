@@ -80,7 +80,7 @@ private final class Bench {
         shard = Shard(
             id: ShardID(0), routing: directory.routing, ledger: replay.intoLedger(), journal: journal,
             clock: HybridClock(shard: ShardID(0), shardCount: 1, after: Timestamp(time)), lanes: [nil],
-            transfers: table.table, pairs: [PairNumbers()])
+            tables: [table.table], pairs: [PairNumbers()])
         transfers.reserveCapacity(Self.perRound)
         _ = prepare()
     }

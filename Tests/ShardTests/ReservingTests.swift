@@ -130,7 +130,7 @@ import Testing
         try stage.sync(1)
         // All five have their yes, and nothing is decided yet.
         let votes = try stage.deliver(1, 0)
-        #expect(votes.filter { $0 == .voteYes }.count == 5 && !votes.contains(.letGo))
+        #expect(votes.filter { $0 == .chainYes }.count == 5 && !votes.contains(.letGo))
         #expect(chains.allSatisfy { stage.codes($0).isEmpty })
         try stage.finish()
         for c in chains { #expect(stage.codes(c) == [.created, .created]) }

@@ -54,7 +54,7 @@ final class Stage {
                     Shard(
                         id: ShardID(i), routing: routing, ledger: replay.intoLedger(), journal: journal,
                         clock: HybridClock(shard: ShardID(i), shardCount: shards, after: Timestamp(1000)),
-                        lanes: lanes[i], transfers: tables[i].owner.table,
+                        lanes: lanes[i], tables: tables.map { $0.owner.table },
                         pairs: Array(repeating: PairNumbers(), count: shards), bounds: bounds, cuts: cuts)))
         }
     }
