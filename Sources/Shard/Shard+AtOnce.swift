@@ -131,7 +131,7 @@ extension Shard {
         for place in 0..<scratch.view.accountCount {
             let account = scratch.view.account(place).id
             guard routing.shard(of: account) == id else {
-                guard crosses, let stand = promised(account) else { return false }
+                guard crosses, let stand = promised(place) else { return false }
                 scratch.view.setAccount(place, stand)
                 continue
             }
@@ -180,13 +180,15 @@ extension Shard {
         return true
     }
 
-    /// Another shard's account that takes any credit of its ledger, as a chain sees it; nil: nobody has promised that.
-    private func promised(_ account: AccountID) -> Account? {
-        for i in 0..<scratch.view.count
-        where scratch.view[i].asked.creditAccountID == account && scratch.view[i].asked.flags.isPlain {
-            return Account(id: account, ledger: scratch.view[i].asked.ledger, code: 1)
+    /// Another shard's account that takes any credit of its ledger, as a chain sees it; nil: the chain asks more of it, as a
+    /// post or void does that leaves it out and ends a hold there.
+    private func promised(_ place: Int) -> Account? {
+        var stand: Account?
+        for i in 0..<scratch.view.count where Int(scratch.view[i].creditPlace) == place {
+            guard scratch.view[i].asked.flags.isPlain else { return nil }
+            stand = Account(id: scratch.view.accountID(place), ledger: scratch.view[i].asked.ledger, code: 1)
         }
-        return nil
+        return stand
     }
 
     // MARK: Answers

@@ -1,0 +1,53 @@
+// Goal: chains that are decided at once because their credits in other shards are promised are as whole as those that ask, and
+// leave nothing behind. Method: two or three shards, message by message.
+
+import SuanpanCore
+import SuanpanLanes
+import SuanpanShard
+import Testing
+
+@testable import SuanpanSimulator
+
+@Suite struct PromisedChainTests {
+    private func linked(_ transfers: Transfer...) -> [Transfer] {
+        var events = transfers
+        for k in events.indices.dropLast() { events[k].flags.insert(.linked) }
+        return events
+    }
+
+    private func promise(_ stage: Stage, _ from: AccountID, _ accounts: AccountID...) throws {
+        for account in accounts { stage.ask(.transfer(stage.transfer(from, account, 1))) }
+        try stage.finish()
+    }
+
+    /// A post or void that leaves its credit account out: it is the promised one too, and its shard must be asked to end the
+    /// hold, not told of a plain credit.
+    @Test(arguments: [TransferFlags.postPending, .voidPending])
+    func whatEndsAHoldIsNoPromisedCredit(_ flags: TransferFlags) throws {
+        let stage = try Stage()
+        let a = try stage.account(on: 0)
+        let b = try stage.account(on: 1)
+        try promise(stage, a, b)
+        var held = stage.transfer(a, b, 7)
+        held.flags = .pending
+        stage.ask(.transfer(held))
+        try stage.finish()
+        var end = stage.transfer(a, AccountID(0), flags == .postPending ? 7 : 0)
+        end.pendingID = held.id
+        end.flags = flags
+        end.ledger = 0
+        end.code = 0
+        let chain = stage.ask(.transfers(linked(stage.transfer(a, b, 2), end)))
+        try stage.finish()
+        #expect(stage.codes(chain) == [.created, .created])
+        let posted: UInt128 = flags == .postPending ? 10 : 3
+        for (shard, id) in [(0, a), (1, b)] {
+            let found = stage.nodes[shard].shard.ledger.find(id)
+            let index = try #require(found)
+            let account = stage.nodes[shard].shard.ledger.account(index)
+            #expect(account.debitsPending.value == 0 && account.creditsPending.value == 0)
+            #expect((shard == 0 ? account.debitsPosted : account.creditsPosted).value == posted)
+        }
+        #expect(stage.isQuiet)
+    }
+}
