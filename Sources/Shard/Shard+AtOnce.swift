@@ -10,7 +10,7 @@ extension Shard {
     /// Decides the chain in `scratch` when this shard can say all of it. False: nothing was done, but perhaps what was due has
     /// expired.
     mutating func decideAtOnce(_ count: Int, _ origin: Origin) throws(JournalError) -> Bool {
-        var crosses = false
+        var crossing: UInt8 = 0
         for i in 0..<scratch.view.count {
             let t = scratch.view[i].asked
             guard routing.shard(of: t.debitAccountID) == id else { return false }
@@ -20,17 +20,17 @@ extension Shard {
             guard t.flags.isPlain, standingVotes.has(t, ledger.accountHash(t.creditAccountID)),
                 hasCredit(peer.index, kept: Self.keptForExpiry + scratch.view.count)
             else { return false }
-            crosses = true
+            crossing += 1
         }
-        if acceptAtOnce(origin) { return true }
-        return try judgeAtOnce(count, origin, crosses: crosses)
+        if acceptAtOnce(origin, crossing) { return true }
+        return try judgeAtOnce(count, origin, crossing)
     }
 
     // MARK: What passes in the worst case
 
     /// Accepts the chain in `scratch` where no account here refuses it, whatever becomes of what is undecided there, and its
     /// credits elsewhere are promised. False: nothing was done.
-    private mutating func acceptAtOnce(_ origin: Origin) -> Bool {
+    private mutating func acceptAtOnce(_ origin: Origin, _ crossing: UInt8) -> Bool {
         for i in 0..<scratch.view.count {
             let t = scratch.view[i].asked
             scratch.view.setIdentityHash(i, ledger.identityHash(t.debitAccountID, t.id))
@@ -54,7 +54,7 @@ extension Shard {
             scratch.view.setIndex(place, reserving.accounts[place])
         }
         scratch.view.complete()
-        record(origin)
+        record(origin, crossing)
         return true
     }
 
@@ -67,11 +67,13 @@ extension Shard {
 
     /// Records, applies and answers the chain in `scratch`, which passes. Its credits to other shards are announced: each is
     /// the decision of a transfer, and they count when the chain's last record is durable.
-    private mutating func record(_ origin: Origin) {
+    /// - Parameter crossing: How many of these there are.
+    private mutating func record(_ origin: Origin, _ crossing: UInt8) {
         let count = scratch.view.count
         for i in 0..<count { scratch.view.setTimestamp(i, clock.next()) }
         let last = LSN(journal.appended.value + UInt64(count))
-        let announced = statistics.announced
+        var left = crossing
+        if crossing != 0 { statistics.announcedChains += 1 }
         for i in 0..<count {
             let debit = scratch.view.index(scratch.view[i].debitPlace)
             let peer = routing.shard(of: scratch.view.accountID(Int(scratch.view[i].creditPlace)))
@@ -81,11 +83,11 @@ extension Shard {
                 peers[peer.index].decided += 1
                 let sequence = peers[peer.index].decided
                 apply(scratch.view.record(i, .decision, peer: peer, sequence: sequence), debit, nil)
-                announce(LoggedCredit(of: scratch.view.final(i)), to: peer, .nobody, last)
+                left -= 1
+                announce(LoggedCredit(of: scratch.view.final(i)), to: peer, .nobody, last, following: left)
             }
         }
         invariant(journal.appended == last, "a chain of \(count) ends at \(journal.appended), not \(last)")
-        if statistics.announced != announced { statistics.announcedChains += 1 }
         for i in 0..<count { answer(origin, i, scratch.view[i].result) }
     }
 
@@ -102,9 +104,9 @@ extension Shard {
     }
 
     /// Judges the chain in `scratch` as its accounts stand, when all of them are free.
-    /// - Parameter crosses: Some are other shards', and credits to them are promised.
+    /// - Parameter crossing: So many of its events are plain credits to other shards, and promised.
     private mutating func judgeAtOnce(
-        _ count: Int, _ origin: Origin, crosses: Bool
+        _ count: Int, _ origin: Origin, _ crossing: UInt8
     ) throws(JournalError) -> Bool {
         for i in 0..<scratch.view.count {
             let t = scratch.view[i].asked
@@ -131,7 +133,7 @@ extension Shard {
         for place in 0..<scratch.view.accountCount {
             let account = scratch.view.account(place).id
             guard routing.shard(of: account) == id else {
-                guard crosses, let stand = promised(place) else { return false }
+                guard crossing != 0, let stand = promised(place) else { return false }
                 scratch.view.setAccount(place, stand)
                 continue
             }
@@ -168,7 +170,7 @@ extension Shard {
                 answerAll(count, origin, fault: 0, EventResult(.capacityExhausted), journal.appended)
                 return true
             }
-            record(origin)
+            record(origin, crossing)
         case .exists: for i in 0..<count { answer(origin, i, scratch.view[i].result) }
         case .refused(let fault, let result):
             let t = scratch.view[fault].asked

@@ -255,6 +255,7 @@ extension Shard {
         while !decidedQueue.isEmpty, decidedQueue.first.lsn <= durable {
             let decision = decidedQueue.first
             guard decision.announced <= peers[decision.peer.index].notedThere else { break }
+            if decision.following != 0 && !isRestNoted(decision) { break }
             if decision.sequence == 0 {
                 decidedQueue.removeFirst()
                 sendAnnouncedCommits(decision.peer)
@@ -281,6 +282,15 @@ extension Shard {
             failpoint(.committed)
         }
         for p in 0..<shardCount { sendAnnouncedCommits(ShardID(p)) }
+    }
+
+    /// The credits of the first decision's chain that stand behind it are noted too, each by its shard.
+    private func isRestNoted(_ first: DecidedItem) -> Bool {
+        for k in 1...Int(first.following) {
+            let decision = decidedQueue[k]
+            if decision.announced > peers[decision.peer.index].notedThere { return false }
+        }
+        return true
     }
 
     // MARK: Ending a slot

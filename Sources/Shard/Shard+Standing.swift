@@ -17,7 +17,7 @@
 // Three rules replace what waiting for the vote gave:
 //
 // 1. **Nothing that may follow from the decision leaves D before C has noted it**: no answer, no vote, no commit that
-//    stands behind it in the log (`released`). So whoever has seen anything of it finds the credit noted at C, and waits
+//    stands behind it in the log (`released`), and no part of a chain before all its shards have noted theirs. So whoever has seen anything of it finds the credit noted at C, and waits
 //    there, as behind a vote. It costs no time: the disk takes longer.
 // 2. **A promise is taken back before it could be broken**: C revokes, D forgets at once and says `revoked` behind the
 //    commits of all that it has decided; the lane keeps the order. A chain revokes before it locks: it judges by what it
@@ -173,8 +173,11 @@ extension Shard {
     }
 
     /// Announces the credit of the peer's last decision, which counts when the log is durable up to `lsn`.
+    /// - Parameter following: So many of its chain's will be next.
     @inline(__always)
-    mutating func announce(_ credit: LoggedCredit, to peer: ShardID, _ origin: Origin, _ lsn: LSN) {
+    mutating func announce(
+        _ credit: LoggedCredit, to peer: ShardID, _ origin: Origin, _ lsn: LSN, following: UInt8 = 0
+    ) {
         let p = peer.index
         statistics.crossings += 1
         statistics.announced += 1
@@ -184,7 +187,7 @@ extension Shard {
         decidedQueue.append(
             DecidedItem(
                 slot: Self.noSlot, peer: peer, lsn: lsn, timestamp: credit.timestamp, sequence: peers[p].decided,
-                announced: peers[p].announced, origin: origin))
+                announced: peers[p].announced, origin: origin, following: following))
         failpoint(.decided)
         send(.credit(credit), to: peer)
         failpoint(.announced)

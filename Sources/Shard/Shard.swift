@@ -255,6 +255,8 @@ public struct Shard: ~Copyable {
         var announced: UInt64
         /// Of an announced one: where its answer goes.
         var origin: Origin
+        /// So many after it are of the same chain.
+        var following: UInt8 = 0
     }
     struct DelayedVote: BitwiseCopyable {
         var participant: UInt32

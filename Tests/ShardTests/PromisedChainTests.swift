@@ -50,4 +50,31 @@ import Testing
         }
         #expect(stage.isQuiet)
     }
+
+    /// Its credits in two shards: none may be spent before both have noted theirs, however far the coordinator's clock is
+    /// ahead. Else who has seen it spent, and then looks at the other, would not find it there.
+    @Test func noPartOfAChainIsSpentBeforeAllShardsHaveNotedTheirs() throws {
+        let stage = try Stage(shards: 3)
+        let a = try stage.account(on: 0)
+        let b = try stage.account(on: 1, .debitsMustNotExceedCredits)
+        let c = try stage.account(on: 2)
+        let d = try stage.account(on: 1)
+        try promise(stage, a, b, c)
+        stage.nodes[0].shard.clock.observe(stage.nodes[0].shard.clock.now + 1_000_000)
+        let chain = stage.ask(.transfers(linked(stage.transfer(a, b, 4), stage.transfer(a, c, 2))))
+        try stage.settle(0)
+        try stage.deliver(0, 1)
+        try stage.deliver(1, 0)
+        try stage.sync(0)
+        #expect(try !stage.deliver(0, 1).contains(.commits))
+        let spent = stage.ask(.transfer(stage.transfer(b, d, 5)))
+        try stage.sync(1)
+        #expect(stage.code(spent) == nil && stage.codes(chain).isEmpty)
+        let read = stage.ask(.lookupAccount(c))
+        try stage.finish()
+        #expect(stage.codes(chain) == [.created, .created] && stage.code(spent) == .created)
+        // As of before the chain.
+        #expect(stage.balances(read) == [0, 1])
+        #expect(stage.isQuiet)
+    }
 }
