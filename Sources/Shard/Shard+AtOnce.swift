@@ -7,23 +7,26 @@ internal import SuanpanJournal
 internal import SuanpanLedger
 
 extension Shard {
-    /// Decides the chain in `scratch` when this shard can say all of it. False: nothing was done, but perhaps what was due has
-    /// expired.
-    mutating func decideAtOnce(_ count: Int, _ origin: Origin) throws(JournalError) -> Bool {
+    /// Decides the chain in `scratch` when this shard can say all of it.
+    /// - Returns: `decided`, or `deferred` where credits are on their way to other shards: what another one does next must not
+    ///   pass those. nil: nothing was done, but perhaps what was due has expired.
+    mutating func decideAtOnce(_ count: Int, _ origin: Origin) throws(JournalError) -> Submission? {
         var crossing: UInt8 = 0
         for i in 0..<scratch.view.count {
             let t = scratch.view[i].asked
-            guard routing.shard(of: t.debitAccountID) == id else { return false }
+            guard routing.shard(of: t.debitAccountID) == id else { return nil }
             if t.creditAccountID.isZero { continue }
             let peer = routing.shard(of: t.creditAccountID)
             if peer == id { continue }
             guard t.flags.isPlain, standingVotes.has(t, ledger.accountHash(t.creditAccountID)),
                 hasCredit(peer.index, kept: Self.keptForExpiry + scratch.view.count)
-            else { return false }
+            else { return nil }
             crossing += 1
         }
-        if acceptAtOnce(origin, crossing) { return true }
-        return try judgeAtOnce(count, origin, crossing)
+        var isDecided = acceptAtOnce(origin, crossing)
+        if !isDecided { isDecided = try judgeAtOnce(count, origin, crossing) }
+        guard isDecided else { return nil }
+        return crossing == 0 ? .decided : .deferred
     }
 
     // MARK: What passes in the worst case

@@ -30,7 +30,7 @@ extension Shard {
 
     /// The same for the events in `scratch`.
     mutating func submitScratch(_ count: Int, _ origin: Origin) throws(JournalError) -> Submission {
-        if try decideAtOnce(count, origin) { return .decided }
+        if let submission = try decideAtOnce(count, origin) { return submission }
         return begin(.transfers, count, origin) != nil ? .deferred : .stalled
     }
 

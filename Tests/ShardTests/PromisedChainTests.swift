@@ -77,4 +77,27 @@ import Testing
         #expect(stage.balances(read) == [0, 1])
         #expect(stage.isQuiet)
     }
+
+    /// It was decided in one step, but its credits elsewhere are on their way: a later command of its connection, which may be
+    /// another shard's, must not go on as if they were there.
+    @Test func aChainThatCrossesIsNotOverInOneStep() throws {
+        let stage = try Stage()
+        let a = try stage.account(on: 0)
+        let b = try stage.account(on: 1)
+        let c = try stage.account(on: 0)
+        try promise(stage, a, b)
+        for (credit, isOver) in [(b, false), (c, true)] {
+            let events = linked(stage.transfer(a, credit, 1), stage.transfer(a, c, 1))
+            for (k, t) in events.enumerated() { stage.nodes[0].shard.chainInput[k] = t }
+            let origin = Origin(core: 0, operation: 1, request: 1000, index: 0, stream: 0)
+            switch try stage.nodes[0].shard.submitChain(events.count, origin) {
+            case .decided: #expect(isOver)
+            case .deferred: #expect(!isOver)
+            case .answered, .stalled: Issue.record("neither")
+            }
+        }
+        #expect(stage.nodes[0].shard.statistics.announcedChains == 1)
+        try stage.finish()
+        #expect(stage.isQuiet)
+    }
 }
