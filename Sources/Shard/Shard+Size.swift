@@ -1,14 +1,17 @@
 // What a shard takes of memory for each of its peers.
 
+internal import SuanpanCore
+
 extension Shard {
     /// Tables whose size depends on the number of shards: participants, what is undecided, places of decisions.
     public static func peerTableBytes(shardCount: Int) -> Int {
         guard shardCount > 1 else { return 0 }
         let bounds = ShardBounds(shardCount: shardCount)
+        let open = bounds.openPerPeer + keptForExpiry
         let perPeer =
             bounds.slots * MemoryLayout<Participant>.stride
-            + bounds.openPerPeer * (MemoryLayout<UndecidedAccount>.stride + MemoryLayout<ReadGroup>.stride)
-            + 2 * PairPlaces(open: bounds.openPerPeer).perPeer * MemoryLayout<UInt32>.stride
+            + open * (MemoryLayout<UndecidedAccount>.stride + MemoryLayout<ReadGroup>.stride)
+            + PairPlaces(open: open).perPeer * (MemoryLayout<UInt32>.stride + MemoryLayout<LoggedCredit>.stride)
         return perPeer * shardCount
     }
 }
