@@ -54,6 +54,7 @@ extension Shard {
                 answerAll(count, origin, fault: 0, EventResult(.capacityExhausted), journal.appended)
                 return .decided
             }
+            chainEnd = LSN(journal.appended.value + UInt64(count))
             for i in 0..<count {
                 scratch.view.setTimestamp(i, clock.next())
                 create(Self.creation(scratch.view, i))
@@ -108,7 +109,7 @@ extension Shard {
 
     mutating func create(_ record: LogRecord) {
         _ = journal.append(record)
-        ledger.apply(account: record.account, lsn: journal.appended)
+        ledger.apply(account: record.account, lsn: factLSN)
     }
 
     // MARK: The shards that take part

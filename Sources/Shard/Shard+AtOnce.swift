@@ -75,6 +75,7 @@ extension Shard {
         let count = scratch.view.count
         for i in 0..<count { scratch.view.setTimestamp(i, clock.next()) }
         let last = LSN(journal.appended.value + UInt64(count))
+        chainEnd = last
         var left = crossing
         if crossing != 0 { statistics.announcedChains += 1 }
         for i in 0..<count {

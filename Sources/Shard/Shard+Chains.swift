@@ -431,6 +431,7 @@ extension Shard {
         let own = chains[c].slot - 1
         let first = slots[Int(own)].chainNext
         if first == 0 {
+            chainEnd = LSN(journal.appended.value + UInt64(count))
             for i in 0..<count {
                 if chain.view.isOfAccounts {
                     create(Self.creation(chain.view, i))
@@ -453,6 +454,7 @@ extension Shard {
                     LogRecord(chainPeer: peer, sequence: peers[peer.index].decided, timestamp: last))
                 link = slots[Int(link - 1)].chainNext
             }
+            chainEnd = LSN(journal.appended.value + UInt64(count))
             for i in 0..<count { applyHere(chain, i, Self.record(chain, i, .leg, peer: id)) }
         }
         failpoint(.decided)

@@ -391,12 +391,13 @@ extension Shard {
         let over = isInCut ? ledger.over(record, at: Timestamp(cutPart.time)) : nil
         if isInCut { takeOutOfCut(debit: debit, credit: credit) }
         ledger.apply(record, debit: debit, credit: credit, position: position.value)
-        if let debit { if record.body.flags.isPlain { noteDebit(debit) } else { noteRaise(debit) } }
-        if let credit { noteRaise(credit) }
+        let lsn = factLSN
+        if let debit { if record.body.flags.isPlain { noteDebit(debit, lsn) } else { noteRaise(debit, lsn) } }
+        if let credit { noteRaise(credit, lsn) }
         // A void or expiry may have opened an account again.
         if record.body.flags.contains(.voidPending) {
-            if let debit { ledger.setStatusLSN(debit, journal.appended) }
-            if let credit { ledger.setStatusLSN(credit, journal.appended) }
+            if let debit { ledger.setStatusLSN(debit, lsn) }
+            if let credit { ledger.setStatusLSN(credit, lsn) }
         }
         if isInCut { putIntoCut(debit: debit, credit: credit) }
         if let over { takeOutOfCut(over, debit: debit, credit: credit) }

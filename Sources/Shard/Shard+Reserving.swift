@@ -190,17 +190,27 @@ extension Shard {
         }
     }
 
+    /// Where the log must be durable for what it has got last to hold: of a chain's records, at the chain's end, as a crash
+    /// before that takes all of it back.
+    var factLSN: LSN { max(journal.appended, chainEnd) }
+
     /// What the log has got last has raised what the account may take.
     @inline(__always)
-    mutating func noteRaise(_ account: AccountIndex) {
+    mutating func noteRaise(_ account: AccountIndex) { noteRaise(account, journal.appended) }
+
+    @inline(__always)
+    mutating func noteRaise(_ account: AccountIndex, _ lsn: LSN) {
         if isFaulty(.forgetRaises) { return }
-        raises[account] = journal.appended
+        raises[account] = lsn
     }
 
     /// The same of a posted debit, which only raises what an account that limits its credits may take.
     @inline(__always)
-    mutating func noteDebit(_ account: AccountIndex) {
-        if ledger.flags(account).contains(.creditsMustNotExceedDebits) { noteRaise(account) }
+    mutating func noteDebit(_ account: AccountIndex) { noteDebit(account, journal.appended) }
+
+    @inline(__always)
+    mutating func noteDebit(_ account: AccountIndex, _ lsn: LSN) {
+        if ledger.flags(account).contains(.creditsMustNotExceedDebits) { noteRaise(account, lsn) }
     }
 
     // MARK: Ending

@@ -193,6 +193,8 @@ public struct Shard: ~Copyable {
     var chainIdentities: ChainIdentities
     var reserving = Reserving()
     var raises = RaiseLSNs()
+    /// The last record of the newest chain that was decided here: see `factLSN`.
+    var chainEnd = LSN.zero
     var waiters: FixedArray<Waiter>
     var freeWaiters: FreeList
     /// The place of the last reservation.

@@ -64,6 +64,9 @@ final class Stage {
         removeFolder(path)
     }
 
+    /// Makes the segments ready that the logs may need next.
+    func prepareSegments() { while preparer.step() {} }
+
     /// An unused account id that lives on a shard.
     func id(on shard: Int) -> AccountID {
         while true {
@@ -204,12 +207,14 @@ final class Stage {
         return kinds
     }
 
-    /// Makes a shard's log durable, and says what follows.
-    func sync(_ i: Int) throws {
+    /// Makes a shard's log durable, all of it or so many groups, and says what follows.
+    func sync(_ i: Int, groups: Int = .max) throws {
         let node = nodes[i]
-        while let write = try node.shard.journal.nextWrite(clockCeiling: node.shard.clock.now) {
+        var left = groups
+        while left > 0, let write = try node.shard.journal.nextWrite(clockCeiling: node.shard.clock.now) {
             precondition(unsafe pwrite(write.fd, write.address, write.length, off_t(write.offset)) == write.length)
             _ = try node.shard.journal.completed(token: write.token, result: Int32(write.length))
+            left -= 1
         }
         try settle(i)
         while !node.shard.answers.isEmpty, node.shard.answers.first.lsn <= node.shard.released {
