@@ -298,11 +298,18 @@ struct Workload {
         return chain
     }
 
-    /// One account pays several, now and then another as well.
+    /// One account pays several, now and then another as well, or ends a hold beside a payment to the same account.
     private mutating func payOut(_ dice: inout Dice) -> [Transfer] {
         if !usedChains.isEmpty && dice.chance(8) { return dice.pick(usedChains) }
-        let payer = someAccount(&dice, isSound: true)
+        if dice.chance(10) { return [hold(&dice)] }
+        let held = reserved.isEmpty || dice.chance(75) ? nil : dice.pick(Array(reserved.suffix(8)))
+        let payer = held?.debitAccountID ?? someAccount(&dice, isSound: true)
         var chain: [Transfer] = []
+        if let held {
+            chain.append(resolvingSoundly(&dice, held))
+            chain.append(transfer(payer, held.creditAccountID, 1))
+            for k in 0..<2 { chain[k].flags.insert(.linked) }
+        }
         for _ in 0..<dice.pick([2, 2, 3, 5]) {
             let from = dice.chance(85) ? payer : someAccount(&dice, isSound: true)
             var t = transfer(from, from, UInt128(dice.pick([1, 1, 2, 3])))
