@@ -388,7 +388,7 @@ extension Shard {
         let position = journal.append(record)
         // A leg of other shards, in the decision of its coordinator.
         if debit == nil && credit == nil { return }
-        let over = isInCut ? ledger.over(record, at: Timestamp(cutPart.time)) : nil
+        let over = isInCut ? ledger.over(record, at: cutCopy.time) : nil
         if isInCut { takeOutOfCut(debit: debit, credit: credit) }
         ledger.apply(record, debit: debit, credit: credit, position: position.value)
         let lsn = factLSN

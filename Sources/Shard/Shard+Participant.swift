@@ -39,8 +39,8 @@ extension Shard {
         case .hear: send(.heard, to: peer)
         case .heard: heard(from)
         case .marker(let time, let decided): takeMarker(time, decided, from)
-        case .share(let time): takeShare(time, isLate: false)
-        case .late(let time): takeShare(time, isLate: true)
+        case .share(let time): takeShare(.share(time: time, from: from))
+        case .late(let time): takeShare(.late(time: time))
         case .yes(let slot, let stands, let grantsPendings):
             peers[from].grantsPendings = grantsPendings
             receive(.yes(stands: stands), slot)

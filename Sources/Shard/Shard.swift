@@ -141,7 +141,6 @@ public struct Shard: ~Copyable {
     let slotCount: Int
     let openPerPeerMax: Int
     let redoPerPeerMax: Int
-    let cutLead: UInt64
     /// Pending transfers that may be announced to a peer and not be applied there.
     let pendingWindow: Int
     /// Places of pending transfers that are being decided, on either side.
@@ -234,8 +233,10 @@ public struct Shard: ~Copyable {
 
     /// The newest consistent cut: see `Shard+Cuts`.
     let cutBoard: CutBoard
-    var cutPart = CutPart()
-    var desk = CutDesk()
+    var cutParticipant: CutParticipant
+    var cutCopy = CutCopy()
+    /// At shard 0 only anything is asked of it.
+    var cutCoordinator: CutCoordinator
     /// What was in the log when a cut last copied the sums; nil: none has.
     public internal(set) var summedLSN: LSN?
 
@@ -351,7 +352,8 @@ public struct Shard: ~Copyable {
         self.journal = journal
         self.clock = clock
         cutBoard = cuts ?? CutBoard()
-        cutLead = bounds.cutLead
+        cutParticipant = CutParticipant(shardCount: count)
+        cutCoordinator = CutCoordinator(routing: routing, lead: bounds.cutLead)
         pendingWindow = window
         slotCount = bounds.slots
         openPerPeerMax = bounds.openPerPeer + Self.keptForExpiry
@@ -409,13 +411,13 @@ public struct Shard: ~Copyable {
     public var awaitsLog: Bool {
         !(answers.isEmpty && recordAnswers.isEmpty && decidedQueue.isEmpty && voteQueue.isEmpty && releaseQueue.isEmpty
             && refusalQueue.isEmpty)
-            || cutPart.isOpen || !isDeskEmpty
+            || cutParticipant.hasCopy || !cutCoordinator.isEmpty
     }
 
     /// Nothing is under way: every slot is free and nothing waits.
     public var isQuiet: Bool {
         freeSlots.count == slotCount && nothingIsOpen && freeWaiters.count == slotCount && answers.isEmpty
-            && recordAnswers.isEmpty && voteQueue.isEmpty && releaseQueue.isEmpty && isDeskEmpty
+            && recordAnswers.isEmpty && voteQueue.isEmpty && releaseQueue.isEmpty && cutCoordinator.isEmpty
     }
 
     /// Every decision for another shard is applied there.

@@ -68,6 +68,7 @@ extension Simulation {
             try entrance.ring.submit(poll: true)
         }
         for c in clients.indices where clients[c].front == i { pump(c) }
+        node.shard.checkInvariants()
         notePlace()
     }
 
