@@ -14,19 +14,6 @@ internal import SuanpanLanes
 internal import SuanpanLedger
 
 extension Shard {
-    /// An entry of which somebody must have heard all that was decided up to `time`.
-    struct Listener: BitwiseCopyable {
-        var entry: UInt32
-        var time: UInt64
-    }
-
-    /// Up to when all that other shards have decided is known here.
-    var heardByAll: UInt64 {
-        var least = UInt64.max
-        for p in 0..<shardCount where p != id.index && peers[p].heard < least { least = peers[p].heard }
-        return least
-    }
-
     /// True when credits of the account may have been decided that are not applied here.
     @inline(__always)
     func mayMissCredits(_ account: AccountIndex) -> Bool {
@@ -37,7 +24,7 @@ extension Shard {
     @inline(__always)
     func mayMissCredits(_ account: AccountIndex, upTo time: UInt64) -> Bool {
         if isUnpromised(account) { return false }
-        if heardByAll < time && !isFaulty(.lookUnheard) { return true }
+        if !clockBarrier.isComplete(upTo: time) && !isFaulty(.lookUnheard) { return true }
         if isFaulty(.lookUnapplied) { return false }
         let id = ledger.account(account).id
         return notedCredits.has(id, ledger.accountHash(id), upTo: time)
@@ -58,28 +45,23 @@ extension Shard {
     mutating func listen(_ entry: Int, upTo time: UInt64) {
         if undecided[entry].listensUpTo >= time { return }
         undecided[entry].listensUpTo = time
-        listeners.append(Listener(entry: UInt32(truncatingIfNeeded: entry), time: time))
-        for p in 0..<shardCount where p != id.index { ask(p, upTo: time) }
+        let shards = clockBarrier.listen(entry, upTo: time)
+        for p in 0..<shardCount where shards >> UInt64(p) & 1 == 1 { send(.hear, to: ShardID(p)) }
     }
 
+    /// Asks a peer for its clock, unless it has been heard up to `time`, or is asked already.
     mutating func ask(_ p: Int, upTo time: UInt64) {
-        if peers[p].heard >= time || peers[p].isAsked { return }
-        peers[p].isAsked = true
-        send(.hear, to: ShardID(p))
+        if clockBarrier.mustAsk(p, upTo: time) { send(.hear, to: ShardID(p)) }
     }
 
-    /// A peer has answered; others may have come to listen since it was asked.
+    /// A peer has answered.
     mutating func heard(_ p: Int) {
-        peers[p].isAsked = false
-        if !listeners.isEmpty { ask(p, upTo: listeners.last.time) }
+        if clockBarrier.takeAnswer(of: p) { send(.hear, to: ShardID(p)) }
     }
 
-    /// Wakes those who have heard all that they must.
+    /// Looks again at the accounts whose listeners have heard all that they must.
     mutating func tellListeners() {
-        let heard = heardByAll
-        while !listeners.isEmpty, listeners.first.time <= heard {
-            let entry = Int(listeners.first.entry)
-            listeners.removeFirst()
+        while let entry = clockBarrier.nextComplete() {
             if undecided[entry].isUsed { markDirty(undecided[entry].account) }
         }
     }

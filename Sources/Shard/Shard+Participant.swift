@@ -16,8 +16,8 @@ extension Shard {
         clock.observe(message.clock)
         let from = Int(message.from)
         if message.durableSequence > peers[from].durableThere { peers[from].durableThere = message.durableSequence }
-        peers[from].heard = message.clock
-        if !listeners.isEmpty { tellListeners() }
+        clockBarrier.hear(message.clock, from: from)
+        if clockBarrier.isListening { tellListeners() }
         let peer = ShardID(message.from)
         switch ProtocolMessage(message) {
         case .prepare(let slot, let age, let creditHash): prepare(begin(slot, peer, age: age), creditHash)

@@ -97,10 +97,6 @@ struct PeerState: BitwiseCopyable {
     /// As participant: the peer's announcements noted, and the last number of them said to it.
     var noted: UInt64 = 0
     var toldNoted: UInt64 = 0
-    /// The peer's clock in its last message: all that it has decided up to then and that concerns this shard was said before.
-    var heard: UInt64 = 0
-    /// `hear` was sent, and not answered.
-    var isAsked = false
     /// The last `durableHere` said to the peer.
     var toldDurable: UInt64 = 0
 
@@ -212,8 +208,8 @@ public struct Shard: ~Copyable {
     /// Own ones that are being taken back.
     var revocations = Revocations()
 
-    /// Accounts looked at by somebody who must have heard all that was decided up to a time.
-    var listeners = Queue<Listener>(capacity: 64)
+    /// The other shards' clocks, and who must have heard all that was decided up to a time.
+    var clockBarrier: ClockBarrier
 
     var decidedQueue = Queue<DecidedItem>(capacity: 1 << 13)
     /// Votes whose facts are not yet durable.
@@ -352,6 +348,7 @@ public struct Shard: ~Copyable {
         self.journal = journal
         self.clock = clock
         cutBoard = cuts ?? CutBoard()
+        clockBarrier = ClockBarrier(id: id, shardCount: count)
         cutParticipant = CutParticipant(shardCount: count)
         cutCoordinator = CutCoordinator(routing: routing, lead: bounds.cutLead)
         pendingWindow = window
