@@ -9,21 +9,6 @@ internal import SuanpanCore
 internal import SuanpanJournal
 internal import SuanpanLedger
 
-/// An account that does not exist, and the participant of a chain for which that matters.
-struct Hold: BitwiseCopyable {
-    enum Kind: UInt8, BitwiseCopyable {
-        /// A chain of transfers rests on the absence.
-        case absent
-        /// A chain of accounts creates it, unless it is let go.
-        case creating
-        /// A chain of accounts waits to.
-        case awaited
-    }
-    var id: AccountID
-    var participant: Int
-    var kind: Kind
-}
-
 extension Shard {
     // MARK: Submitting
 
@@ -50,7 +35,7 @@ extension Shard {
         let chain = scratch
         switch accountChain.judge(&chain.view) {
         case .created:
-            guard ledger.hasRoomForAccount(count + holds.count) && journal.admitsNewWork else {
+            guard ledger.hasRoomForAccount(count + absentAccounts.count) && journal.admitsNewWork else {
                 answerAll(count, origin, fault: 0, EventResult(.capacityExhausted), journal.appended)
                 return .decided
             }
@@ -117,37 +102,41 @@ extension Shard {
     /// Holds the ids of a chain of accounts that live here, says which accounts exist, and votes; or waits, or lets go.
     mutating func lockAccounts(_ p: Int) {
         let chain = reference(p)
-        var missing: [AccountID] = []
+        var missing: [(id: AccountID, hash: UInt64)] = []
         var isFree = true
         for place in 0..<chain.view.accountCount {
             guard chain.view.owner(place) == id else { continue }
             let account = chain.view.accountID(place)
-            if let index = ledger.find(account) {
+            let hash = ledger.accountHash(account)
+            if let index = ledger.find(account, hash: hash) {
                 chain.view.setAccount(place, ledger.accountAsCreated(index))
                 continue
             }
             chain.view.setAbsent(place)
-            missing.append(account)
-            for hold in holds where hold.id == account {
-                if hold.kind != .absent && participants[hold.participant].age < participants[p].age {
+            missing.append((account, hash))
+            var link = absentAccounts.firstHold(account, hash)
+            while link != 0 {
+                let hold = absentAccounts[link]
+                if hold.kind != .absent && participants[Int(hold.participant)].age < participants[p].age {
                     return dieBehindHold(p)
                 }
                 if hold.kind != .awaited { isFree = false }
+                link = hold.next
             }
         }
         for account in missing {
-            holds.append(Hold(id: account, participant: p, kind: isFree ? .creating : .awaited))
+            absentAccounts.hold(account.id, account.hash, by: p, isFree ? .creating : .awaited)
         }
         guard isFree else {
             participants[p].state = .lockWaiting
-            heldBack.append(p)
+            absentAccounts.wait(p)
             statistics.waits += 1
             return
         }
         order += 1
         participants[p].order = order
         participants[p].state = .locked
-        let code: ResultCode = ledger.hasRoomForAccount(holds.count) ? .created : .capacityExhausted
+        let code: ResultCode = ledger.hasRoomForAccount(absentAccounts.count) ? .created : .capacityExhausted
         if participants[p].coordinator == id {
             sendVote(p, code)
         } else {
@@ -158,33 +147,30 @@ extension Shard {
     /// Tells the coordinator to let go, and to begin again when some hold has ended.
     mutating func dieBehindHold(_ p: Int) {
         participants[p].state = .dyingBehindHold
-        heldBack.append(p)
+        absentAccounts.wait(p)
         statistics.waits += 1
         sayLetGo(p)
     }
 
     /// The participant waits for no hold any more.
     mutating func forgetHeldBack(_ p: Int) {
-        heldBack.removeAll { $0 == p }
+        absentAccounts.endWait(p)
         endHolds(p)
     }
 
     /// The chain has ended here: those that waited for its holds go on, the oldest first.
     mutating func endHolds(_ p: Int) {
-        let before = holds.count
-        holds.removeAll { $0.participant == p }
-        guard holds.count < before else { return }
-        while !heldEvents.isEmpty {
-            endWaiting(Int(heldEvents.first - 1))
-            againQueue.append(heldEvents.first)
-            heldEvents.removeFirst()
+        guard absentAccounts.endHolds(of: p) else { return }
+        while let waiter = absentAccounts.nextEvent() {
+            endWaiting(Int(waiter - 1))
+            againQueue.append(waiter)
         }
-        guard !heldBack.isEmpty else { return }
-        let waiting = heldBack.sorted { participants[$0].age < participants[$1].age }
-        heldBack = []
+        var waiting: [Int] = []
+        while let w = absentAccounts.nextWaiting() { waiting.append(w) }
+        waiting.sort { participants[$0].age < participants[$1].age }
         for w in waiting {
             if participants[w].state == .lockWaiting {
-                holds.removeAll { $0.participant == w }
+                absentAccounts.endHolds(of: w)
                 lockAccounts(w)
             } else {
                 participants[w].state = .free
@@ -198,10 +184,12 @@ extension Shard {
     /// Whether the account exists is being decided.
     @inline(__always)
     func isBeingCreated(_ account: AccountID) -> Bool {
-        !holds.isEmpty && holds.contains { $0.id == account && $0.kind != .absent }
+        !absentAccounts.isEmpty && absentAccounts.isBeingCreated(account, ledger.accountHash(account))
     }
 
     /// The account must not be created now.
     @inline(__always)
-    func isHeld(_ account: AccountID) -> Bool { !holds.isEmpty && holds.contains { $0.id == account } }
+    func isHeld(_ account: AccountID) -> Bool {
+        !absentAccounts.isEmpty && absentAccounts.isHeld(account, ledger.accountHash(account))
+    }
 }

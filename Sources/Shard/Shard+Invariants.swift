@@ -7,6 +7,7 @@ extension Shard {
     /// Ends the process where an owner is at odds with itself.
     /// - Complexity: O(what is under way).
     public func checkInvariants() {
+        absentAccounts.checkInvariants()
         clockBarrier.checkInvariants(now: clock.now)
         cutCoordinator.checkInvariants()
         cutParticipant.checkInvariants(id)

@@ -157,9 +157,10 @@ extension Shard {
         sayAccounts(chain, at: time)
         for place in 0..<chain.view.accountCount where chain.view.owner(place) == id {
             let account = chain.view.accountID(place)
-            if ledger.find(account) != nil { continue }
+            let hash = ledger.accountHash(account)
+            if ledger.find(account, hash: hash) != nil { continue }
             chain.view.setAbsent(place)
-            holds.append(Hold(id: account, participant: p, kind: .absent))
+            absentAccounts.hold(account, hash, by: p, .absent)
         }
         let hasRoom = opens == 0 || hasRoomForPending(opens)
         let code: ResultCode = hasRoom ? .created : .capacityExhausted

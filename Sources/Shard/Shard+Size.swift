@@ -9,7 +9,7 @@ extension Shard {
         let bounds = ShardBounds(shardCount: shardCount)
         let open = bounds.openPerPeer + keptForExpiry
         let perPeer =
-            bounds.slots * MemoryLayout<Participant>.stride
+            bounds.slots * (MemoryLayout<Participant>.stride + MemoryLayout<HoldingParticipant>.stride)
             + open * (MemoryLayout<UndecidedAccount>.stride + MemoryLayout<ReadGroup>.stride)
             + PairPlaces(open: open).perPeer * (MemoryLayout<UInt32>.stride + MemoryLayout<LoggedCredit>.stride)
         return perPeer * shardCount

@@ -161,7 +161,7 @@ extension Shard {
             let code = account.comparedWithExisting(existing)
             return .answered(EventResult(code, timestamp: code == .exists ? existing.timestamp : .zero))
         }
-        guard ledger.hasRoomForAccount(1 + holds.count) && journal.admitsNewWork else {
+        guard ledger.hasRoomForAccount(1 + absentAccounts.count) && journal.admitsNewWork else {
             return .answered(EventResult(.capacityExhausted))
         }
         var created = account
@@ -489,7 +489,7 @@ extension Shard {
             waiters[w].isFollower = true
             appendRead(entry, waiter)
         case .holds:
-            heldEvents.append(waiter)
+            absentAccounts.wait(event: waiter)
             beginWaiting(waiter)
         case .slot(let slot):
             let i = Int(slot)

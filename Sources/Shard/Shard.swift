@@ -170,12 +170,9 @@ public struct Shard: ~Copyable {
     var scratch: ChainReference { scratchPool[0] }
     /// For chains of accounts.
     var accountChain = AccountChain()
-    /// Accounts that do not exist, and chains under way for which that matters. See `Shard+AccountChains`.
-    var holds: [Hold] = []
-    /// Participants that wait for some of these to end.
-    var heldBack: [Int] = []
-    /// Events that do: waiters, in order.
-    var heldEvents = Queue<UInt32>(capacity: 64)
+    /// Accounts that do not exist, chains under way for which that matters, and what waits for these to end. See
+    /// `Shard+AccountChains`.
+    var absentAccounts: AbsentAccounts
 
     /// By coordinator, then by its slot.
     var participants: FixedArray<Participant>
@@ -348,6 +345,7 @@ public struct Shard: ~Copyable {
         self.journal = journal
         self.clock = clock
         cutBoard = cuts ?? CutBoard()
+        absentAccounts = AbsentAccounts(participants: bounds.slots * count)
         clockBarrier = ClockBarrier(id: id, shardCount: count)
         cutParticipant = CutParticipant(shardCount: count)
         cutCoordinator = CutCoordinator(routing: routing, lead: bounds.cutLead)

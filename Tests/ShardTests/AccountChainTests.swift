@@ -36,7 +36,7 @@ struct AccountChainTests {
             stage.chainResults[again]?.mapValues(\.timestamp) == stage.chainResults[first]?.mapValues(\.timestamp))
         #expect(stage.codes(mixed) == [.linkedEventFailed, .exists, .linkedEventFailed])
         #expect(try found(stage, [d]) == [false])
-        for node in stage.nodes { #expect(node.shard.isQuiet && node.shard.holds.isEmpty) }
+        for node in stage.nodes { #expect(node.shard.isQuiet && node.shard.absentAccounts.isEmpty) }
     }
 
     @Test func theFaultOfAnyShardRefusesAll() throws {
@@ -64,7 +64,7 @@ struct AccountChainTests {
         let payment = stage.ask(.transfer(stage.transfer(payer, b, 5)))
         try stage.settle(0)
         try stage.deliver(0, 1)
-        #expect(stage.nodes[1].shard.heldBack.count == 1)
+        #expect(stage.nodes[1].shard.absentAccounts.waitingCount == 1)
         // None of these is turned away: whatever comes behind them in their lane goes on.
         let read = stage.ask(.lookupAccount(b))
         let creation = stage.ask(.account(account(b)))
@@ -73,7 +73,7 @@ struct AccountChainTests {
         let again = try #require(try stage.ask(accounts: [account(b), account(stage.id(on: 1))]))
         let other = stage.id(on: 1)
         let free = stage.ask(.account(account(other)))
-        let held = stage.nodes[1].shard.heldEvents.count
+        let held = stage.nodes[1].shard.absentAccounts.eventCount
         #expect(held == 4 && stage.replies[read] == nil)
         try stage.finish()
         #expect(stage.codes(chain) == [.created, .created])
@@ -87,7 +87,7 @@ struct AccountChainTests {
         }
         #expect(stage.code(free) == .created)
         #expect(try found(stage, [other]) == [true])
-        for node in stage.nodes { #expect(node.shard.isQuiet && node.shard.heldBack.isEmpty) }
+        for node in stage.nodes { #expect(node.shard.isQuiet && node.shard.absentAccounts.waitingCount == 0) }
     }
 
     /// Two chains want the same two ids and begin at opposite shards: one is created, the other is told that they exist.
@@ -103,7 +103,7 @@ struct AccountChainTests {
         #expect(codes.filter { $0 == [.created, .created] }.count == 1)
         // The other account is the last, and `linked` not compared.
         #expect(codes.filter { $0 == [.exists, .exists] }.count == 1)
-        for node in stage.nodes { #expect(node.shard.isQuiet && node.shard.heldBack.isEmpty) }
+        for node in stage.nodes { #expect(node.shard.isQuiet && node.shard.absentAccounts.waitingCount == 0) }
     }
 
     /// A chain of transfers that rests on an absence is answered before the account comes.
@@ -119,7 +119,11 @@ struct AccountChainTests {
         let chain = try #require(try stage.ask(accounts: [account(a), account(b)]))
         try stage.settle(0)
         try stage.deliver(0, 1)
-        #expect(stage.nodes[1].shard.holds.map(\.kind) == [.absent, .awaited])
+        let hash = stage.nodes[1].shard.ledger.accountHash(b)
+        let second = stage.nodes[1].shard.absentAccounts.firstHold(b, hash)
+        let last = stage.nodes[1].shard.absentAccounts[second]
+        let first = stage.nodes[1].shard.absentAccounts[last.next]
+        #expect(first.kind == .absent && last.kind == .awaited && first.next == 0)
         try stage.finish()
         #expect(stage.code(transfer) == .creditAccountNotFound)
         #expect(stage.codes(chain) == [.created, .created])
