@@ -413,7 +413,6 @@ extension Shard {
         slots[i].previous = 0
         slots[i].afterHead = 0
         slots[i].afterTail = 0
-        slots[i].isCautious = false
         slots[i].isAnnounced = false
         slots[i].isPendingOut = false
         slots[i].chain = 0
@@ -473,9 +472,7 @@ extension Shard {
     mutating func makeWaiter(_ kind: WaiterKind, _ t: borrowing Transfer, _ origin: Origin) -> UInt32 {
         let w = freeWaiters.take()
         waiters[Int(w)] = Waiter(
-            transfer: copy t, origin: origin, next: 0, slot: 0, entry: 0, cautionNext: 0, cautionPrevious: 0,
-            kind: kind,
-            isFollower: false)
+            transfer: copy t, origin: origin, next: 0, slot: 0, entry: 0, kind: kind, isFollower: false)
         return w + 1
     }
 
@@ -516,56 +513,36 @@ extension Shard {
         beginWaiting(waiter)
     }
 
-    /// Later commands of its stream look out for it.
-    mutating func beginWaiting(_ waiter: UInt32) {
-        guard waiters[Int(waiter - 1)].origin.stream != 0 else { return }
-        waiters[Int(waiter - 1)].cautionPrevious = 0
-        let place = streamPlace(waiters[Int(waiter - 1)].origin.stream)
-        let head = waitingHeads[place]
-        waiters[Int(waiter - 1)].cautionNext = head
-        if head != 0 { waiters[Int(head - 1)].cautionPrevious = waiter }
-        waitingHeads[place] = waiter
-    }
-
-    /// Takes a waiter of a stream out of the list that later commands look at.
-    mutating func endWaiting(_ w: Int) {
-        guard waiters[w].origin.stream != 0 else { return }
-        let next = waiters[w].cautionNext
-        let previous = waiters[w].cautionPrevious
-        if next != 0 { waiters[Int(next - 1)].cautionPrevious = previous }
-        if previous != 0 {
-            waiters[Int(previous - 1)].cautionNext = next
-        } else {
-            waitingHeads[streamPlace(waiters[w].origin.stream)] = next
-        }
-    }
-
     // MARK: Order within a stream
 
-    /// Where the lists of a stream begin.
-    @inline(__always)
-    private func streamPlace(_ stream: UInt32) -> Int { Int(stream) & (Self.streamPlaces - 1) }
-
-    /// What a command of the stream must wait for, so as not to pass an earlier one: one that waits, holds nothing yet, or
-    /// will be decided within this shard. (Crossing ones in order are seen by their reservations.)
+    /// What a command of the stream must wait for, so as not to pass an earlier one.
     func obstacle(stream: UInt32) -> Obstacle? {
-        // Once one waits, all later ones do, for the same.
-        var link = waitingHeads[streamPlace(stream)]
-        while link != 0 {
-            let w = Int(link - 1)
-            if waiters[w].origin.stream == stream {
-                if waiters[w].slot != 0 { return .slot(waiters[w].slot - 1) }
-                return waiters[w].entry != 0 ? .reads(Int(waiters[w].entry - 1)) : .holds
-            }
-            link = waiters[w].cautionNext
+        switch streamOrder.obstacle(stream) {
+        case .slot(let slot): return .slot(slot)
+        case .waiter(let w):
+            if waiters[w].slot != 0 { return .slot(waiters[w].slot - 1) }
+            return waiters[w].entry != 0 ? .reads(Int(waiters[w].entry - 1)) : .holds
+        case nil: return nil
         }
-        link = cautionHeads[streamPlace(stream)]
-        while link != 0 {
-            let i = Int(link - 1)
-            if slots[i].origin.stream == stream { return .slot(link - 1) }
-            link = slots[i].cautionNext
-        }
-        return nil
+    }
+
+    /// Later commands of its stream wait for what the waiter waits for.
+    mutating func beginWaiting(_ waiter: UInt32) {
+        let stream = waiters[Int(waiter - 1)].origin.stream
+        if stream != 0 { streamOrder.add(waiter: Int(waiter - 1), stream) }
+    }
+
+    mutating func endWaiting(_ w: Int) { if waiters[w].origin.stream != 0 { streamOrder.remove(waiter: w) } }
+
+    /// Later commands of its stream wait for the slot.
+    mutating func beCautious(_ slot: UInt32) {
+        let stream = slots[Int(slot)].origin.stream
+        if stream != 0 { streamOrder.add(slot: slot, stream) }
+    }
+
+    @inline(__always)
+    mutating func endCaution(_ slot: UInt32) {
+        if slots[Int(slot)].origin.stream != 0 { streamOrder.remove(slot: slot) }
     }
 
     /// The newest transfer of the stream that holds a debit of the account.
@@ -577,32 +554,6 @@ extension Shard {
             link = slots[i].previous
         }
         return nil
-    }
-
-    mutating func beCautious(_ slot: UInt32) {
-        let i = Int(slot)
-        guard slots[i].origin.stream != 0, !slots[i].isCautious else { return }
-        slots[i].isCautious = true
-        slots[i].cautionPrevious = 0
-        let place = streamPlace(slots[i].origin.stream)
-        let head = cautionHeads[place]
-        slots[i].cautionNext = head
-        if head != 0 { slots[Int(head - 1)].cautionPrevious = slot + 1 }
-        cautionHeads[place] = slot + 1
-    }
-
-    mutating func endCaution(_ slot: UInt32) {
-        let i = Int(slot)
-        guard slots[i].isCautious else { return }
-        slots[i].isCautious = false
-        let next = slots[i].cautionNext
-        let previous = slots[i].cautionPrevious
-        if next != 0 { slots[Int(next - 1)].cautionPrevious = previous }
-        if previous != 0 {
-            slots[Int(previous - 1)].cautionNext = next
-        } else {
-            cautionHeads[streamPlace(slots[i].origin.stream)] = next
-        }
     }
 }
 

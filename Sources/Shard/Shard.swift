@@ -150,9 +150,8 @@ public struct Shard: ~Copyable {
     var freeSlots: FreeList
     /// Heads of the chains of open identities, by hash.
     var identityHeads: FixedArray<UInt32>
-    /// By stream (`streamPlace`): slots and waiters that later commands of it must not pass, the newest first.
-    var cautionHeads = FixedArray<UInt32>(count: Shard.streamPlaces)
-    var waitingHeads = FixedArray<UInt32>(count: Shard.streamPlaces)
+    /// Slots and waiters that later commands of their stream must not pass.
+    var streamOrder: StreamOrder
     /// Slots in the table of open identities.
     var openIdentityCount = 0
 
@@ -275,8 +274,6 @@ public struct Shard: ~Copyable {
         var lsn: LSN
     }
 
-    /// Lists of what waits, by stream: a command looks at that of its own, which few other streams share.
-    static var streamPlaces: Int { 1 << 12 }
     /// Records that one step of the machine may append before it asks again: a chain of 64 and its headers.
     static var recordsPerStep: Int { Limits.eventsPerChainMax + Limits.shardsMax }
     /// Chains under way that one shard coordinates, as many as its log takes in the time of two or three syncs: what they
@@ -360,6 +357,7 @@ public struct Shard: ~Copyable {
         self.tables = allTables
         freeSlots = FreeList(count: bounds.slots)
         identityHeads = FixedArray(count: bounds.slots)
+        streamOrder = StreamOrder(waiters: bounds.slots, slots: bounds.slots)
         // A place for each slot of each peer, of which a peer may use `open` at a time.
         participants = FixedArray(count: bounds.slots * count, isSparse: count > 4)
         chains = FixedArray(count: chainCount)

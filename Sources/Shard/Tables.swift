@@ -71,15 +71,11 @@ struct Slot: BitwiseCopyable {
     /// The chain that it is a part of, plus 1, and that chain's next slot, plus 1; 0: a single plain transfer.
     var chain: UInt32
     var chainNext: UInt32
-    /// Links of the list of slots that later commands of a stream must not pass.
-    var cautionNext: UInt32
-    var cautionPrevious: UInt32
     /// First and last waiter to be submitted again when this slot ends.
     var afterHead: UInt32
     var afterTail: UInt32
     var peer: ShardID
     var state: SlotState
-    var isCautious: Bool
     /// Decided on a standing vote: answered as soon as that is durable and noted.
     var isAnnounced: Bool
     /// A pending transfer that was announced: one of the peer's `pendingsOut`.
@@ -233,9 +229,6 @@ struct Waiter: BitwiseCopyable {
     /// The slot, or the entry with reads, that it waits for, plus 1; neither: the end of some hold.
     var slot: UInt32
     var entry: UInt32
-    /// Links of the list of waiters that later commands of their stream must not pass.
-    var cautionNext: UInt32
-    var cautionPrevious: UInt32
     var kind: WaiterKind
     /// Among the reads of an entry: not one of them, but behind one of its stream.
     var isFollower: Bool

@@ -190,6 +190,7 @@ final class Stage {
         try nodes[i].shard.settle()
         nodes[i].shard.advance()
         nodes[i].shard.flush { _ in }
+        nodes[i].shard.checkInvariants()
     }
 
     /// Delivers up to `count` messages from one shard to another; returns their kinds.

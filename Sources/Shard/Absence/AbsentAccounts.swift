@@ -238,6 +238,9 @@ struct AbsentAccounts: ~Copyable {
 
     // MARK: What always holds
 
+    func isHolding(_ p: Int) -> Bool { participants[p].firstHold != 0 }
+    func isWaiting(_ p: Int) -> Bool { participants[p].isWaiting }
+
     func checkInvariants() {
         var held = 0
         var found = 0
