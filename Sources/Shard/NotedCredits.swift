@@ -19,6 +19,7 @@ struct NotedCredits: ~Copyable {
     private var applied: FixedArray<UInt64>
     /// Credits by the hash of the account.
     private var counts = FixedArray<UInt16>(count: NotedCredits.countPlaces)
+    private var credits = 0
     private static var countPlaces: Int { 1 << 14 }
 
     /// - Parameter places: As many as may be open with each peer.
@@ -37,6 +38,7 @@ struct NotedCredits: ~Copyable {
     mutating func note(_ credit: LoggedCredit, _ hash: UInt64, from peer: Int) {
         append(credit, peer)
         counts[place(hash)] += 1
+        credits += 1
     }
 
     /// The next one of another kind.
@@ -65,6 +67,7 @@ struct NotedCredits: ~Copyable {
     mutating func end(_ hash: UInt64, from peer: Int) {
         applied[peer] += 1
         counts[place(hash)] -= 1
+        credits -= 1
     }
 
     /// The same for one of another kind.
@@ -75,6 +78,24 @@ struct NotedCredits: ~Copyable {
     @inline(__always)
     func has(_ account: AccountID, _ hash: UInt64, upTo time: UInt64) -> Bool {
         counts[place(hash)] != 0 && find(account, upTo: time)
+    }
+
+    // MARK: What always holds
+
+    func checkInvariants() {
+        var credits = 0
+        for peer in 0..<noted.count {
+            invariant(noted[peer] >= applied[peer], "more is applied of shard \(peer) than it has announced")
+            invariant(count(from: peer) <= places.perPeer, "more is noted of shard \(peer) than may be open")
+            var last = Timestamp.zero
+            for k in 0..<count(from: peer) {
+                let credit = next(k, from: peer)
+                invariant(credit.timestamp > last, "announcement \(k) of shard \(peer) is out of order")
+                last = credit.timestamp
+                if credit.participant == nil { credits += 1 }
+            }
+        }
+        invariant(self.credits == credits, "\(self.credits) noted credits are counted, and there are \(credits)")
     }
 
     private func find(_ account: AccountID, upTo time: UInt64) -> Bool {

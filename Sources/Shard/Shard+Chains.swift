@@ -229,14 +229,14 @@ extension Shard {
 
     // MARK: The shards' answers
 
-    /// What a shard says about one of a chain's slots.
+    /// A shard has said something about one of a chain's slots.
     mutating func receive(_ answer: PeerAnswer, ofChain slot: UInt32) {
         let i = Int(slot)
         let c = Int(slots[i].chain - 1)
         let state = slots[i].state
-        switch answer {
-        case .chainYes(let isReserved, let hasRoom, let standing):
-            guard state == .preparing else { return expectAborting(state, "locked") }
+        switch state.chainAction(on: answer.kind) {
+        case .vote:
+            guard case .chainYes(let isReserved, let hasRoom, let standing) = answer else { stop("no vote") }
             slots[i].state = .voted
             if !hasRoom { chains[c].lacksRoom = true }
             if isReserved { chains[c].isReserved = true } else { chains[c].isLocked = true }
@@ -244,21 +244,16 @@ extension Shard {
             chains[c].outstanding -= 1
             failpoint(.voted)
             if chains[c].outstanding == 0 { judge(c) }
-        case .letGo:
-            guard state == .preparing else { return expectAborting(state, "let go") }
+        case .suspend:
             statistics.restarts += 1
             letGo(c, .releasing, except: slot)
             slots[i].state = .suspended
             chains[c].outstanding += 1
-        case .again:
-            guard state == .suspended else { return expectAborting(state, "again") }
+        case .release:
             slots[i].state = .parked
             isReleased(c)
-        case .released:
-            invariant(state == .aborting, "released in state \(state)")
-            slots[i].state = .parked
-            isReleased(c)
-        case .yes, .no, .waiting: stop("\(answer) to a chain")
+        case .ignore: break
+        case .never: stop("\(answer) for slot \(slot) of a chain, which is \(state)")
         }
     }
 

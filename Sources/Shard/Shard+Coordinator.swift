@@ -55,69 +55,62 @@ extension Shard {
 
     // MARK: The peer's answers
 
-    /// What the credit side's shard says about one of our slots.
-    enum PeerAnswer: Equatable {
-        case yes(stands: Bool)
-        case no(ResultCode)
-        case chainYes(isReserved: Bool, hasRoom: Bool, standing: UInt64)
-        case waiting
-        case letGo
-        case again
-        case released
-    }
-
+    /// The credit side's shard has said something about one of our slots.
     mutating func receive(_ answer: PeerAnswer, _ slot: UInt32) {
-        let i = Int(slot)
-        let state = slots[i].state
-        if slots[i].chain != 0 { return receive(answer, ofChain: slot) }
-        switch answer {
-        case .yes(let stands):
-            guard state == .preparing || state == .waitingAtPeer else { return expectAborting(state, "yes") }
-            slots[i].state = .voted
-            if stands { remember(standing: transfers[i]) }
-            failpoint(.voted)
-            let entry = undecidedEntry(slots[i].debit)
-            if undecided[entry].openHead == slot + 1 && slots[i].next == 0 && canReceive {
-                // The usual case: nobody before it and nobody behind it.
-                decide(slot, entry)
-                ended(entry)
-            } else {
-                markDirty(slots[i].debit)
-            }
-        case .no(let code):
-            guard state == .preparing || state == .waitingAtPeer else { return expectAborting(state, "no") }
-            let entry = undecidedEntry(slots[i].debit)
-            unreserve(slot, entry)
-            let isFinal = code.isFinalRefusal
-            let result = isFinal ? refuse(transfers[i], slots[i].identityHash, code) : EventResult(code)
-            finish(slot, result, journal.appended)
-            markDirty(slots[i].debit)
-            failpoint(.refused)
-        case .waiting:
-            guard state == .preparing else { return expectAborting(state, "waiting") }
-            slots[i].state = .waitingAtPeer
+        if slots[Int(slot)].chain != 0 { return receive(answer, ofChain: slot) }
+        let state = slots[Int(slot)].state
+        switch state.action(on: answer.kind) {
+        case .vote: voted(slot, answer)
+        case .refuse: refused(slot, answer)
+        case .wait:
+            slots[Int(slot)].state = .waitingAtPeer
             abortFollowers(slot)
             statistics.waits += 1
-        case .letGo:
-            guard state == .preparing || state == .waitingAtPeer else { return expectAborting(state, "let go") }
-            abortFollowers(slot)
-            let entry = undecidedEntry(slots[i].debit)
-            unreserve(slot, entry)
-            slots[i].state = .suspended
-            beCautious(slot)
-            prependParked(entry, slot)
-            statistics.restarts += 1
-            markDirty(slots[i].debit)
-        case .again:
-            guard state == .suspended else { return expectAborting(state, "again") }
-            slots[i].state = .parked
-            markDirty(slots[i].debit)
-        case .released:
-            invariant(state == .aborting, "released in state \(state)")
-            slots[i].state = .parked
-            markDirty(slots[i].debit)
-        case .chainYes: stop("a chain's yes to a single transfer")
+        case .suspend: suspend(slot)
+        case .park:
+            slots[Int(slot)].state = .parked
+            markDirty(slots[Int(slot)].debit)
+        case .ignore: break
+        case .never: stop("\(answer) for slot \(slot), which is \(state)")
         }
+    }
+
+    private mutating func voted(_ slot: UInt32, _ answer: PeerAnswer) {
+        let i = Int(slot)
+        slots[i].state = .voted
+        if case .yes(stands: true) = answer { remember(standing: transfers[i]) }
+        failpoint(.voted)
+        let entry = undecidedEntry(slots[i].debit)
+        if undecided[entry].openHead == slot + 1 && slots[i].next == 0 && canReceive {
+            // The usual case: nobody before it and nobody behind it.
+            decide(slot, entry)
+            ended(entry)
+        } else {
+            markDirty(slots[i].debit)
+        }
+    }
+
+    private mutating func refused(_ slot: UInt32, _ answer: PeerAnswer) {
+        guard case .no(let code) = answer else { stop("a refusal without its code") }
+        let i = Int(slot)
+        unreserve(slot, undecidedEntry(slots[i].debit))
+        let result = code.isFinalRefusal ? refuse(transfers[i], slots[i].identityHash, code) : EventResult(code)
+        finish(slot, result, journal.appended)
+        markDirty(slots[i].debit)
+        failpoint(.refused)
+    }
+
+    /// An older one stands before at the peer.
+    private mutating func suspend(_ slot: UInt32) {
+        let i = Int(slot)
+        abortFollowers(slot)
+        let entry = undecidedEntry(slots[i].debit)
+        unreserve(slot, entry)
+        slots[i].state = .suspended
+        beCautious(slot)
+        prependParked(entry, slot)
+        statistics.restarts += 1
+        markDirty(slots[i].debit)
     }
 
     /// The peer has applied our decisions up to `sequence`: they are answered, those by its vote now.
@@ -150,11 +143,6 @@ extension Shard {
             free(slot)
             failpoint(.answered)
         }
-    }
-
-    /// What the peer said before it saw our `release` is stale.
-    func expectAborting(_ state: SlotState, _ said: String) {
-        invariant(state == .aborting, "\(said) in state \(state)")
     }
 
     /// Those that reserved on the same debit account after `slot` let go of what they hold: a holder may wait for

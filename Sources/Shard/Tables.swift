@@ -36,7 +36,7 @@ internal import SuanpanLedger
 ///       │                               ▼
 ///       └── aborting ◄─ (behind one     decided ─durable: commit─ ─applied► answered
 ///        released        that waits)
-enum SlotState: UInt8, BitwiseCopyable {
+enum SlotState: UInt8, BitwiseCopyable, CaseIterable {
     case free
     /// Holds nothing; queues at its debit account.
     case parked
