@@ -16,103 +16,6 @@ public import SuanpanJournal
 public import SuanpanLanes
 public import SuanpanLedger
 
-/// What became of an event handed in.
-@frozen public enum Submission: BitwiseCopyable, Sendable {
-    /// May leave when the log is acknowledged up to what is appended now.
-    case answered(EventResult)
-    /// It was decided in this step, within this shard; the answers stand in `answers`.
-    case decided
-    /// The answer will come by `answers`.
-    case deferred
-    /// Nothing happened: the log, a table or a peer's credit is exhausted for the moment.
-    case stalled
-}
-
-/// What became of a look-up of a transfer.
-@frozen public enum TransferLookup: BitwiseCopyable, Sendable {
-    /// As it was recorded; nil: there is none.
-    case found(Transfer?)
-    /// The answer will come by `recordAnswers`.
-    case deferred
-    case stalled
-}
-
-/// What became of a look-up of an account.
-@frozen public enum Lookup: BitwiseCopyable, Sendable {
-    case found(Account)
-    case unknown
-    case deferred
-    case stalled
-}
-
-public struct ShardStatistics: BitwiseCopyable, Sendable {
-    public var crossings: UInt64 = 0
-    /// Of the crossings, those decided on a standing vote; of these, those that are not plain; and (`revocations`)
-    /// standing votes taken back.
-    public var announced: UInt64 = 0
-    public var announcedPending: UInt64 = 0
-    /// Chains decided at once though some of their credits cross: these are among `announced`.
-    public var announcedChains: UInt64 = 0
-    public var revocations: UInt64 = 0
-    /// Votes on chains by reservation.
-    public var reserved: UInt64 = 0
-    public var waits: UInt64 = 0
-    public var restarts: UInt64 = 0
-    /// Chains of which all shards were asked once more, to speak as of one moment.
-    public var looks: UInt64 = 0
-    public var redone: UInt64 = 0
-    /// Cuts that this shard has begun, those begun again counted again.
-    public var cuts: UInt64 = 0
-}
-
-/// What a shard knows of its traffic with one other.
-struct PeerState: BitwiseCopyable {
-    /// As coordinator: number of the last decision with this peer as the credit side.
-    var decided: UInt64 = 0
-    /// The highest of them that the peer has said is durable there.
-    var durableThere: UInt64 = 0
-    /// The highest of them that the peer has applied.
-    var appliedThere: UInt64 = 0
-    /// Slots alive whose credit side is this peer.
-    var open = 0
-    /// Of the decisions, those taken by a standing vote of the peer; and how many of them it has noted.
-    var announced: UInt64 = 0
-    var notedThere: UInt64 = 0
-    /// Of those not applied there, the pending transfers; and whether the peer has room for more.
-    var pendingsOut = 0
-    var grantsPendings = false
-    /// As participant: number of the last commit applied from this peer.
-    var applied: UInt64 = 0
-    var appliedLSN: UInt64 = 0
-    /// The commit number that becomes durable when the log reaches `markLSN`.
-    var mark: UInt64 = 0
-    var markLSN: UInt64 = 0
-    var durableHere: UInt64 = 0
-    /// The last `applied` said to the peer.
-    var toldApplied: UInt64 = 0
-    /// Decisions that can be sent as `commits` and have not been: how many, the last one's number and its timestamp.
-    var commitsCount = 0
-    var commitsThrough: UInt64 = 0
-    var commitsTime: UInt64 = 0
-    /// As participant: the peer's announcements noted, and the last number of them said to it.
-    var noted: UInt64 = 0
-    var toldNoted: UInt64 = 0
-    /// The last `durableHere` said to the peer.
-    var toldDurable: UInt64 = 0
-
-    /// As recovery leaves it: everything decided is applied, and durable, on both sides.
-    init(_ pair: PairNumbers) {
-        decided = pair.decided
-        durableThere = pair.decided
-        appliedThere = pair.decided
-        applied = pair.applied
-        durableHere = pair.applied
-        mark = pair.applied
-        toldDurable = pair.applied
-        toldApplied = pair.applied
-    }
-}
-
 public struct Shard: ~Copyable {
     private let addressOnly = AddressOnly()
     public let id: ShardID
@@ -237,42 +140,6 @@ public struct Shard: ~Copyable {
     /// The events of the chain that is being submitted.
     public var chainInput = FixedArray<Transfer>(count: 64)
     var stagedMessages = FixedArray<StagedMessage>(count: Shard.stagedMax)
-
-    /// A decision whose commit leaves when it is durable, and noted where it was announced; all that the commit says. Or
-    /// a `revoked` that leaves behind the commits before it: then `sequence` is 0 and `slot` the place of the revocation.
-    struct DecidedItem: BitwiseCopyable {
-        var slot: UInt32
-        var peer: ShardID
-        var lsn: LSN
-        var timestamp: Timestamp
-        var sequence: UInt64
-        /// Number of the announcement; 0: not announced.
-        var announced: UInt64
-        /// Of an announced one: where its answer goes.
-        var origin: Origin
-        /// So many after it are of the same chain.
-        var following: UInt8 = 0
-    }
-    struct DelayedVote: BitwiseCopyable {
-        var participant: UInt32
-        var order: UInt64
-        var lsn: LSN
-        var code: ResultCode
-    }
-
-    struct DelayedRefusal: BitwiseCopyable {
-        var chain: UInt32
-        /// Of the shard that remembers it.
-        var slot: UInt32
-        var event: FaultyEvent
-        var lsn: LSN
-    }
-
-    struct DelayedRelease: BitwiseCopyable {
-        var slot: UInt32
-        var peer: ShardID
-        var lsn: LSN
-    }
 
     /// Records that one step of the machine may append before it asks again: a chain of 64 and its headers.
     static var recordsPerStep: Int { Limits.eventsPerChainMax + Limits.shardsMax }
@@ -421,49 +288,5 @@ public struct Shard: ~Copyable {
 
     public func pair(_ peer: Int) -> PairNumbers {
         PairNumbers(decided: peers[peer].decided, applied: peers[peer].applied)
-    }
-}
-
-/// How much a shard may have under way.
-public struct ShardBounds: Sendable {
-    /// Transfers that could not be decided at once, and as many events that wait for one; a power of two.
-    public var slots: Int
-    /// Of them, those whose credit side is one and the same shard.
-    public var openPerPeer: Int
-    /// Decisions not yet known durable at that shard.
-    public var redoPerPeer: Int
-    /// Places for other shards' standing votes; a power of two.
-    public var standingVotes: Int
-    /// Nanoseconds that a cut's moment lies ahead of the clock, so that as a rule no core's clock is past it when it learns
-    /// of it: a few times what showing it takes. At least 1.
-    public var cutLead: UInt64
-
-    public init(
-        slots: Int, openPerPeer: Int, redoPerPeer: Int, standingVotes: Int = 1 << 16, cutLead: UInt64 = 4_000
-    ) {
-        self.slots = slots
-        self.openPerPeer = openPerPeer
-        self.redoPerPeer = redoPerPeer
-        self.standingVotes = standingVotes
-        self.cutLead = cutLead
-    }
-
-    /// What an engine uses.
-    init(shardCount: Int) {
-        self.init(
-            slots: Shard.slotCountDefault, openPerPeer: Shard.openPerPeerMax(shardCount: shardCount),
-            redoPerPeer: Limits.redoPerPeerMax)
-    }
-}
-
-/// Numbers of the commits between two shards.
-public struct PairNumbers: BitwiseCopyable, Sendable, Equatable {
-    /// Decisions taken here whose credit side is the peer.
-    public var decided: UInt64
-    /// Commits of the peer's decisions applied here.
-    public var applied: UInt64
-    public init(decided: UInt64 = 0, applied: UInt64 = 0) {
-        self.decided = decided
-        self.applied = applied
     }
 }

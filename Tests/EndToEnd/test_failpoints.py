@@ -1,5 +1,5 @@
 """Goal: whichever step of a crossing transfer the process dies at, nothing acknowledged is lost and nothing is half done.
-Method: a debug binary that kills itself at each failpoint of Sources/Shard/Failpoint.swift, then a restart without it."""
+Method: a debug binary that kills itself at each failpoint of Sources/Shard/Testing/Failpoint.swift, then a restart without it."""
 
 import os
 import re
