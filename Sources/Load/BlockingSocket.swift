@@ -122,6 +122,6 @@ struct BlockingSocket: ~Copyable {
     }
 
     private func failure(_ n: Int) -> LoadError {
-        .server(target: target, problem: n == 0 ? "closed the connection during the setup" : System.reason(errno))
+        .server(target: target, problem: n == 0 ? "closed the connection" : System.reason(errno))
     }
 }

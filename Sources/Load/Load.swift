@@ -93,12 +93,16 @@ public enum Load {
         }
         // Others may have sent it more.
         let least = funded + results.reduce(0) { $0 + $1.transfersCreated }
-        let after = try setup.status(counting: least)
+        var after: ServerStatus?
+        var gone: LoadError?
+        do throws(LoadError) { after = try setup.status(counting: least) } catch { gone = .gone(error.description) }
         var report = LoadReport(plan, book, results, rows: rows, before: before, after: after)
         if let cut { report.wasCut(by: cut) }
-        if let counted = after.transfers, counted < least {
+        if let counted = after?.transfers, counted < least {
             report.failure = report.failure ?? .lost(counted: counted, acknowledged: least)
         }
+        // The run is worth its report all the same.
+        report.failure = report.failure ?? gone
         return report
     }
 

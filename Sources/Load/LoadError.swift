@@ -11,6 +11,8 @@ public enum LoadError: Error, Equatable, Sendable, CustomStringConvertible {
     case server(target: String, problem: String)
     /// The machine refused what the generator itself needs.
     case machine(String)
+    /// The run came to its end, and then the server did not say what it has used and counted; what it did instead.
+    case gone(String)
     /// The server acknowledged more transfers than it has.
     case lost(counted: UInt64, acknowledged: UInt64)
     /// All that was sent was refused, or found no answer.
@@ -22,7 +24,7 @@ public enum LoadError: Error, Equatable, Sendable, CustomStringConvertible {
     public var exitCode: Int32 {
         switch self {
         case .usage, .profile: 2
-        case .connect, .server, .machine, .lost, .errors, .nothingAccepted: 1
+        case .connect, .server, .machine, .gone, .lost, .errors, .nothingAccepted: 1
         }
     }
 
@@ -33,6 +35,9 @@ public enum LoadError: Error, Equatable, Sendable, CustomStringConvertible {
         case .connect(let target, let problem): "cannot connect to \(target): \(problem)"
         case .server(let target, let problem): "server \(target): \(problem)"
         case .machine(let text): text
+        case .gone(let what):
+            "the server is gone since the run ended, so that the report lacks what it used, and whether it has counted all "
+                + "that it acknowledged is not known: \(what)"
         case .lost(let counted, let acknowledged):
             "the server counts \(counted) transfers, and acknowledged \(acknowledged) together with those that it had before: "
                 + "stop it and run `suanpan verify`"

@@ -19,6 +19,9 @@ final class FakeServer: Sendable {
         var hangAt: Int?
         /// At this transfer request the connection is closed.
         var closeAt: Int?
+        /// The status is not told when so many transfers, the funding not counted, have been acknowledged: the connection is
+        /// closed.
+        var closeStatusAt: Int?
         /// Every so many transfer requests one is `busy`, with this pause.
         var busyEvery: Int?
         var busyMilliseconds: UInt32 = 5
@@ -171,7 +174,10 @@ final class FakeServer: Sendable {
                         authenticated = String(decoding: body, as: UTF8.self) == behaviour.password
                         replies.append(frame(header, authenticated ? .ok : .notAuthenticated, []))
                     case _ where !authenticated: replies.append(frame(header, .notAuthenticated, []))
-                    case .status: replies.append(frame(header, .ok, statusJSON()))
+                    case .status:
+                        ends = seen.withLock { $0.transfers >= behaviour.closeStatusAt ?? .max }
+                        if ends { return }
+                        replies.append(frame(header, .ok, statusJSON()))
                     case .createAccounts: replies.append(accounts(header, body))
                     case .createTransfers:
                         guard let reply = transfers(header, body, routing) else {

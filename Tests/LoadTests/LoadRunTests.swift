@@ -294,6 +294,18 @@ func withRun(
         }
     }
 
+    /// All is sent and answered, and the server ends before it is asked what that took.
+    @Test func aServerThatEndsJustAfterTheRunLeavesTheReport() throws {
+        try withRun(.init(closeStatusAt: 5_000)) {
+            $0.transfers = 5_000
+        } check: { report, _ in
+            #expect(report.accepted == 5_000 && report.errors == 0)
+            #expect(report.server.bytesPerTransfer == nil)
+            #expect(report.failure?.description.hasPrefix("the server is gone since the run ended") == true)
+            #expect(report.failure?.exitCode == 1)
+        }
+    }
+
     @Test func aCorruptReplyIsNoAcceptance() throws {
         try withRun(.init(corrupts: true)) {
             $0.transfers = 100
