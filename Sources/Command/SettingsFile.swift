@@ -102,8 +102,14 @@ enum SettingsFile {
         } catch {
             throw .usage("--config '\(path)' is not valid YAML: \(reason(error))")
         }
+        let told = keys.withLock { $0 }
         var values: [String: Value] = [:]
-        for key in keys.withLock({ $0 }) {
+        // Of an empty list or map nothing is told.
+        for key in YAMLKeys.top(String(decoding: data, as: UTF8.self))
+        where !told.contains(where: { $0 == key || $0.hasPrefix(key + ".") }) {
+            values[key] = .several
+        }
+        for key in told {
             values[key] = .several
             do {
                 let found = try snapshot.value(forKey: AbsoluteConfigKey([key]), type: .string)

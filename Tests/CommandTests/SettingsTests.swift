@@ -161,6 +161,13 @@ private func refusal(_ body: () throws -> some Any) -> String {
                 try check(
                     "c.json", #"{"\#(key)": \#(value)}"#, key, " must be one value, not a list or an object")
             }
+            for value in ["[]", "[1]", "{}", "{a: 1}", "{ }  # none", "&x []", "{\n}", "\n- 1"] {
+                try withFile("c.yaml", "---\n# all\nbatch: 2\n\"\(key)\": \(value)\n") { path in
+                    let message = refusal { try configuration(file: path) }
+                    let isNone = message == "\(key) in \(path) must be one value, not a list or an object"
+                    #expect(isNone || message.hasPrefix("'\(key).a' in \(path) is not an option"), "\(value)")
+                }
+            }
             try withFile("c.json", #"{"\#(key)": null}"#) { path in
                 let message = refusal { try configuration(file: path) }
                 #expect(message.hasPrefix("\(key) in \(path) is null: give ") && message.hasSuffix("leave the key out"))
