@@ -1,6 +1,7 @@
 // A hash table that grows without a pause: a directory of small linear-probing tables, chosen by the top bits of the
 // hash, each growing on its own at a load of its own (spread from 0.5 to 0.8), so that growth is paid in small even
-// parts instead of one stop. After extendible hashing (Fagin et al. 1979), with the directory fixed.
+// parts instead of one stop. After extendible hashing (Fagin et al. 1979), with the directory fixed. A part that would pass
+// the bound of all bytes does not double: it fills to `loadMax`, and the first that has says that the index is full.
 //
 // An entry is 16 bytes: the 64-bit hash and a 64-bit value that is never 0. One that is removed leaves no mark: those
 // after it shift back (Knuth, TAOCP 3, 6.4, algorithm R). Parts never shrink.
@@ -38,10 +39,14 @@ public struct HashIndex: ~Copyable {
     public var count: Int { entryCount }
     /// Bytes of all parts.
     public private(set) var bytes = 0
-    /// Bound of `bytes`, which `hasRoom` keeps.
+    /// Bound of `bytes`: passed only by what was decided while there was room.
     public let bytesMax: Int
-    /// The same; 0 while the machine gives no memory to grow.
-    private var limit: Int
+    /// Entries that fit into that, about: the parts are unequally full.
+    public let countMax: Int
+    /// Parts with more than `growAt`.
+    private var fullParts = 0
+    /// The machine gave no memory to grow when it was last asked.
+    public private(set) var isShort = false
 
     private static var initialCapacity: Int { 256 }
 
@@ -53,7 +58,7 @@ public struct HashIndex: ~Copyable {
         partCount = 1 << partBits
         shift = UInt64(64 - partBits)
         self.bytesMax = bytesMax
-        limit = bytesMax
+        countMax = Self.countMax(partBits: partBits, bytesMax: bytesMax)
         unsafe parts = .allocate(capacity: partCount)
         for i in 0..<partCount {
             let capacity = Self.initialCapacity
@@ -82,16 +87,21 @@ public struct HashIndex: ~Copyable {
         capacity / 2 + Int(UInt64(capacity) * 3 * UInt64(index) / (10 * UInt64(partCount)))
     }
 
-    /// Bytes of an index of so many entries, about: hashes fall into its parts at random. 32 to 40 an entry, as parts double
-    /// in turns from a load of 0.5 to one of 0.8; more while no part has grown.
-    static func bytes(entries: Int, partBits: Int) -> Int {
+    /// The most that a part takes which may not double.
+    private static func loadMax(_ capacity: Int) -> Int { capacity * 25 / 32 }
+
+    /// Entries that fit into an index of so many bytes, about: 20.5 to 41 bytes each, fewest where the bound is a power of two.
+    /// Hashes fall into its parts at random, and the fullest one counts.
+    static func countMax(partBits: Int, bytesMax: Int) -> Int {
         let partCount = 1 << partBits
-        let each = (entries + partCount - 1) / partCount
-        return (0..<partCount).reduce(0) { sum, index in
-            var capacity = initialCapacity
-            while each > growAt(capacity, index, of: partCount) { capacity *= 2 }
-            return sum + capacity * MemoryLayout<IndexEntry>.stride
-        }
+        var capacity = initialCapacity
+        while 2 * capacity * partCount * MemoryLayout<IndexEntry>.stride <= bytesMax { capacity *= 2 }
+        // The first of them that may not double.
+        let spare = bytesMax / MemoryLayout<IndexEntry>.stride - capacity * partCount
+        let index = min(partCount - 1, max(0, spare / capacity))
+        let each = Double(max(loadMax(capacity), growAt(capacity, index, of: partCount)))
+        let deviations = partCount > 1 ? 2 + 0.13 * Double(partBits) : 0
+        return Int(max(0, each - deviations * each.squareRoot())) * partCount
     }
 
     private static func makeNeededPart(
@@ -139,15 +149,12 @@ public struct HashIndex: ~Copyable {
 
     /// True when one more entry surely fits in the memory allowed, and in what the machine gives. Asked before something is
     /// decided; `insert` does not look at it.
-    public var hasRoom: Bool { bytes < limit }
-
-    /// The machine gave no memory to grow when it was last asked.
-    public var isShort: Bool { limit == 0 }
+    public var hasRoom: Bool { fullParts == 0 && !isShort && bytes <= bytesMax }
 
     /// Tries again to grow what should have grown.
     public mutating func growAhead() {
         guard isShort else { return }
-        limit = bytesMax
+        isShort = false
         for i in 0..<partCount where unsafe parts[i].count >= parts[i].growAt { grow(i) }
     }
 
@@ -156,7 +163,7 @@ public struct HashIndex: ~Copyable {
     @inlinable @inline(__always)
     public mutating func insert(_ hash: UInt64, _ value: UInt64) {
         let i = Int(hash >> shift)
-        if unsafe parts[i].count >= parts[i].growAt { grow(i) }
+        if unsafe parts[i].count >= parts[i].growAt { makeRoom(i) }
         let part = unsafe parts[i]
         let mask = part.capacity - 1
         var at = Self.begin(hash, mask)
@@ -187,6 +194,7 @@ public struct HashIndex: ~Copyable {
             }
         }
         unsafe part.entries[hole] = IndexEntry(hash: 0, value: 0)
+        if unsafe part.count > part.growAt && part.count - 1 <= part.growAt { fullParts -= 1 }
         unsafe parts[i].count -= 1
         entryCount -= 1
         return true
@@ -213,19 +221,27 @@ public struct HashIndex: ~Copyable {
         }
     }
 
+    /// Before an entry goes into a part that has as many as it should.
     @inline(never) @usableFromInline
-    mutating func grow(_ i: Int) {
+    mutating func makeRoom(_ i: Int) {
+        grow(i)
+        if unsafe parts[i].count == parts[i].growAt { fullParts += 1 }
+    }
+
+    private mutating func grow(_ i: Int) {
         let old = unsafe parts[i]
         let capacity = old.capacity * 2
-        var new: HashTablePart
-        if let part = Self.makePart(&arena, capacity: capacity, index: i, of: partCount) {
-            new = part
+        var made: HashTablePart?
+        if bytes + old.capacity * MemoryLayout<IndexEntry>.stride > bytesMax {
+            raise(i, to: Self.loadMax(old.capacity))
         } else {
-            limit = 0
-            // Above the load wanted there is room for a while: for what is decided already.
-            if old.count < old.capacity - old.capacity / 32 { return }
-            new = Self.makeNeededPart(&arena, capacity: capacity, index: i, of: partCount)
+            made = Self.makePart(&arena, capacity: capacity, index: i, of: partCount)
+            if made == nil { isShort = true }
         }
+        // Above the load wanted there is room for a while: for what is decided already.
+        if made == nil && old.count < old.capacity - old.capacity / 32 { return }
+        var new = made ?? Self.makeNeededPart(&arena, capacity: capacity, index: i, of: partCount)
+        if unsafe parts[i].count > parts[i].growAt { fullParts -= 1 }
         let mask = new.capacity - 1
         for k in 0..<old.capacity {
             let entry = unsafe old.entries[k]
@@ -238,6 +254,13 @@ public struct HashIndex: ~Copyable {
         unsafe parts[i] = new
         bytes += old.capacity * MemoryLayout<IndexEntry>.stride
         give(old)
+    }
+
+    private mutating func raise(_ i: Int, to growAt: Int) {
+        let part = unsafe parts[i]
+        if growAt <= part.growAt { return }
+        if part.count > part.growAt && part.count <= growAt { fullParts -= 1 }
+        unsafe parts[i].growAt = growAt
     }
 }
 

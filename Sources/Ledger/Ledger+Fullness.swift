@@ -39,7 +39,7 @@ extension Ledger {
 }
 
 extension HashIndex {
-    var percent: Int { hasRoom ? Ledger.percent(bytes, bytesMax) : 100 }
+    var percent: Int { hasRoom ? min(99, Ledger.percent(count, countMax)) : 100 }
 }
 
 extension PendingTable {

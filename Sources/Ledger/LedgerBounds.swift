@@ -25,6 +25,6 @@ public struct LedgerBounds: Equatable, Sendable {
     /// Whether a replay of so many fits: accounts and pending transfers to the last one, ids as hashes fall on average.
     public func hold(accounts: Int, pendings: Int, ids: Int) -> Bool {
         accounts <= accountsMax && pendings <= pendingsMax
-            && HashIndex.bytes(entries: ids, partBits: idPartBits) <= idBytesMax
+            && ids <= HashIndex.countMax(partBits: idPartBits, bytesMax: idBytesMax)
     }
 }
