@@ -58,11 +58,13 @@ let package = Package(
                 "SuanpanShard", "SuanpanHistory", "CSuanpanSupport",
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
             ]),
+        stage(
+            "Loop", ["SuanpanCore", "SuanpanLanes", "SuanpanUring", "SuanpanJournal", "SuanpanShard", "SuanpanFront"]),
         .target(
             name: "Suanpan",
             dependencies: [
                 "SuanpanCore", "SuanpanLedger", "SuanpanJournal", "SuanpanLanes", "SuanpanUring", "SuanpanShard",
-                "SuanpanWire", "SuanpanFront", "SuanpanHistory", "CSuanpanSupport", "CSuanpanNuma",
+                "SuanpanWire", "SuanpanFront", "SuanpanLoop", "SuanpanHistory", "CSuanpanSupport", "CSuanpanNuma",
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
             ],
             path: "Sources/Suanpan", swiftSettings: strict),
@@ -101,7 +103,7 @@ let package = Package(
             name: "SuanpanSimulator",
             dependencies: [
                 "SuanpanCore", "SuanpanLedger", "SuanpanJournal", "SuanpanLanes", "SuanpanShard", "SuanpanFront",
-                "SuanpanUring", "SuanpanWire", "SuanpanLedgerModel",
+                "SuanpanLoop", "SuanpanUring", "SuanpanWire", "SuanpanLedgerModel",
             ],
             path: "Sources/Simulator", exclude: ["Executable"], swiftSettings: strict),
         .executableTarget(

@@ -8,6 +8,7 @@ internal import SuanpanFront
 internal import SuanpanJournal
 internal import SuanpanLanes
 internal import SuanpanLedger
+internal import SuanpanLoop
 internal import SuanpanShard
 internal import SuanpanUring
 internal import Synchronization
@@ -344,13 +345,15 @@ enum CoreThread {
         let shared = CoreShared(
             coreCount: setup.routing.shardCount, time: time, board: setup.board, bells: setup.bells,
             callers: setup.callers, control: setup.control)
-        let loop = CoreLoop(
-            id: setup.id, shared: shared, ring: ring, shard: shard, front: front,
-            controlIn: incoming(setup.controlLanes, i), requestsIn: incoming(setup.requestLanes, i),
-            bell: setup.bells[i], callers: setup.callers[i], nativeListener: setup.nativeListener,
+        let host = CoreHost(
+            shared: shared, ring: ring, front: front, bell: setup.bells[i], nativeListener: setup.nativeListener,
             respListener: setup.respListener)
+        let loop = Loop(
+            id: setup.id, coreCount: setup.routing.shardCount, shard: shard, host: host,
+            controlIn: incoming(setup.controlLanes, i), requestsIn: incoming(setup.requestLanes, i),
+            callers: setup.callers[i])
         try checkMemory(setup, "the tables of what is under way")
-        return loop
+        return CoreLoop(loop, shared)
     }
 
     private static func incoming(_ lanes: [[Lane?]], _ i: Int) -> FixedArray<Lane> {

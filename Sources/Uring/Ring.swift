@@ -33,6 +33,15 @@ public enum RingError: Error, Equatable, Sendable, CustomStringConvertible {
     public var result: Int32
     @usableFromInline var flags: UInt32
 
+    /// Of a request that has ended, with no buffer.
+    public init(token: UInt64, result: Int32) { self.init(token: token, result: result, flags: 0) }
+
+    init(token: UInt64, result: Int32, flags: UInt32) {
+        self.token = token
+        self.result = result
+        self.flags = flags
+    }
+
     /// A multishot request goes on; false: it must be armed again.
     @inlinable public var hasMore: Bool { flags & 2 != 0 }
     /// The provided buffer that holds the bytes received.
