@@ -44,6 +44,10 @@ public struct Loop<Host: LoopHost & ~Copyable>: ~Copyable {
     @usableFromInline var syncToken: UInt64 = 0
     /// When records were first left to be written later; 0: none are.
     @usableFromInline var gatheringSince: UInt64 = 0
+    #if SUANPAN_FAILPOINTS
+        /// The rule that a test has switched off.
+        public var fault: LoopFault?
+    #endif
 
     @inlinable static var messagesPerLane: Int { 1024 }
     /// Messages looked ahead at together.
@@ -79,7 +83,11 @@ public struct Loop<Host: LoopHost & ~Copyable>: ~Copyable {
         try settle()
         if host.opens(.advance) { shard.advance() }
         // A reply waits until the clock has passed every timestamp given out.
-        if host.opens(.release), host.time(at: host.monotonicNow()) >= shard.clock.now { host.release(&shard) }
+        if host.opens(.release),
+            host.time(at: host.monotonicNow()) >= shard.clock.now || isFaulty(.releaseBeforeClock)
+        {
+            host.release(&shard)
+        }
         if try drainRequests() { progress = true }
         if takeCallers() { progress = true }
         if progress && host.opens(.wakeStalled) { host.wakeStalled() }

@@ -4,6 +4,7 @@
     import Foundation
     import SuanpanFront
     import SuanpanJournal
+    import SuanpanLoop
     import SuanpanShard
 
     /// A build with one rule broken.
@@ -19,6 +20,8 @@
         // Rules of what surrounds it.
         case answerAtOnceBeforeDurable, skipRedo, redoAgain, ignoreFailedWrite
         case acceptTornGroups
+        // Rules of the loop.
+        case releaseBeforeClock
         // Rules of the front.
         case replyBeforeDurable, passOthers, replyNewestFirst, forgetGenerations, dropWhenEnded,
             trustBodies
@@ -31,6 +34,7 @@
             options.fault = Fault(named: rawValue)
             options.harnessFault = HarnessFault(rawValue: rawValue)
             options.frontFault = FrontFault(rawValue: rawValue)
+            options.loopFault = LoopFault(rawValue: rawValue)
             options.hasDoors = options.frontFault != nil
             // Pieces of a byte take their turns.
             options.turnsMax = options.hasDoors == true ? 200_000 : 20_000
@@ -51,8 +55,16 @@
                 options.crashes = 0
                 options.eventsMax = 100
                 options.visitsMax = 50
-            case .unlockBeforeCommit, .applyChainInPart, .expireWithoutLock, .holdPastDeadline:
+            case .unlockBeforeCommit, .expireWithoutLock:
                 options.isPlain = false
+            case .applyChainInPart:
+                options.isPlain = false
+                // Seen before a hold that was applied in part is posted, which would end the process.
+                options.isSelling = true
+                options.crashes = 0
+            case .holdPastDeadline:
+                options.isPlain = false
+                options.crashes = 0
             case .reserveNothing:
                 options.isPlain = false
                 options.isContended = false
@@ -93,6 +105,13 @@
                     options.cutMisses = 95
                     options.cutLead = 1
                 }
+            case .releaseBeforeClock:
+                // A cut sets the clocks of those who see it ahead of the time, and so apart from the others'.
+                options.isSteady = true
+                options.looks = 50
+                options.crashes = 0
+                options.cutMisses = 95
+                options.cutLead = 4000
             case .replyBeforeDurable: options.isDiskSlow = true
             case .passOthers:
                 options.isSteady = true

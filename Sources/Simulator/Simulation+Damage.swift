@@ -10,11 +10,7 @@ extension Simulation {
     func flipBit() throws {
         // Idle groups prove the last records durable.
         if dice.chance(50) {
-            for node in nodes where node.shard.journal.wantsIdleGroup {
-                node.shard.journal.sealIdle()
-                try writeLog(node)
-                while !node.writes.isEmpty { try complete(node, 0) }
-            }
+            for node in nodes where node.shard.journal.wantsIdleGroup { try writeIdleGroup(node) }
         }
         nodes = []
         let before = try replayAll()

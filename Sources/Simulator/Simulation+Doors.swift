@@ -21,17 +21,10 @@ final class Entrance {
 
     deinit { front.closeAll() }
 
-    /// Takes what a control lane brings for the front; false: it is for the shard.
-    func take(_ message: Message, _ lane: Lane) -> Bool {
-        switch message.kind {
-        case .result: front.receiveResult(message)
-        case .record: front.receiveRecord(message, lane.peekRecord().value)
-        case .adopt:
-            guard let door = Door(rawValue: message.operation) else { stop("door \(message.operation)") }
-            front.adopt(CInt(bitPattern: message.slot), door, ring: &ring, isDealt: true)
-        default: return false
-        }
-        return true
+    /// A connection that another core has accepted.
+    func adopt(_ message: Message) {
+        guard let door = Door(rawValue: message.operation) else { stop("door \(message.operation)") }
+        front.adopt(CInt(bitPattern: message.slot), door, ring: &ring, isDealt: true)
     }
 }
 
@@ -73,21 +66,7 @@ struct Network {
 extension Simulation {
     // MARK: Cores
 
-    /// The lanes that fronts use beside those of the shards.
-    func wireUpDoors() throws {
-        callers = (0..<shardCount).map { _ in CallerLane() }
-        countConnectionsAnew()
-        requestLanes = Array(repeating: Array(repeating: nil, count: shardCount), count: shardCount)
-        for from in 0..<shardCount {
-            for to in 0..<shardCount where from != to {
-                let box = try LaneBox(Front.requestCells(eventsOut: network.bounds.eventsOut))
-                laneOwners.append(box)
-                requestLanes[from][to] = box.owner.lane
-            }
-        }
-    }
-
-    private func countConnectionsAnew() {
+    func countConnectionsAnew() {
         connectionCounts = ConnectionCounts(
             coreCount: shardCount, connectionsMax: Network.connectionsMax * shardCount)
     }
@@ -107,79 +86,6 @@ extension Simulation {
             entrance.front.fault = options.frontFault
         #endif
         return entrance
-    }
-
-    /// What the kernel has done for a front: all of it, or some of what came first.
-    func takeCompletions(_ entrance: Entrance, isWhole: Bool) {
-        entrance.front.beginTurn(time)
-        var left = isWhole ? Int.max : dice.pick([0, 1, 2, .max, .max])
-        while left > 0, let completion = entrance.ring.nextCompletion() {
-            left -= 1
-            let (kind, number) = TokenKind.split(completion.token)
-            switch kind {
-            case .receive: entrance.front.received(completion, connection: number, ring: &entrance.ring)
-            case .send: entrance.front.sent(completion, connection: number)
-            default: break
-            }
-        }
-    }
-
-    /// Requests of other cores, questions for cuts and their answers, and what the core's own connections have sent.
-    func serveDoors(_ i: Int, _ entrance: Entrance, isWhole: Bool) throws {
-        let node = nodes[i]
-        for from in dice.shuffled(Array(0..<shardCount)) where from != i && (isWhole || !dice.chance(30)) {
-            try serveLane(from, i, isWhole: isWhole)
-        }
-        for case let question as CutRequest in callers[i].takeAll() {
-            if question.answer == nil { node.shard.ask(question) } else { entrance.front.receive(question) }
-        }
-        if isWhole || dice.chance(70) { entrance.front.wakeStalled() }
-        try entrance.front.work(
-            &node.shard, ring: &entrance.ring, now: time, eventsMax: isWhole ? 1024 : dice.pick([1, 3, 1024]))
-    }
-
-    private func serveLane(_ from: Int, _ i: Int, isWhole: Bool) throws {
-        let node = nodes[i]
-        guard let lane = requestLanes[from][i] else { return }
-        var left = isWhole ? 1000 : dice.pick([1, 1, 2, 4, 1000])
-        while left > 0 && lane.peek() != nil {
-            var run = 0
-            while run < Shard.stagedMax, let t = lane.peekRecord(ahead: run) {
-                node.shard.stage(run, t.value)
-                run += 1
-            }
-            node.shard.lookAhead(staged: run)
-            lookAtCuts(node, mayMiss: !isWhole)
-            var k = 0
-            while k < run && left > 0, let message = lane.peek() {
-                node.shard.clock.observe(message.time)
-                let taken = try Front.serve(message, lane, staged: k, &node.shard)
-                if taken == 0 {
-                    coverage.stalls += 1
-                    return lane.release()
-                }
-                for _ in 0..<taken { lane.take(message) }
-                k += taken
-                left -= taken
-            }
-        }
-        lane.release()
-    }
-
-    /// A front's questions for cuts go to shard 0.
-    func passCutRequests(_ i: Int, _ entrance: Entrance) {
-        for question in entrance.front.takeCutRequests() {
-            if i == 0 { nodes[0].shard.ask(question) } else { callers[0].push(question) }
-        }
-    }
-
-    /// And their answers back.
-    func passCutAnswer(_ answered: CutRequest) {
-        if let entrance = nodes[answered.core.index].entrance, answered.core.index == 0 {
-            entrance.front.receive(answered)
-        } else {
-            callers[answered.core.index].push(answered)
-        }
     }
 
     /// Nothing is left in a front, its sockets or its lanes.

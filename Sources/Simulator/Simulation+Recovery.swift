@@ -6,6 +6,7 @@ import SuanpanFront
 import SuanpanJournal
 import SuanpanLanes
 import SuanpanLedger
+import SuanpanLoop
 import SuanpanShard
 
 extension Simulation {
@@ -159,14 +160,15 @@ extension Simulation {
                 clock: HybridClock(shard: ShardID(i), shardCount: shardCount, after: Timestamp(ceiling)),
                 lanes: lanes[i], tables: tables.map { $0.owner.table }, pairs: own, bounds: bounds,
                 cuts: cuts)
-            let node = Node(shard)
-            if hasDoors {
-                let entrance = try makeEntrance(i)
-                entrance.front.begin(node.shard)
-                node.entrance = entrance
-            }
+            let entrance = hasDoors ? try makeEntrance(i) : nil
+            entrance?.front.begin(shard)
+            let node = Node(
+                Loop(
+                    id: ShardID(i), coreCount: shardCount, shard: shard, host: SimulatedCore(self, i, entrance),
+                    controlIn: incoming(lanes, i), requestsIn: incoming(requestLanes, i), callers: callers[i]))
             #if SUANPAN_FAILPOINTS
                 node.shard.fault = options.fault
+                node.loop.fault = options.loopFault
             #endif
             made.append(node)
         }
@@ -194,23 +196,31 @@ extension Simulation {
     private func wireUp() throws {
         queues = Array(repeating: Array(repeating: [], count: shardCount + 16), count: shardCount)
         lanes = Array(repeating: Array(repeating: nil, count: shardCount), count: shardCount)
+        requestLanes = lanes
+        callers = (0..<shardCount).map { _ in CallerLane() }
         let cells =
             hasDoors
             ? Front.controlCells(
                 shardCount: shardCount, openPerPeer: bounds.openPerPeer, eventsOut: network.bounds.eventsOut)
             : Shard.protocolCells(openPerPeer: bounds.openPerPeer)
+        let requestCells = hasDoors ? Front.requestCells(eventsOut: network.bounds.eventsOut) : 0
         tables = try (0..<shardCount).map { _ in try TableBox(bounds.slots) }
         laneOwners = []
         cuts = CutBoard()
         board = StatusBoard(coreCount: shardCount, facts: StatusFacts())
         for from in 0..<shardCount {
             for to in 0..<shardCount where from != to {
-                let box = try LaneBox(cells)
-                laneOwners.append(box)
-                lanes[from][to] = box.owner.lane
+                lanes[from][to] = try makeLane(cells)
+                requestLanes[from][to] = try makeLane(requestCells)
             }
         }
-        if hasDoors { try wireUpDoors() }
+        countConnectionsAnew()
+    }
+
+    private func makeLane(_ cells: Int) throws -> Lane {
+        let box = try LaneBox(cells)
+        laneOwners.append(box)
+        return box.owner.lane
     }
 
     /// What a shard appends before it opens; a canary skips it, or does all of it again.

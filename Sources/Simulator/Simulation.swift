@@ -1,6 +1,6 @@
 // Real shards, lanes and journals on one thread. What is left to chance in an engine is left to a seeded generator here:
 // which core has its turn, how much of its work it does, which writes have completed, which messages have arrived, when
-// clients ask for what, when all memory is lost and what the disk has kept. A turn keeps CoreLoop's order.
+// clients ask for what, when all memory is lost and what the disk has kept. A turn is one of the engine's (`Loop`).
 
 import Foundation
 import SuanpanCore
@@ -8,6 +8,7 @@ import SuanpanFront
 import SuanpanJournal
 import SuanpanLanes
 import SuanpanLedgerModel
+import SuanpanLoop
 import SuanpanShard
 
 #if canImport(Glibc)
@@ -34,6 +35,7 @@ struct SimulationOptions {
     #if SUANPAN_FAILPOINTS
         var fault: Fault?
         var frontFault: FrontFault?
+        var loopFault: LoopFault?
     #endif
     var isTracing = false
     /// Few accounts, nearly all of them limited, hardly anything but transfers between them.
@@ -113,6 +115,12 @@ final class Simulation {
     /// The disk has no room for another segment, until clients have asked all.
     let isDiskFull: Bool
     let isSegmentShort: Bool
+    /// See `LoopDisk`.
+    let gatherTime: UInt64
+    /// The messages of a lane may be taken in shorter runs than an engine's, settled after each.
+    var cutsRuns = true
+    /// Fronts say that they have many requests under way, whatever they have.
+    let isCrowded: Bool
     /// Cores have real fronts. If not, this simulation hands in what clients ask, as a front would.
     let hasDoors: Bool
 
@@ -120,7 +128,7 @@ final class Simulation {
     var laneOwners: [LaneBox] = []
     var lanes: [[Lane?]] = []
     var tables: [TableBox] = []
-    // Of fronts.
+    /// Empty without doors; likewise the next.
     var requestLanes: [[Lane?]] = []
     var callers: [CallerLane] = []
     var network: Network
@@ -225,6 +233,9 @@ final class Simulation {
         network.breaksLeft = options.breaks ?? network.breaksLeft
         network.hostilesLeft = options.hostiles ?? network.hostilesLeft
         workload.chainsAccounts = hasDoors
+        var loopDice = Dice(seed: options.seed ^ 0x100B)
+        gatherTime = loopDice.pick([0, 0, 200, 3000])
+        isCrowded = loopDice.chance(50)
         base = ModelLedger(
             reservedTransferFlags: TransferFlags(rawValue: ~TransferFlags.supported.rawValue),
             reservedAccountFlags: AccountFlags(rawValue: ~AccountFlags.supported.rawValue))
@@ -301,9 +312,7 @@ final class Simulation {
         let groups = dice.between(225, 254)
         for node in nodes {
             while node.shard.journal.counters.groups < groups {
-                node.shard.journal.sealIdle()
-                try writeLog(node)
-                while !node.writes.isEmpty { try complete(node, 0) }
+                try writeIdleGroup(node)
                 if !node.shard.journal.hasRoom(records: 1) { break }
             }
         }
@@ -336,10 +345,16 @@ final class Simulation {
         time += UInt64(dice.chance(2) ? dice.between(100, 1500) * 1_000_000 : dice.between(0, 40))
     }
 
+    private static var roundsInStep: Int { 500 }
+
     /// Everything arrives and completes until nothing is left.
     func drain(crashing: Bool = true) throws {
         preparer.failPreparations(errno: 0)
+        defer { cutsRuns = true }
         for round in 0..<2000 {
+            // First in step, as engines are that run at one speed: what goes on only out of step is counted.
+            cutsRuns = round >= Self.roundsInStep
+            if round == Self.roundsInStep { coverage.standstills += 1 }
             step += 1
             time += 1000
             preparer.step()

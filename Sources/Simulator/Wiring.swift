@@ -1,24 +1,39 @@
-// What a simulated core is made of: a shard, its unfinished writes, and the owners of the memory that shards share.
+// What a simulated core is made of: its loop, and the owners of the memory that shards share.
 
 import Foundation
+import SuanpanCore
 import SuanpanJournal
 import SuanpanLanes
+import SuanpanLoop
 import SuanpanShard
 
-/// One core: its shard and the writes that its disk has not finished.
+/// One core.
 final class Node {
-    var shard: Shard
-    /// nil: the simulation stands in for the front.
-    var entrance: Entrance?
-    var writes: [WriteCommand] = []
-    /// No write completes before this step.
-    var diskWakes = 0
-    init(_ shard: consuming Shard) { self.shard = shard }
+    var loop: Loop<SimulatedCore>
+    init(_ loop: consuming Loop<SimulatedCore>) { self.loop = loop }
+
+    var shard: Shard {
+        _read { yield loop.shard }
+        _modify { yield &loop.shard }
+    }
+    var entrance: Entrance? { loop.host.entrance }
+    /// Those that its disk has not finished.
+    var writes: [WriteCommand] {
+        get { loop.host.writes }
+        set { loop.host.writes = newValue }
+    }
 }
 
 final class LaneBox {
     let owner: LaneOwner
     init(_ cells: Int) throws { owner = try LaneOwner(cells: cells) }
+}
+
+/// The lanes towards a core, by the core that they come from.
+func incoming(_ lanes: [[Lane?]], _ to: Int) -> FixedArray<Lane> {
+    var table = FixedArray<Lane>(count: lanes.count)
+    for from in lanes.indices { if let lane = lanes[from][to] { table[from] = lane } }
+    return table
 }
 
 /// A shard's transfers under way; kept until the end, as what names them may be left in a lane.

@@ -13,6 +13,12 @@ import SuanpanShard
     import Glibc
 #endif
 
+/// One shard, without a loop: the test is the loop.
+final class StagedShard {
+    var shard: Shard
+    init(_ shard: consuming Shard) { self.shard = shard }
+}
+
 final class Stage {
     private let path = "\(simulationRoot)/suanpan-stage-\(getpid())-\(UInt64.random(in: 0 ... .max))"
     private let directory: DataDirectory
@@ -22,7 +28,7 @@ final class Stage {
     private var tables: [TableBox] = []
     private var lanes: [[Lane?]] = []
     let routing: Routing
-    private(set) var nodes: [Node] = []
+    private(set) var nodes: [StagedShard] = []
     private(set) var replies: [Int: Reply] = [:]
     /// Of chains: by event, then by place.
     private(set) var chainResults: [Int: [Int: EventResult]] = [:]
@@ -50,7 +56,7 @@ final class Stage {
             try replay.finish()
             let journal = try Journal(directory.shard(ShardID(i)), after: summary, supply: preparer.supply(ShardID(i)))
             nodes.append(
-                Node(
+                StagedShard(
                     Shard(
                         id: ShardID(i), routing: routing, ledger: replay.intoLedger(), journal: journal,
                         clock: HybridClock(shard: ShardID(i), shardCount: shards, after: Timestamp(1000)),
@@ -175,7 +181,7 @@ final class Stage {
         return event
     }
 
-    private func take(_ submission: Submission, _ node: Node, _ origin: Origin) -> Bool {
+    private func take(_ submission: Submission, _ node: StagedShard, _ origin: Origin) -> Bool {
         switch submission {
         case .answered(let result):
             node.shard.answers.append(Answer(origin: origin, result: result, lsn: node.shard.journal.appended))

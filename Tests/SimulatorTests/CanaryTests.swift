@@ -36,6 +36,7 @@
             options.fault = nil
             options.harnessFault = nil
             options.frontFault = nil
+            options.loopFault = nil
             // A fault that stops it is caught early; with the rule kept a seed may have a slow disk.
             options.turnsMax = 200_000
             let began = Date()
