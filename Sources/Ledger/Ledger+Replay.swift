@@ -6,7 +6,9 @@ extension Ledger {
     /// The bounds of this ledger's memory, which may be less than what wrote the log had, leave no place for what the record
     /// adds: it must not be applied.
     public func lacksPlace(for record: borrowing LogRecord) -> Bool {
-        switch record.kind {
+        // Its parts would have to grow beyond the bound: of what was written with as much memory they never have to.
+        if identities.bytes > identities.bytesMax { return true }
+        return switch record.kind {
         case .account, .accountLeg: accounts.count == accounts.capacity
         case .transfer, .decision, .credit, .leg:
             record.body.flags.contains(.pending) && pendingTable.count == pendingTable.capacity

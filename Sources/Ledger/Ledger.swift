@@ -94,6 +94,8 @@ public struct Ledger: ~Copyable {
     @usableFromInline var lastTotals = 0
     /// Transfers accepted whose debit account lives here.
     public var transferCount: UInt64 { accepted }
+    /// Remembered: of transfers, and of those that were refused for good.
+    public var idCount: Int { identities.count }
     @usableFromInline var accepted: UInt64 = 0
     public internal(set) var refusalCount: UInt64 = 0
     /// The highest `statusLSN` of all accounts.

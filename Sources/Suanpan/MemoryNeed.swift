@@ -11,7 +11,7 @@ struct MemoryNeed: RecordVisitor {
     private let routing: Routing
     private(set) var accounts = 0
     /// Remembered for ever: transfers, and those refused for good.
-    private var ids = 0
+    private(set) var ids = 0
     private var openPendings = 0
     private(set) var openPendingsMax = 0
 
@@ -74,9 +74,10 @@ struct MemoryNeed: RecordVisitor {
         }
         let accounts = needs.reduce(0) { $0 + $1.accounts }
         let pendings = needs.reduce(0) { $0 + $1.openPendingsMax }
+        let ids = needs.reduce(0) { $0 + $1.ids }
         return .configuration(
-            "\(directory.path): its \(counted(accounts, "account")) and up to \(counted(pendings, "open pending transfer")) "
-                + "do not fit into --memory \(given >> 20)MiB; start with --memory \(enough)MiB or more; nothing was "
+            "\(directory.path): its \(counted(accounts, "account")), up to \(counted(pendings, "open pending transfer")) "
+                + "and \(counted(ids, "id")) do not fit into --memory \(given >> 20)MiB; start with --memory \(enough)MiB or more; nothing was "
                 + "changed")
     }
 }

@@ -96,7 +96,7 @@ class MemoryTests(unittest.TestCase):
         server.terminate()
         code, last, _ = serve(server.directory, "--memory", "64MiB")
         self.assertEqual(code, 2, last)
-        self.assertRegex(last, r": its 144000 accounts and up to 0 open pending transfers do not fit into --memory 64MiB; "
+        self.assertRegex(last, r": its 144000 accounts, up to 0 open pending transfers and 0 ids do not fit into --memory 64MiB; "
                                r"start with --memory \d+MiB or more; nothing was changed")
         said = last.split("start with --memory ")[1].split()[0]
         # It is the least: the same from near below as from far.

@@ -130,8 +130,9 @@ public struct LedgerReplay: ~Copyable, RecordVisitor {
     public func checkPlace(for record: LogRecord) throws(JournalError) {
         guard !ledger.lacksPlace(for: record) else {
             throw .invalidArgument(
-                "shard \(id.value): so little memory holds \(ledger.accountCount) accounts and "
-                    + "\(ledger.openPendingCount) open pending transfers, and its log has more; give it more memory "
+                "shard \(id.value): so little memory holds \(ledger.accountCount) accounts, "
+                    + "\(ledger.openPendingCount) open pending transfers and \(ledger.idCount) ids, and its log has more; "
+                    + "give it more memory "
                     + "(--memory); nothing was changed")
         }
     }
