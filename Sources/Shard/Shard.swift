@@ -156,7 +156,8 @@ public struct Shard: ~Copyable {
     /// Credits between two shards. Among many each pair has its part of what a shard has slots for: lanes grow with the
     /// number of pairs.
     public static func openPerPeerMax(shardCount: Int) -> Int {
-        shardCount <= 4 ? Limits.openPerPeerMax : (5 << 10) / shardCount
+        // With what is kept beside it a power of two: so many places do the tables by peer have.
+        (shardCount <= 4 ? Limits.openPerPeerMax : (5 << 10) / shardCount) - keptForExpiry
     }
 
     /// Cells that the protocol lane from one shard to another needs so that a send never waits: per transfer that the
