@@ -8,10 +8,11 @@ extension Shard {
         guard shardCount > 1 else { return 0 }
         let bounds = ShardBounds(shardCount: shardCount)
         let open = bounds.openPerPeer + keptForExpiry
+        // It takes part in what it coordinates itself, too; but nothing of the rest is touched for itself.
+        let perShard = bounds.slots * (MemoryLayout<Participant>.stride + MemoryLayout<HoldingParticipant>.stride)
         let perPeer =
-            bounds.slots * (MemoryLayout<Participant>.stride + MemoryLayout<HoldingParticipant>.stride)
-            + open * (MemoryLayout<UndecidedAccount>.stride + MemoryLayout<ReadGroup>.stride)
+            open * (MemoryLayout<UndecidedAccount>.stride + MemoryLayout<ReadGroup>.stride)
             + PairPlaces(open: open).perPeer * (MemoryLayout<UInt32>.stride + MemoryLayout<LoggedCredit>.stride)
-        return perPeer * shardCount
+        return perShard * shardCount + perPeer * (shardCount - 1)
     }
 }

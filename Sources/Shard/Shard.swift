@@ -190,7 +190,8 @@ public struct Shard: ~Copyable {
         let chainCount = min(Self.chainsMax, bounds.slots)
         let chainEntries = min(2 * Self.chainPlacesMax, chainCount * Limits.accountsPerChainMax)
         let open = bounds.openPerPeer + Self.keptForExpiry
-        let entries = bounds.slots * 2 + (open + chainEntries) * count
+        // Of each own slot both accounts, of each peer's the credit account.
+        let entries = bounds.slots * 2 + open * (count - 1) + chainEntries * count
         let places = PairPlaces(open: open)
         var laneTable = FixedArray<Lane>(count: count)
         for (i, lane) in lanes.enumerated() { if let lane { laneTable[i] = lane } }
