@@ -5,8 +5,7 @@ import SuanpanCore
 struct Coverage {
     var seeds = 0, steps = 0, events = 0, crossings = 0, announced = 0, announcedPending = 0,
         announcedChains = 0, reserved = 0,
-        looks = 0, revocations = 0, waits = 0, restarts = 0, crashes = 0, recoveryCrashes = 0,
-        standstills = 0
+        looks = 0, revocations = 0, waits = 0, restarts = 0, crashes = 0, recoveryCrashes = 0
     var redone = 0, torn = 0, cutChains = 0, lost = 0, stalls = 0, segments = 0, cuts = 0, lateCuts = 0, chains = 0,
         expiries = 0, freezes = 0
     var diskErrors = 0, shortWrites = 0, fullDisks = 0, flips = 0, flipsRefused = 0, flipsCut = 0
@@ -28,7 +27,7 @@ struct Coverage {
     private static var counts: [WritableKeyPath<Coverage, Int>] {
         [
             \.seeds, \.steps, \.events, \.crossings, \.announced, \.announcedPending, \.announcedChains,
-            \.reserved, \.looks, \.standstills,
+            \.reserved, \.looks,
             \.revocations, \.waits, \.restarts, \.crashes, \.recoveryCrashes, \.redone, \.torn, \.cutChains, \.lost,
             \.stalls, \.segments, \.cuts, \.lateCuts, \.chains, \.expiries, \.freezes,
             \.diskErrors, \.shortWrites,
@@ -42,7 +41,7 @@ struct Coverage {
     var summary: String {
         """
         seeds \(seeds), steps \(steps), questions \(events)
-          crossing \(crossings) (\(announced) on standing votes, \(announcedPending) of these not plain, of \(announcedChains) chains; \(revocations) votes revoked), waits \(waits), restarts \(restarts), standstills \(standstills), stalls \(stalls), chains \(chains) (\(reserved) votes by reservation, \(looks) looked at again), \
+          crossing \(crossings) (\(announced) on standing votes, \(announcedPending) of these not plain, of \(announcedChains) chains; \(revocations) votes revoked), waits \(waits), restarts \(restarts), stalls \(stalls), chains \(chains) (\(reserved) votes by reservation, \(looks) looked at again), \
         cuts \(cuts) (\(lateCuts) begun again), expiries \(expiries), freezes \(freezes)
           crashes \(crashes + recoveryCrashes) (\(recoveryCrashes) of them in recovery), torn writes \(torn), \
         redone commits \(redone), chains cut \(cutChains), answers lost \(lost), segments begun \(segments)

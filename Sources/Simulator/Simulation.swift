@@ -345,16 +345,12 @@ final class Simulation {
         time += UInt64(dice.chance(2) ? dice.between(100, 1500) * 1_000_000 : dice.between(0, 40))
     }
 
-    private static var roundsInStep: Int { 500 }
-
-    /// Everything arrives and completes until nothing is left.
+    /// Everything arrives and completes until nothing is left: in step, as engines are that run at one speed.
     func drain(crashing: Bool = true) throws {
         preparer.failPreparations(errno: 0)
+        cutsRuns = false
         defer { cutsRuns = true }
         for round in 0..<2000 {
-            // First in step, as engines are that run at one speed: what goes on only out of step is counted.
-            cutsRuns = round >= Self.roundsInStep
-            if round == Self.roundsInStep { coverage.standstills += 1 }
             step += 1
             time += 1000
             preparer.step()

@@ -238,6 +238,34 @@ import Testing
         #expect(stage.isQuiet)
     }
 
+    /// Two chains that rest on the absence of one account and meet at another shard too let go for each other as long as both
+    /// shards went in step.
+    @Test func twoChainsThatRestOnAnAbsenceDoNotLetGoForEver() throws {
+        let stage = try Stage()
+        let near = try stage.account(on: 0, .debitsMustNotExceedCredits, credits: 9)
+        let far = try stage.account(on: 1, .debitsMustNotExceedCredits, credits: 9)
+        let absent = stage.id(on: 0)
+        func chain(_ from: AccountID, _ to: AccountID) -> Question {
+            var first = stage.transfer(from, to, 1)
+            // By locks.
+            first.flags = [.linked, .balancingDebit]
+            return .transfers([first, stage.transfer(absent, to, 1)])
+        }
+        let older = stage.ask(chain(far, near))
+        let younger = stage.ask(chain(near, far))
+        for _ in 0..<100 {
+            for i in 0..<2 { try stage.settle(i) }
+            // Both get what was under way, and nothing that the other says to it.
+            let counts = (stage.waiting(0, 1), stage.waiting(1, 0))
+            try stage.deliver(0, 1, counts.0)
+            try stage.deliver(1, 0, counts.1)
+            for i in 0..<2 { try stage.sync(i) }
+        }
+        #expect(stage.codes(older) == [.linkedEventFailed, .debitAccountNotFound])
+        #expect(stage.codes(younger) == [.linkedEventFailed, .debitAccountNotFound])
+        #expect(stage.isQuiet)
+    }
+
     /// Two that name the same id of an account that does not exist were both refused as if each were the first.
     @Test func anIDOfAnAbsentAccountIsRefusedOnce() throws {
         let stage = try Stage()

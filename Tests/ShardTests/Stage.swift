@@ -199,6 +199,17 @@ final class Stage {
         nodes[i].shard.checkInvariants()
     }
 
+    /// How many messages are under way from one shard to another.
+    func waiting(_ from: Int, _ to: Int) -> Int {
+        guard let lane = lanes[from][to], lane.peek() != nil else { return 0 }
+        var (count, cells) = (0, 0)
+        while let message = lane.peek(ahead: cells) {
+            cells += message.hasRecord ? Lane.recordCells : Lane.headCells
+            count += 1
+        }
+        return count
+    }
+
     /// Delivers up to `count` messages from one shard to another; returns their kinds.
     @discardableResult
     func deliver(_ from: Int, _ to: Int, _ count: Int = 1000) throws -> [MessageKind] {

@@ -152,6 +152,22 @@ extension Shard {
         sayLetGo(p)
     }
 
+    /// The chain, of transfers, must know whether an account is there whose absence another holds. As everywhere the older
+    /// waits and the younger lets go, or two that meet here and at another shard would go on letting go for each other.
+    /// Before a chain of accounts any lets go: that one waits for younger ones.
+    mutating func waitForHold(_ p: Int, _ account: AccountID) {
+        var link = absentAccounts.firstHold(account, ledger.accountHash(account))
+        while link != 0 {
+            let hold = absentAccounts[link]
+            let isOlder = participants[Int(hold.participant)].age < participants[p].age
+            if isOlder || hold.kind != .absent { return dieBehindHold(p) }
+            link = hold.next
+        }
+        participants[p].state = .lockWaiting
+        absentAccounts.wait(p)
+        statistics.waits += 1
+    }
+
     /// The participant waits for no hold any more.
     mutating func forgetHeldBack(_ p: Int) {
         absentAccounts.endWait(p)
@@ -169,9 +185,13 @@ extension Shard {
         while let w = absentAccounts.nextWaiting() { waiting.append(w) }
         waiting.sort { participants[$0].age < participants[$1].age }
         for w in waiting {
-            if participants[w].state == .lockWaiting {
+            let chain = participants[w].state == .lockWaiting ? reference(w) : nil
+            if let chain, chain.view.isOfAccounts {
                 absentAccounts.endHolds(of: w)
                 lockAccounts(w)
+            } else if let chain {
+                participants[w].state = .free
+                lock(w, chain)
             } else {
                 participants[w].state = .free
                 sayAgain(w)

@@ -30,7 +30,7 @@ extension Shard {
         }
         for i in 0..<chain.view.count {
             let debit = chain.view[i].asked.debitAccountID
-            if isHeld(debit) { return dieBehindHold(p) }
+            if isHeld(debit) { return waitForHold(p, debit) }
         }
         if let yes = reserve(p, chain) { return vote(p, yes.code, yes.lsn) }
         let besideCredits = goesBesideCredits(chain)
@@ -312,7 +312,7 @@ extension Shard {
         case .lockWaiting:
             unmark(p)
             participants[p].state = .free
-            if chain.view.isOfAccounts { forgetHeldBack(p) }
+            forgetHeldBack(p)
         default: participants[p].state = .free
         }
         send(.released(slot: slot), to: peer)
