@@ -13,7 +13,7 @@ from server import ROOT, Server
 
 
 def failpoints():
-    with open(os.path.join(ROOT, "Sources", "Shard", "Failpoint.swift")) as file:
+    with open(os.path.join(ROOT, "Sources", "Shard", "Testing", "Failpoint.swift")) as file:
         return re.findall(r"^    case (\w+)$", file.read(), re.M)
 
 
