@@ -37,10 +37,9 @@ struct GrowingTable<Element: BitwiseCopyable>: ~Copyable {
 
     private mutating func grow() {
         let used = places.count
-        let larger = FixedArray<Element>(count: 2 * used)
-        var bigger = larger
-        for place in 0..<used { bigger[place] = places[place] }
-        places = bigger
+        var larger = FixedArray<Element>(count: 2 * used)
+        for place in 0..<used { larger[place] = places[place] }
+        places = larger
         free = FreeList(count: 2 * used)
         // A free list hands its places out from the first on.
         for _ in 0..<used { _ = free.take() }

@@ -269,9 +269,8 @@ extension Shard {
             if slot == suspended { return }
             shard.slots[Int(slot)].state = .aborting
             shard.chains[c].outstanding += 1
-            let isFaulty = fault.map { $0.slot == slot } ?? false
-            shard.send(
-                .release(slot: slot, fault: isFaulty ? fault?.event : nil), to: shard.slots[Int(slot)].peer)
+            let event = fault?.slot == slot ? fault?.event : nil
+            shard.send(.release(slot: slot, fault: event), to: shard.slots[Int(slot)].peer)
         }
     }
 
@@ -463,7 +462,7 @@ extension Shard {
             awaitCommit(link - 1, last)
             link = next
         }
-        let participant = Int(own) + id.index * slotCount
+        let participant = participant(own, id)
         if first != 0 && participants[participant].state == .chainReserved {
             letGo(participant)
             slots[Int(own)].state = .parked

@@ -80,6 +80,18 @@ struct NotedCredits: ~Copyable {
         counts[place(hash)] != 0 && find(account, upTo: time)
     }
 
+    private func find(_ account: AccountID, upTo time: UInt64) -> Bool {
+        for peer in 0..<noted.count {
+            for k in 0..<count(from: peer) {
+                let credit = next(k, from: peer)
+                // In the order in which they were decided.
+                if credit.timestamp.nanoseconds > time { break }
+                if credit.account == account { return true }
+            }
+        }
+        return false
+    }
+
     // MARK: What always holds
 
     func checkInvariants() {
@@ -97,23 +109,8 @@ struct NotedCredits: ~Copyable {
         }
         invariant(self.credits == credits, "\(self.credits) noted credits are counted, and there are \(credits)")
     }
-
-    private func find(_ account: AccountID, upTo time: UInt64) -> Bool {
-        for peer in 0..<noted.count {
-            var number = applied[peer]
-            while number < noted[peer] {
-                number += 1
-                let credit = ring[places.place(peer, number)]
-                // In the order in which they were decided.
-                if credit.timestamp.nanoseconds > time { break }
-                if credit.account == account { return true }
-            }
-        }
-        return false
-    }
 }
 
-/// What a participant's announcement says, by value.
 extension LoggedCredit {
     /// The participant of an announcement that is no plain credit; nil: it is one.
     @inline(__always)

@@ -100,11 +100,7 @@ extension Shard {
     ) {
         let timestamp = clock.next()
         peers[peer.index].decided += 1
-        let position = journal.append(
-            .decision, t, timestamp: timestamp, peer: peer, sequence: peers[peer.index].decided)
-        ledger.applyDebit(debit, t.amount)
-        noteDebit(debit)
-        ledger.rememberCreated(hash, position: position.value)
+        appendDecision(t, timestamp, debit, hash, peer)
         markDirty(debit)
         var credit = LoggedCredit(of: t)
         credit.timestamp = timestamp
@@ -215,12 +211,12 @@ extension Shard {
         var done = 0
         while done < count {
             let run = creditsInShort(from, upTo: count - done)
-            if run == 0 { commitOther(from) } else { commitRun(from, run) }
+            if run == 0 { commitOther(from) } else { commitRun(from, done, run) }
             done += max(1, run)
         }
     }
 
-    /// Three looks, as everywhere: the index lines, the accounts, what is undecided on those.
+    /// Two looks: the index lines, then the accounts; seldom is anything undecided on these.
     private mutating func lookAhead(atNoted count: Int, _ from: Int) {
         for k in 0..<count {
             let credit = notedCredits.next(k, from: from)
@@ -251,18 +247,18 @@ extension Shard {
         return count
     }
 
-    private mutating func commitRun(_ from: Int, _ count: Int) {
+    /// - Parameter first: Its place among those looked ahead at.
+    private mutating func commitRun(_ from: Int, _ first: Int, _ count: Int) {
         var run = CreditRun()
         for k in 0..<count { run[CreditRun.countMax - count + k] = notedCredits.next(k, from: from) }
         journal.append(credits: run, count, peer: ShardID(from), sequence: peers[from].applied + 1)
-        for _ in 0..<count { credit(notedBy: from) }
+        for k in 0..<count { credit(notedBy: from, notedHashes[first + k]) }
     }
 
     /// Applies the first credit that a peer has announced, whose record has been appended.
     @inline(__always)
-    private mutating func credit(notedBy from: Int) {
+    private mutating func credit(notedBy from: Int, _ hash: UInt64) {
         let credit = notedCredits.next(0, from: from)
-        let hash = ledger.accountHash(credit.account)
         guard let account = ledger.find(credit.account, hash: hash) else {
             stop("an announced credit of an account that is not here")
         }
@@ -316,9 +312,8 @@ extension Shard {
     /// The events of a chain that has reserved whose credits are promised with its yes, a bit for each.
     mutating func standing(of p: Int) -> UInt64 {
         if participants[p].coordinator == id { return 0 }
-        let chain = ChainReference(bits: participants[p].chain)
+        let chain = reference(p)
         var events: UInt64 = 0
-        guard let chain else { return 0 }
         for i in 0..<chain.view.count where chain.view[i].asked.flags.isPlain {
             let place = Int(chain.view[i].creditPlace)
             if chain.view.owner(place) == id && stands(chain.view.index(chain.view[i].creditPlace)) {

@@ -174,7 +174,7 @@ extension Shard {
         let timestamp = clock.next()
         transfers[i].timestamp = timestamp
         if peer == id {
-            let participant = Int(slot) + id.index * slotCount
+            let participant = participant(slot, id)
             let credit = participants[participant].account
             if transfers[i].flags.isPlain {
                 let amount = transfers[i].amount
@@ -209,19 +209,26 @@ extension Shard {
         let i = Int(slot)
         let peer = slots[i].peer
         peers[peer.index].decided += 1
-        let sequence = peers[peer.index].decided
         if transfers[i].flags.isPlain {
-            let position = journal.append(
-                .decision, transfers[i], timestamp: transfers[i].timestamp, peer: peer, sequence: sequence)
-            ledger.applyDebit(debit, transfers[i].amount)
-            noteDebit(debit)
-            ledger.rememberCreated(hash, position: position.value)
+            appendDecision(transfers[i], transfers[i].timestamp, debit, hash, peer)
         } else {
-            var record = LogRecord(.decision, transfers[i], peer: peer, sequence: sequence)
+            var record = LogRecord(.decision, transfers[i], peer: peer, sequence: peers[peer.index].decided)
             record.flags = flags
             apply(record, debit, nil)
         }
         awaitCommit(slot, transfers[i].timestamp, announced: announced)
+    }
+
+    /// Appends and applies the peer's last decision, of a plain transfer.
+    @inline(__always)
+    mutating func appendDecision(
+        _ t: borrowing Transfer, _ timestamp: Timestamp, _ debit: AccountIndex, _ hash: UInt64, _ peer: ShardID
+    ) {
+        let position = journal.append(
+            .decision, t, timestamp: timestamp, peer: peer, sequence: peers[peer.index].decided)
+        ledger.applyDebit(debit, t.amount)
+        noteDebit(debit)
+        ledger.rememberCreated(hash, position: position.value)
     }
 
     /// The decision of a slot is in the log: its commit leaves when it is durable.
@@ -253,7 +260,7 @@ extension Shard {
             failpoint(.durable)
             decidedQueue.removeFirst()
             if decision.announced != 0 {
-                // Whoever knows the answer and asks there finds the credit reserved, and waits for it.
+                // Whoever knows the answer and asks there finds the credit noted, and waits for it.
                 if !decision.origin.isNobody {
                     answers.append(
                         Answer(

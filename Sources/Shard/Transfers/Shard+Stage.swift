@@ -135,7 +135,6 @@ extension Shard {
         var found = StagedMessage(step: .nothing, at: 0, account: 0, hash: 0)
         let peer = ShardID(message.from)
         switch message.kind {
-        case .credit, .applied, .commits: break
         case .prepare, .announce, .commit, .lock, .voteYes, .voteNo, .chainYes:
             found = lookAhead(ProtocolMessage(message), peer)
         default: break
